@@ -1,0 +1,20 @@
+//! Temporal's service traits, generated from the descriptors in temporalio-protos.
+//!
+//! This crate exists for compile time: the generated handlers are large and change only with the protocol.
+#![allow(missing_docs)] // generated code; each RPC is documented in Temporal's API
+
+/// The gRPC surface of Temporal's WorkflowService.
+pub mod workflowservice {
+    #![allow(clippy::all)] // generated code
+    include!(concat!(env!("OUT_DIR"), "/temporal.api.workflowservice.v1.rs"));
+}
+/// The gRPC surface of Temporal's OperatorService.
+pub mod operatorservice {
+    #![allow(clippy::all)] // generated code
+    include!(concat!(env!("OUT_DIR"), "/temporal.api.operatorservice.v1.rs"));
+}
+/// The standard gRPC health service.
+pub mod health {
+    #![allow(clippy::all)] // generated code
+    include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
+}
