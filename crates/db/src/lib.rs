@@ -1,0 +1,27 @@
+//! SQLite behind one group-commit writer: a write is a list of statements with its precondition.
+//!
+//! This crate knows nothing of workflows. It owns one database file: the connection that writes it (one thread), a few
+//! connections that read it, its schema version, and the answer to "is this on disk?".
+//!
+//! A [`Batch`] is all that a caller may write at once. It carries its own precondition (how many rows each statement
+//! must change) and never depends on what the caller reads in between, so the same batch can be replicated instead of
+//! being executed here. There is no interactive transaction, on purpose.
+//!
+//! Everything that is queued goes into one transaction with one fsync (`synchronous=FULL`). Each batch stands in a
+//! savepoint of its own: a batch whose precondition fails is answered [`CommitError::Conflict`] and undone alone. No
+//! caller is answered before the commit.
+
+mod batch;
+mod error;
+mod open;
+mod reader;
+mod store;
+mod writer;
+
+pub use batch::{Batch, BatchKey, Statement, Value};
+pub use error::{CommitError, OpenError, ReadError};
+pub use open::Options;
+pub use store::{Stats, Store};
+
+/// The SQLite binding that [`Store::read`] hands out.
+pub use rusqlite;

@@ -1,0 +1,202 @@
+//! The writer thread: drains the queue into one transaction, commits once, then answers everybody.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use rusqlite::{Connection, params_from_iter};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    batch::{Batch, BatchKey, Statement},
+    error::CommitError,
+    open::Options,
+    store::Counters,
+};
+
+type Answer = oneshot::Sender<Result<(), CommitError>>;
+
+pub(crate) enum Request {
+    Commit { batch: Batch, answer: Answer },
+    Close { answer: oneshot::Sender<()> },
+}
+
+pub(crate) struct Writer {
+    connection: Connection,
+    requests: mpsc::Receiver<Request>,
+    counters: Arc<Counters>,
+    max_group: usize,
+    max_group_bytes: usize,
+    remembered_keys: usize,
+}
+
+/// Batches of one transaction, each with its caller and, once tried, its result.
+#[derive(Default)]
+struct Group {
+    members: Vec<(Batch, Answer)>,
+    close: Option<oneshot::Sender<()>>,
+}
+
+impl Writer {
+    pub(crate) fn spawn(
+        connection: Connection,
+        requests: mpsc::Receiver<Request>,
+        options: &Options,
+        counters: Arc<Counters>,
+    ) -> std::io::Result<()> {
+        let writer = Writer {
+            connection,
+            requests,
+            counters,
+            max_group: options.max_group.max(1),
+            max_group_bytes: options.max_group_bytes,
+            remembered_keys: options.remembered_keys,
+        };
+        std::thread::Builder::new().name("helve-db-writer".to_owned()).spawn(move || writer.run()).map(drop)
+    }
+
+    fn run(mut self) {
+        let mut close = None;
+        while close.is_none() {
+            let Some(group) = self.next_group() else { break };
+            close = group.close;
+            self.commit_group(group.members);
+        }
+        // Callers that are already queued behind the close are answered `Closed` when their senders are dropped.
+        self.requests.close();
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the WAL was not copied into the database; this happens at the next start");
+        }
+        drop(self.connection);
+        if let Some(answer) = close {
+            let _ = answer.send(());
+        }
+    }
+
+    /// Waits for a request, then takes what else is there, up to the limits. `None` when every handle is gone.
+    fn next_group(&mut self) -> Option<Group> {
+        let mut group = Group::default();
+        let mut bytes = 0;
+        let mut request = self.requests.blocking_recv()?;
+        loop {
+            match request {
+                Request::Close { answer } => {
+                    group.close = Some(answer);
+                    break;
+                }
+                Request::Commit { batch, answer } => {
+                    bytes += batch.size();
+                    group.members.push((batch, answer));
+                }
+            }
+            if group.members.len() >= self.max_group || bytes >= self.max_group_bytes {
+                break;
+            }
+            match self.requests.try_recv() {
+                Ok(next) => request = next,
+                Err(_) => break,
+            }
+        }
+        Some(group)
+    }
+
+    fn commit_group(&self, members: Vec<(Batch, Answer)>) {
+        if members.is_empty() {
+            return;
+        }
+        match self.try_group(&members) {
+            Ok(results) => {
+                let committed = results.iter().filter(|result| result.is_ok()).count() as u64;
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                self.counters.batches.fetch_add(committed, Ordering::Relaxed);
+                for ((_, answer), result) in members.into_iter().zip(results) {
+                    let _ = answer.send(result);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, batches = members.len(), "a commit failed");
+                if !self.connection.is_autocommit() {
+                    // Cannot fail in a way that matters: without it the next BEGIN says so.
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                for (_, answer) in members {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One transaction. `Err` means that nothing of the group was kept.
+    fn try_group(&self, members: &[(Batch, Answer)]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
+        self.control("BEGIN IMMEDIATE")?;
+        let mut results = Vec::with_capacity(members.len());
+        for (batch, _) in members {
+            results.push(self.try_batch(batch)?);
+        }
+        self.control("COMMIT")?;
+        Ok(results)
+    }
+
+    /// One batch in its savepoint. The outer error is the store's, the inner one the batch's alone.
+    fn try_batch(&self, batch: &Batch) -> Result<Result<(), CommitError>, CommitError> {
+        self.control("SAVEPOINT batch")?;
+        let result = self.run_batch(batch);
+        match &result {
+            Ok(()) => {}
+            Err(error) if error.is_of_store() => return Err(error.clone()),
+            // SQLite gives up the whole transaction for some errors: then the neighbours are gone as well.
+            Err(error) if self.connection.is_autocommit() => {
+                return Err(CommitError::Io { reason: error.to_string() });
+            }
+            Err(_) => self.control("ROLLBACK TO batch")?,
+        }
+        self.control("RELEASE batch")?;
+        Ok(result)
+    }
+
+    fn run_batch(&self, batch: &Batch) -> Result<(), CommitError> {
+        if let Some(key) = batch.key
+            && !self.remember(&key)?
+        {
+            return Ok(());
+        }
+        batch.statements.iter().enumerate().try_for_each(|(index, statement)| self.run_statement(index, statement))
+    }
+
+    fn run_statement(&self, index: usize, statement: &Statement) -> Result<(), CommitError> {
+        let changed = self
+            .connection
+            .prepare_cached(&statement.sql)
+            .and_then(|mut prepared| prepared.execute(params_from_iter(&statement.params)))
+            .map_err(|error| CommitError::from_sqlite(&error, index))?;
+        match statement.expect {
+            Some(expected) if expected != changed => {
+                Err(CommitError::Conflict { statement: index, expected, changed })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes the key of a batch; `false` if it is known.
+    fn remember(&self, key: &BatchKey) -> Result<bool, CommitError> {
+        let insert = "INSERT OR IGNORE INTO committed_batches (key) VALUES (?1)";
+        let forget = "DELETE FROM committed_batches WHERE seq <= ?1";
+        let run = || -> rusqlite::Result<bool> {
+            let new = self.connection.prepare_cached(insert)?.execute([&key[..]])? == 1;
+            if new {
+                let oldest = self.connection.last_insert_rowid() - self.remembered_keys as i64;
+                self.connection.prepare_cached(forget)?.execute([oldest])?;
+            }
+            Ok(new)
+        };
+        run().map_err(|error| CommitError::from_sqlite(&error, 0))
+    }
+
+    /// Runs a statement that controls the transaction: its failure is always the store's.
+    fn control(&self, sql: &'static str) -> Result<(), CommitError> {
+        self.connection.prepare_cached(sql).and_then(|mut prepared| prepared.execute([])).map(drop).map_err(|error| {
+            match CommitError::from_sqlite(&error, 0) {
+                CommitError::Statement { reason, .. } => CommitError::Io { reason },
+                other => other,
+            }
+        })
+    }
+}
