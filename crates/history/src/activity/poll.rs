@@ -1,0 +1,95 @@
+//! Handing an activity to a worker. No event yet: it comes with the close event, for the attempt that counts. [trap 8]
+
+use crate::{
+    ActivityPoll, ActivityStarted, ActivityToken, EventId, Rejection, Reply,
+    attempt::{Phase, StartedAttempt},
+    draft::Draft,
+    proto::WorkflowType,
+    recorded::Activity,
+    timestamp::duration,
+};
+
+impl Draft<'_> {
+    pub(crate) fn start_activity(&mut self, poll: &ActivityPoll) -> Result<Reply, Rejection> {
+        let id = poll.scheduled_event_id;
+        let Some(activity) = self.state().recorded.activities.get(&id) else {
+            return Err(Rejection::Obsolete("the activity is closed"));
+        };
+        if activity.attempt.number != poll.attempt {
+            return Err(Rejection::Obsolete("the activity is at another attempt"));
+        }
+        let started = match &activity.attempt.phase {
+            Phase::BackingOff { .. } => return Err(Rejection::Obsolete("the activity waits for its next attempt")),
+            // A poll whose answer was lost asks again.
+            Phase::Started(started) if started.request_id == poll.request_id => {
+                self.started_activity(id, activity, started)
+            }
+            Phase::Started(_) => return Err(Rejection::Obsolete("another poller has the activity")),
+            Phase::Ready { .. } => self
+                .start_activity_now(id, &poll.identity, &poll.request_id)
+                .ok_or(Rejection::Obsolete("the activity is not ready"))?,
+        };
+        Ok(Reply::ActivityStarted(Box::new(started)))
+    }
+
+    /// Starts a ready activity for a worker.
+    pub(crate) fn start_activity_now(
+        &mut self,
+        id: EventId,
+        identity: &str,
+        request_id: &str,
+    ) -> Option<ActivityStarted> {
+        let activity = self.state().recorded.activities.get(&id)?.clone();
+        let Phase::Ready { since } = activity.attempt.phase else {
+            return None;
+        };
+        let started = StartedAttempt {
+            time: self.now,
+            request_id: request_id.to_owned(),
+            identity: identity.to_owned(),
+            ready_since: since,
+        };
+        let reply = self.started_activity(id, &activity, &started);
+        self.edit_activity(id, |activity| {
+            activity.attempt.last_worker.clone_from(&started.identity);
+            // An earlier attempt's heartbeat details are kept for this one; its heartbeat time is not.
+            activity.attempt.heartbeat_time = None;
+            activity.attempt.phase = Phase::Started(started);
+        });
+        Some(reply)
+    }
+
+    fn started_activity(&self, id: EventId, activity: &Activity, started: &StartedAttempt) -> ActivityStarted {
+        let (state, scheduled) = (self.state(), &activity.scheduled);
+        ActivityStarted {
+            token: ActivityToken {
+                namespace: state.key.namespace.clone(),
+                workflow_id: state.key.workflow_id.clone(),
+                run_id: state.key.run_id.clone(),
+                scheduled_event_id: id,
+                activity_id: scheduled.activity_id.clone(),
+                attempt: activity.attempt.number,
+                started_time_nanos: started.time.as_nanos(),
+            },
+            execution: state.key.execution(),
+            workflow_type: WorkflowType {
+                name: state.workflow_type().to_owned(),
+            },
+            workflow_namespace: state.key.namespace.clone(),
+            activity_type: scheduled.activity_type.clone().unwrap_or_default(),
+            activity_id: scheduled.activity_id.clone(),
+            header: scheduled.header.clone(),
+            input: scheduled.input.clone(),
+            heartbeat_details: activity.attempt.heartbeat.as_deref().cloned(),
+            scheduled_time: activity.scheduled_time,
+            current_attempt_scheduled_time: started.ready_since,
+            started_time: started.time,
+            attempt: activity.attempt.number,
+            schedule_to_close_timeout: duration(scheduled.schedule_to_close_timeout.as_ref()),
+            start_to_close_timeout: duration(scheduled.start_to_close_timeout.as_ref()),
+            heartbeat_timeout: duration(scheduled.heartbeat_timeout.as_ref()),
+            retry_policy: scheduled.retry_policy.clone(),
+            priority: scheduled.priority.clone(),
+        }
+    }
+}

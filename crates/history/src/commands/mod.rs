@@ -1,0 +1,220 @@
+//! Commands: what workflow code wants done, one event each. A bad one fails the whole workflow task. [trap 6]
+
+mod activity;
+mod child;
+mod close;
+mod external;
+mod properties;
+mod timer;
+
+use std::fmt;
+
+use prost::Message;
+
+use crate::{
+    EventId, Rejection,
+    draft::{Draft, Entry},
+    proto::{Attributes, Command, CommandType, WorkflowTaskFailedCause, command::Attributes as C},
+};
+
+/// Why a workflow task's commands cannot be carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CommandFailure {
+    pub(crate) cause: WorkflowTaskFailedCause,
+    pub(crate) message: Option<String>,
+    /// The code will do the same again: the run is ended, not only the task failed. [trap 16]
+    pub(crate) terminates: bool,
+}
+
+impl CommandFailure {
+    pub(crate) fn new(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> Self {
+        Self {
+            cause,
+            message: Some(message.into()),
+            terminates: false,
+        }
+    }
+
+    pub(crate) fn terminating(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> Self {
+        Self {
+            terminates: true,
+            ..Self::new(cause, message)
+        }
+    }
+
+    pub(crate) fn unhandled() -> Self {
+        Self {
+            cause: WorkflowTaskFailedCause::UnhandledCommand,
+            message: None,
+            terminates: false,
+        }
+    }
+}
+
+impl fmt::Display for CommandFailure {
+    /// As Temporal writes it; SDKs compare the text of an unhandled command.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for word in self
+            .cause
+            .as_str_name()
+            .trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_")
+            .split('_')
+        {
+            f.write_str(&word[..1])?;
+            f.write_str(&word[1..].to_ascii_lowercase())?;
+        }
+        self.message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
+    }
+}
+
+/// Checks what needs no state: a close command comes last, and each command says what it wants.
+pub(crate) fn check_sequence(commands: &[Command]) -> Result<(), Rejection> {
+    let mut closed_by: Option<CommandType> = None;
+    for (index, command) in commands.iter().enumerate() {
+        if let Some(close) = closed_by {
+            return Err(Rejection::invalid(format!(
+                "invalid command sequence: command {} must be the last command.",
+                close.as_str_name()
+            )));
+        }
+        match &command.attributes {
+            None => {
+                return Err(Rejection::invalid(format!(
+                    "command {index} ({}) has no attributes.",
+                    command.command_type().as_str_name()
+                )));
+            }
+            Some(
+                C::CompleteWorkflowExecutionCommandAttributes(_)
+                | C::FailWorkflowExecutionCommandAttributes(_)
+                | C::CancelWorkflowExecutionCommandAttributes(_)
+                | C::ContinueAsNewWorkflowExecutionCommandAttributes(_),
+            ) => closed_by = Some(command.command_type()),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Carries out the commands of one completion.
+pub(crate) struct Commands<'d, 'e> {
+    draft: &'d mut Draft<'e>,
+    /// The WorkflowTaskCompleted event, to which all command events refer.
+    completed_id: EventId,
+    outcome: Outcome,
+}
+
+/// What commands leave to be done when all are carried out.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// A command had an immediate result, which the workflow has to see.
+    pub(crate) must_wake: bool,
+    /// Activities that the worker would like to start itself.
+    pub(crate) eager: Vec<EventId>,
+}
+
+type CommandResult = Result<(), CommandFailure>;
+
+impl<'d, 'e> Commands<'d, 'e> {
+    pub(crate) fn new(draft: &'d mut Draft<'e>, completed_id: EventId) -> Self {
+        Self {
+            draft,
+            completed_id,
+            outcome: Outcome::default(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Outcome {
+        self.outcome
+    }
+
+    pub(crate) fn run(&mut self, command: &Command) -> CommandResult {
+        match command.attributes.as_ref() {
+            None => Ok(()),
+            Some(C::ScheduleActivityTaskCommandAttributes(a)) => self.schedule_activity(a, command),
+            Some(C::RequestCancelActivityTaskCommandAttributes(a)) => self.request_cancel_activity(*a, command),
+            Some(C::StartTimerCommandAttributes(a)) => self.start_timer(a, command),
+            Some(C::CancelTimerCommandAttributes(a)) => self.cancel_timer(a, command),
+            Some(C::RecordMarkerCommandAttributes(a)) => self.record_marker(a, command),
+            Some(C::UpsertWorkflowSearchAttributesCommandAttributes(a)) => self.upsert_search_attributes(a, command),
+            Some(C::ModifyWorkflowPropertiesCommandAttributes(a)) => self.modify_properties(a, command),
+            Some(C::StartChildWorkflowExecutionCommandAttributes(a)) => self.start_child(a, command),
+            Some(C::SignalExternalWorkflowExecutionCommandAttributes(a)) => self.signal_external(a, command),
+            Some(C::RequestCancelExternalWorkflowExecutionCommandAttributes(a)) => self.cancel_external(a, command),
+            Some(C::CompleteWorkflowExecutionCommandAttributes(a)) => self.complete_workflow(a, command),
+            Some(C::FailWorkflowExecutionCommandAttributes(a)) => self.fail_workflow(a, command),
+            Some(C::CancelWorkflowExecutionCommandAttributes(a)) => self.cancel_workflow(a, command),
+            Some(C::ContinueAsNewWorkflowExecutionCommandAttributes(a)) => self.continue_as_new(a, command),
+            Some(C::ProtocolMessageCommandAttributes(_)) => Err(CommandFailure::new(
+                WorkflowTaskFailedCause::BadUpdateWorkflowExecutionMessage,
+                "this server does not support workflow updates.",
+            )),
+            Some(C::ScheduleNexusOperationCommandAttributes(_)) => Err(CommandFailure::new(
+                WorkflowTaskFailedCause::BadScheduleNexusOperationAttributes,
+                "this server does not support Nexus operations.",
+            )),
+            Some(C::RequestCancelNexusOperationCommandAttributes(_)) => Err(CommandFailure::new(
+                WorkflowTaskFailedCause::BadRequestCancelNexusOperationAttributes,
+                "this server does not support Nexus operations.",
+            )),
+        }
+    }
+
+    fn record(&mut self, attributes: Attributes, command: &Command) -> EventId {
+        self.draft.record(Entry::from(attributes).by_command(command))
+    }
+
+    /// Too much data in a command ends the run: replaying the code would only make it again. [trap 16]
+    fn check_size(&self, size: usize, cause: WorkflowTaskFailedCause, what: &str) -> CommandResult {
+        if size <= self.draft.env.limits.blob_size_max {
+            return Ok(());
+        }
+        Err(CommandFailure::terminating(
+            cause,
+            format!("{what} exceeds size limit."),
+        ))
+    }
+
+    fn check_id(&self, cause: WorkflowTaskFailedCause, what: &str, id: &str) -> CommandResult {
+        let max = self.draft.env.limits.id_length_max;
+        if id.is_empty() {
+            return Err(CommandFailure::new(cause, format!("{what} is not set on command.")));
+        }
+        if id.len() > max {
+            let length = id.len();
+            return Err(CommandFailure::new(
+                cause,
+                format!("{what} exceeds length limit: it has {length} bytes, {max} are allowed."),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Commands reach other runs of the same namespace only.
+    fn check_namespace(&self, cause: WorkflowTaskFailedCause, namespace: &str) -> CommandResult {
+        let own = &self.draft.state().key.namespace;
+        if namespace.is_empty() || namespace == own {
+            return Ok(());
+        }
+        Err(CommandFailure::new(
+            cause,
+            format!("cross namespace call from {own} to {namespace} is not allowed."),
+        ))
+    }
+}
+
+/// A duration that must not be negative.
+fn check_timeout(
+    cause: WorkflowTaskFailedCause,
+    what: &str,
+    value: Option<&prost_types::Duration>,
+) -> Result<std::time::Duration, CommandFailure> {
+    if value.is_some_and(|d| d.seconds < 0 || d.nanos < 0) {
+        return Err(CommandFailure::new(cause, format!("Invalid {what}: it is negative.")));
+    }
+    Ok(crate::timestamp::duration(value))
+}
+
+fn size<M: Message>(message: Option<&M>) -> usize {
+    message.map_or(0, Message::encoded_len)
+}

@@ -1,0 +1,120 @@
+//! When a run has to be looked at again without anything happening to it.
+
+use crate::{
+    ReadyKind, ReadyTask, RunState, Timestamp, activity::activity_deadline, attempt::Phase, draft::Draft,
+    timestamp::earliest, workflow_task::WorkflowTask,
+};
+
+impl RunState {
+    /// When to send [`Input::Tick`](crate::Input::Tick) next: one timer per run. A closed run has none.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if !self.is_running() {
+            return None;
+        }
+        let recorded = &self.recorded;
+        let timers = recorded.timers.values().map(|timer| timer.fires_at).min();
+        let activities = recorded
+            .activities
+            .values()
+            .filter_map(|activity| activity_deadline(activity))
+            .min();
+        [
+            self.expiration(),
+            self.first_backoff_end(),
+            self.workflow_task_deadline(),
+            timers,
+            activities,
+        ]
+        .into_iter()
+        .fold(None, earliest)
+    }
+
+    /// Tasks to be offered to pollers now. A closed run has none.
+    pub fn ready_tasks(&self) -> Vec<ReadyTask> {
+        if !self.is_running() {
+            return Vec::new();
+        }
+        let activities = self
+            .recorded
+            .activities
+            .iter()
+            .filter_map(|(id, activity)| match activity.attempt.phase {
+                Phase::Ready { .. } => Some(ReadyTask {
+                    kind: ReadyKind::Activity,
+                    scheduled_event_id: *id,
+                    attempt: activity.attempt.number,
+                    task_queue: activity
+                        .scheduled
+                        .task_queue
+                        .as_ref()
+                        .map(|q| q.name.clone())
+                        .unwrap_or_default(),
+                }),
+                Phase::BackingOff { .. } | Phase::Started(_) => None,
+            });
+        self.ready_workflow_task().into_iter().chain(activities).collect()
+    }
+
+    fn ready_workflow_task(&self) -> Option<ReadyTask> {
+        let WorkflowTask::Scheduled(task) = &self.facts.workflow_task else {
+            return None;
+        };
+        let (kind, task_queue) = match (&self.facts.sticky, task.sticky) {
+            (Some(sticky), true) => (ReadyKind::StickyWorkflow, sticky.queue.as_str()),
+            _ => (ReadyKind::Workflow, self.task_queue()),
+        };
+        Some(ReadyTask {
+            kind,
+            scheduled_event_id: task.event_id,
+            attempt: task.attempt,
+            task_queue: task_queue.to_owned(),
+        })
+    }
+
+    /// When the run or its chain times out, whichever comes first.
+    pub(crate) fn expiration(&self) -> Option<Timestamp> {
+        let started = &self.recorded.started;
+        earliest(started.run_expiration(), started.execution_expiration())
+    }
+
+    fn first_backoff_end(&self) -> Option<Timestamp> {
+        self.recorded.in_first_backoff().then(|| self.execution_time())
+    }
+
+    /// Waiting has a limit only on a sticky queue, whose one worker may be gone; working always has one. [trap 7]
+    pub(crate) fn workflow_task_deadline(&self) -> Option<Timestamp> {
+        match &self.facts.workflow_task {
+            WorkflowTask::Idle { .. } => None,
+            WorkflowTask::Scheduled(task) => self
+                .facts
+                .sticky
+                .as_ref()
+                .filter(|_| task.sticky)
+                .map(|sticky| task.time + sticky.schedule_to_start),
+            WorkflowTask::Started(task, started) => Some(started.time + task.start_to_close),
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Handles all that is due.
+    pub(crate) fn tick(&mut self) {
+        if !self.state().is_running() {
+            return;
+        }
+        if self
+            .state()
+            .expiration()
+            .is_some_and(|expiration| expiration <= self.now)
+        {
+            self.close_as_timed_out();
+            return;
+        }
+        if self.state().first_backoff_end().is_some_and(|end| end <= self.now) {
+            self.wake_at_once();
+        }
+        self.fire_timers();
+        self.tick_activities();
+        self.time_out_workflow_task();
+    }
+}

@@ -1,0 +1,334 @@
+//! Everything that can happen to a run, as facts handed in by the shell.
+
+use temporalio_protos::temporal::api::common::v1::MeteringMetadata;
+
+use crate::{
+    ActivityToken, EventId, MessageId, WorkflowTaskToken,
+    proto::{
+        CancelExternalWorkflowExecutionFailedCause, Command, Failure, Header, Link, Payloads,
+        SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause, StickyExecutionAttributes,
+        WorkflowExecution, WorkflowTaskCompletedMetadata, WorkflowTaskFailedCause,
+    },
+};
+
+/// Something that happened to a run, for [`decide`](crate::decide).
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A signal arrived.
+    Signal(Signal),
+    /// Somebody asks the workflow to cancel itself.
+    RequestCancel(CancelRequest),
+    /// Somebody ends the run.
+    Terminate(Termination),
+
+    /// Matching found a poller for the run's workflow task. Answer: [`Reply::WorkflowTaskStarted`](crate::Reply).
+    StartWorkflowTask(WorkflowTaskPoll),
+    /// A worker finished its workflow task. Answer: [`Reply::WorkflowTaskCompleted`](crate::Reply).
+    CompleteWorkflowTask(Box<WorkflowTaskCompletion>),
+    /// A worker could not finish its workflow task.
+    FailWorkflowTask(Box<WorkflowTaskFailure>),
+    /// The sticky worker is gone: hand the next (or waiting) workflow task to the normal queue.
+    ResetSticky,
+
+    /// Matching found a poller for an activity. Answer: [`Reply::ActivityStarted`](crate::Reply).
+    StartActivity(ActivityPoll),
+    /// A worker reports that an activity is alive. Answer: [`Reply::Heartbeat`](crate::Reply).
+    Heartbeat {
+        /// Which one.
+        activity: ActivityRef,
+        /// Progress, given to the next attempt if this one fails.
+        details: Option<Payloads>,
+        /// Who says so.
+        identity: String,
+    },
+    /// An activity succeeded.
+    CompleteActivity {
+        /// Which one.
+        activity: ActivityRef,
+        /// Its result.
+        result: Option<Payloads>,
+        /// Who says so.
+        identity: String,
+    },
+    /// An attempt of an activity failed.
+    FailActivity {
+        /// Which one.
+        activity: ActivityRef,
+        /// Why.
+        failure: Option<Box<Failure>>,
+        /// Progress of the failed attempt, if it reports any with its failure.
+        last_heartbeat_details: Option<Payloads>,
+        /// Who says so.
+        identity: String,
+    },
+    /// An activity obeyed a cancel request.
+    CancelActivity {
+        /// Which one.
+        activity: ActivityRef,
+        /// What it says about it.
+        details: Option<Payloads>,
+        /// Who says so.
+        identity: String,
+    },
+
+    /// [`MessageBody::StartChild`](crate::MessageBody) was delivered: the child exists.
+    ChildStarted {
+        /// The StartChildWorkflowExecutionInitiated event.
+        initiated_event_id: EventId,
+        /// The child's (first) run.
+        run_id: String,
+    },
+    /// [`MessageBody::StartChild`](crate::MessageBody) was refused.
+    ChildStartFailed {
+        /// The StartChildWorkflowExecutionInitiated event.
+        initiated_event_id: EventId,
+        /// Why.
+        cause: StartChildWorkflowExecutionFailedCause,
+    },
+    /// A child's last run closed ([`MessageBody::ChildClosed`](crate::MessageBody), delivered to its parent).
+    ChildClosed(Box<ChildClosed>),
+    /// [`MessageBody::SignalExternal`](crate::MessageBody) was delivered.
+    ExternalSignalDelivered {
+        /// The SignalExternalWorkflowExecutionInitiated event.
+        initiated_event_id: EventId,
+    },
+    /// [`MessageBody::SignalExternal`](crate::MessageBody) was refused.
+    ExternalSignalFailed {
+        /// The SignalExternalWorkflowExecutionInitiated event.
+        initiated_event_id: EventId,
+        /// Why.
+        cause: SignalExternalWorkflowExecutionFailedCause,
+    },
+    /// [`MessageBody::CancelExternal`](crate::MessageBody) was delivered.
+    ExternalCancelDelivered {
+        /// The RequestCancelExternalWorkflowExecutionInitiated event.
+        initiated_event_id: EventId,
+    },
+    /// [`MessageBody::CancelExternal`](crate::MessageBody) was refused.
+    ExternalCancelFailed {
+        /// The RequestCancelExternalWorkflowExecutionInitiated event.
+        initiated_event_id: EventId,
+        /// Why.
+        cause: CancelExternalWorkflowExecutionFailedCause,
+    },
+    /// A message that needs no answer (to a child or the parent of a closed run) was delivered, or can never be.
+    /// Answers to the other messages of a *closed* run may be given this way, too.
+    MessageDelivered {
+        /// Which one.
+        id: MessageId,
+    },
+
+    /// [`RunState::next_deadline`](crate::RunState::next_deadline) has come.
+    Tick,
+}
+
+/// A signal to a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signal {
+    /// The signal's name.
+    pub name: String,
+    /// Its arguments.
+    pub input: Option<Payloads>,
+    /// Headers of the sender's interceptors.
+    pub header: Option<Header>,
+    /// Who sends it.
+    pub identity: String,
+    /// Deduplicates: a second signal with the same non-empty id is a no-op.
+    pub request_id: String,
+    /// Links for the event.
+    pub links: Vec<Link>,
+    /// The sending workflow, if one sent it.
+    pub external: Option<ExternalSource>,
+    /// It came with a start request (signal-with-start), which ends a start delay.
+    pub with_start: bool,
+}
+
+/// The workflow that sent a signal or a cancel request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExternalSource {
+    /// Sender's run.
+    pub execution: WorkflowExecution,
+    /// The sender's Initiated event.
+    pub initiated_event_id: EventId,
+    /// Only valid if the sender is the receiver's parent.
+    pub child_workflow_only: bool,
+}
+
+/// A request that the workflow cancel itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CancelRequest {
+    /// Why, in the requester's words.
+    pub reason: String,
+    /// Who asks.
+    pub identity: String,
+    /// The request's id. A run is asked once: later requests are no-ops whatever their id.
+    pub request_id: String,
+    /// If not empty: only for the chain of runs that began with this run.
+    pub first_execution_run_id: String,
+    /// The requesting workflow, if one asks.
+    pub external: Option<ExternalSource>,
+    /// Only for the child which this parent started: a parent close policy.
+    pub only_child_of: Option<ParentRef>,
+    /// Links for the event.
+    pub links: Vec<Link>,
+}
+
+/// An order to end a run now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Termination {
+    /// Why, in the requester's words.
+    pub reason: String,
+    /// Further details.
+    pub details: Option<Payloads>,
+    /// Who orders it.
+    pub identity: String,
+    /// If not empty: only for the chain of runs that began with this run.
+    pub first_execution_run_id: String,
+    /// Only for the child which this parent started: a parent close policy.
+    pub only_child_of: Option<ParentRef>,
+    /// Links for the event.
+    pub links: Vec<Link>,
+}
+
+/// The parent of a run, and the event by which it asked for the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParentRef {
+    /// The parent's namespace.
+    pub namespace: String,
+    /// The parent's workflow id.
+    pub workflow_id: String,
+    /// The parent's run.
+    pub run_id: String,
+    /// The StartChildWorkflowExecutionInitiated event in the parent's history.
+    pub initiated_event_id: EventId,
+}
+
+/// The queue on which a poller took a workflow task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolledQueue {
+    /// The workflow's own task queue: the worker knows nothing of the run yet.
+    Normal,
+    /// A worker's sticky queue: that worker still holds the run in its cache.
+    Sticky,
+}
+
+/// A poller for a workflow task.
+#[derive(Clone, Debug)]
+pub struct WorkflowTaskPoll {
+    /// From the [`ReadyTask`](crate::ReadyTask).
+    pub scheduled_event_id: EventId,
+    /// From the [`ReadyTask`](crate::ReadyTask).
+    pub attempt: u32,
+    /// Where the poller waited.
+    pub queue: PolledQueue,
+    /// Who polls.
+    pub identity: String,
+    /// The poll's id: starting again with the same id answers the same, with another one is refused.
+    pub request_id: String,
+}
+
+/// A worker's answer to a workflow task.
+#[derive(Clone, Debug, Default)]
+pub struct WorkflowTaskCompletion {
+    /// The task.
+    pub token: WorkflowTaskToken,
+    /// What the workflow wants done.
+    pub commands: Vec<Command>,
+    /// Where the worker wants the next task. `None` ends stickiness.
+    pub sticky: Option<StickyExecutionAttributes>,
+    /// Who answers.
+    pub identity: String,
+    /// A new task is wanted even if nothing happened (a heartbeat, if there are no commands).
+    pub force_create_new: bool,
+    /// Start the new task, if there is one, for this worker in the same transition.
+    pub return_new_task: bool,
+    /// The request id of such a new task's start.
+    pub new_task_request_id: String,
+    /// Start activities for this worker at once if it asked for that: how many it may get.
+    pub eager_activities: usize,
+    /// For the WorkflowTaskCompleted event.
+    pub sdk_metadata: Option<WorkflowTaskCompletedMetadata>,
+    /// For the WorkflowTaskCompleted event.
+    pub metering: Option<MeteringMetadata>,
+    /// Deprecated build id of the worker, for the WorkflowTaskCompleted event.
+    pub binary_checksum: String,
+}
+
+/// A worker's report that a workflow task failed.
+#[derive(Clone, Debug, Default)]
+pub struct WorkflowTaskFailure {
+    /// The task.
+    pub token: WorkflowTaskToken,
+    /// Why.
+    pub cause: WorkflowTaskFailedCause,
+    /// Why, in detail.
+    pub failure: Option<Failure>,
+    /// Who reports.
+    pub identity: String,
+    /// Deprecated build id of the worker.
+    pub binary_checksum: String,
+}
+
+/// A poller for an activity.
+#[derive(Clone, Debug)]
+pub struct ActivityPoll {
+    /// From the [`ReadyTask`](crate::ReadyTask).
+    pub scheduled_event_id: EventId,
+    /// From the [`ReadyTask`](crate::ReadyTask).
+    pub attempt: u32,
+    /// Who polls.
+    pub identity: String,
+    /// The poll's id: starting again with the same id answers the same, with another one is refused.
+    pub request_id: String,
+}
+
+/// How a caller names an activity.
+#[derive(Clone, Debug)]
+pub enum ActivityRef {
+    /// By the token of its attempt.
+    Token(ActivityToken),
+    /// By the id workflow code gave it (the `...ById` calls): whatever attempt it is in.
+    ById(String),
+}
+
+/// The end of a child's last run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChildClosed {
+    /// The StartChildWorkflowExecutionInitiated event of the parent.
+    pub initiated_event_id: EventId,
+    /// The run that closed.
+    pub execution: WorkflowExecution,
+    /// The child's first run.
+    pub first_run_id: String,
+    /// How it closed.
+    pub close: ChildClose,
+}
+
+/// How a child closed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChildClose {
+    /// With a result.
+    Completed {
+        /// It.
+        result: Option<Payloads>,
+    },
+    /// With a failure.
+    Failed {
+        /// It.
+        failure: Option<Box<Failure>>,
+        /// Why it was not retried.
+        retry_state: i32,
+    },
+    /// It accepted a cancel request.
+    Canceled {
+        /// What it says about it.
+        details: Option<Payloads>,
+    },
+    /// It ran out of time.
+    TimedOut {
+        /// Why it was not retried.
+        retry_state: i32,
+    },
+    /// It was terminated.
+    Terminated,
+}

@@ -1,0 +1,71 @@
+//! The pure core of durable execution: `decide(state, input, env) -> transition`, with Temporal's semantics.
+//!
+//! No async, no clock, no IO, no randomness: time, ids and limits come in by argument ([`Env`]), everything that happens
+//! is an [`Input`], and a decision yields a [`Transition`] that the shell commits, installs and publishes, in this order.
+//! This is the production path, so unit, property and simulation tests test what runs.
+//!
+//! - **State is the fold of events, plus facts.** What a history contains is never stored a second time. [`RunState`] is
+//!   rebuilt from the stored events and a few *facts* that no event carries: the workflow task's attempt and sticky queue,
+//!   each activity's attempt, buffered events. See [`fact_changes`] and [`RunState::rebuild`].
+//! - **Obligations are derived, never listed.** A handler only changes the state. What the shell must do about it is asked
+//!   of the state: [`RunState::ready_tasks`], [`RunState::outbox`], [`RunState::next_deadline`]. A restart asks the same
+//!   questions, so nothing can be forgotten, and there are no task, timer or outbox tables.
+//! - **A decision that fails midway never happened.** It works on a copy (cheap: all maps are shared), which is dropped.
+//!
+//! References like `[trap 5]` name the semantic traps listed in this crate's README.
+
+mod activity;
+mod attempt;
+mod cancel;
+mod children;
+mod close;
+mod commands;
+mod cron;
+mod deadline;
+mod decide;
+mod describe;
+mod draft;
+mod env;
+mod event;
+mod external;
+mod facts;
+mod failure;
+mod fold;
+mod input;
+mod key;
+mod limits;
+mod obligations;
+mod outbox;
+mod proto;
+mod recorded;
+mod rejection;
+mod retry;
+mod shared;
+mod signal;
+mod start;
+mod state;
+mod successor;
+mod timers;
+mod timestamp;
+mod token;
+mod transition;
+mod validate;
+mod workflow_task;
+
+pub use crate::{
+    decide::decide,
+    env::{Env, Limits},
+    facts::{Buffered, FactChanges, fact_changes},
+    input::{
+        ActivityPoll, ActivityRef, CancelRequest, ChildClose, ChildClosed, ExternalSource, Input, ParentRef,
+        PolledQueue, Signal, Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
+    },
+    key::{EventId, RunKey},
+    obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},
+    rejection::{Corrupt, Rejection},
+    start::{CurrentRun, StartResolution, StartRun, resolve_start, start},
+    state::RunState,
+    timestamp::Timestamp,
+    token::{ActivityToken, WorkflowTaskToken},
+    transition::{ActivityStarted, Reply, Transition, WorkflowTaskCompleted, WorkflowTaskStarted},
+};

@@ -1,0 +1,14 @@
+//! Temporal's messages under the short names this crate uses.
+
+pub(crate) use temporalio_protos::temporal::api::{
+    command::v1::*,
+    common::v1::{
+        ActivityType, Header, Link, Memo, Payload, Payloads, Priority, RetryPolicy, SearchAttributes,
+        WorkflowExecution, WorkflowType,
+    },
+    enums::v1::*,
+    failure::v1::{Failure, failure::FailureInfo, *},
+    history::v1::{history_event::Attributes, *},
+    sdk::v1::{EventGroupMarker, UserMetadata, WorkflowTaskCompletedMetadata},
+    taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
+};

@@ -1,0 +1,155 @@
+//! What a run's history says: the fold of its events. Nothing in here is stored a second time.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use crate::{
+    EventId, Timestamp,
+    attempt::Attempt,
+    proto::{
+        ActivityTaskScheduledEventAttributes, HistoryEvent, Payload,
+        RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+        SignalExternalWorkflowExecutionInitiatedEventAttributes, StartChildWorkflowExecutionInitiatedEventAttributes,
+        UserMetadata, WorkflowExecutionStartedEventAttributes,
+    },
+    shared::SharedMap,
+    timestamp::duration,
+};
+
+/// The fold of a run's events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Recorded {
+    /// Events stored so far.
+    pub(crate) length: EventId,
+    /// Their encoded bytes.
+    pub(crate) size: u64,
+    /// The latest event time.
+    pub(crate) last_time: Timestamp,
+    pub(crate) started: Arc<RunStarted>,
+    /// The close event, which is also the last one.
+    pub(crate) close: Option<Arc<HistoryEvent>>,
+    /// A workflow task was scheduled at least once.
+    pub(crate) had_workflow_task: bool,
+    /// The Started event of the last completed workflow task, or 0 before the first.
+    pub(crate) last_completed_started_id: EventId,
+    pub(crate) cancel_requested: bool,
+    pub(crate) memo: Arc<HashMap<String, Payload>>,
+    pub(crate) search_attributes: Arc<HashMap<String, Payload>>,
+
+    pub(crate) activities: SharedMap<EventId, Activity>,
+    pub(crate) activity_ids: SharedMap<Arc<str>, EventId>,
+    pub(crate) timers: SharedMap<EventId, Timer>,
+    pub(crate) timer_ids: SharedMap<Arc<str>, EventId>,
+    pub(crate) children: SharedMap<EventId, Child>,
+    pub(crate) external_signals: SharedMap<EventId, ExternalSignal>,
+    pub(crate) external_cancels: SharedMap<EventId, ExternalCancel>,
+    /// Request ids of signals, for deduplication.
+    pub(crate) signal_ids: SharedMap<Arc<str>, ()>,
+    pub(crate) signals: u64,
+}
+
+/// The first event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RunStarted {
+    pub(crate) attributes: WorkflowExecutionStartedEventAttributes,
+    pub(crate) time: Timestamp,
+    pub(crate) user_metadata: Option<UserMetadata>,
+}
+
+impl RunStarted {
+    pub(crate) fn backoff(&self) -> Duration {
+        duration(self.attributes.first_workflow_task_backoff.as_ref())
+    }
+
+    /// When the first workflow task is due.
+    pub(crate) fn execution_time(&self) -> Timestamp {
+        self.time + self.backoff()
+    }
+
+    /// When the run as such times out.
+    pub(crate) fn run_expiration(&self) -> Option<Timestamp> {
+        let timeout = duration(self.attributes.workflow_run_timeout.as_ref());
+        (!timeout.is_zero()).then(|| self.execution_time() + timeout)
+    }
+
+    /// When the chain of runs it belongs to times out.
+    pub(crate) fn execution_expiration(&self) -> Option<Timestamp> {
+        self.attributes.workflow_execution_expiration_time.map(Timestamp::from)
+    }
+
+    pub(crate) fn workflow_task_timeout(&self) -> Duration {
+        duration(self.attributes.workflow_task_timeout.as_ref())
+    }
+
+    pub(crate) fn task_queue(&self) -> &str {
+        self.attributes.task_queue.as_ref().map_or("", |queue| &queue.name)
+    }
+
+    pub(crate) fn workflow_type(&self) -> &str {
+        self.attributes.workflow_type.as_ref().map_or("", |kind| &kind.name)
+    }
+}
+
+/// An activity that is not closed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Activity {
+    pub(crate) scheduled: Arc<ActivityTaskScheduledEventAttributes>,
+    pub(crate) scheduled_time: Timestamp,
+    /// The ActivityTaskCancelRequested event.
+    pub(crate) cancel_requested: Option<EventId>,
+    /// Not part of the history: see [`Attempt`].
+    pub(crate) attempt: Attempt,
+}
+
+/// A timer that did not fire yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Timer {
+    pub(crate) id: String,
+    pub(crate) fires_at: Timestamp,
+}
+
+/// A child that is not closed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Child {
+    pub(crate) initiated: Arc<StartChildWorkflowExecutionInitiatedEventAttributes>,
+    pub(crate) user_metadata: Option<UserMetadata>,
+    pub(crate) started: Option<ChildRun>,
+}
+
+/// A child that is known to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ChildRun {
+    pub(crate) run_id: String,
+    /// `None` while the Started event is buffered and has no id yet.
+    pub(crate) started_event_id: Option<EventId>,
+}
+
+/// A signal to another run, under way.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ExternalSignal {
+    pub(crate) initiated: Arc<SignalExternalWorkflowExecutionInitiatedEventAttributes>,
+}
+
+/// A cancel request to another run, under way.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ExternalCancel {
+    pub(crate) initiated: Arc<RequestCancelExternalWorkflowExecutionInitiatedEventAttributes>,
+}
+
+impl Recorded {
+    pub(crate) fn next_event_id(&self) -> EventId {
+        self.length + 1
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.close.is_none()
+    }
+
+    /// The first workflow task waits for a start delay, a retry's or a cron schedule's time. [trap 14]
+    pub(crate) fn in_first_backoff(&self) -> bool {
+        !self.had_workflow_task && !self.started.backoff().is_zero()
+    }
+
+    pub(crate) fn activity_by_id(&self, id: &str) -> Option<EventId> {
+        self.activity_ids.get(id).map(|id| **id)
+    }
+}

@@ -1,0 +1,75 @@
+//! Making a run.
+
+mod policy;
+mod request;
+
+use std::sync::Arc;
+
+pub use policy::{CurrentRun, StartResolution, resolve_start};
+pub(crate) use request::Timeouts;
+
+use crate::{
+    Env, Rejection, Reply, RunKey, RunState, Signal, Transition,
+    draft::{Draft, Entry},
+    proto::{Attributes, Link, UserMetadata, WorkflowExecutionStartedEventAttributes},
+    recorded::Recorded,
+    state::Facts,
+    workflow_task::WorkflowTask,
+};
+
+/// All that makes a run. Build it from a request ([`StartRun::from_request`], [`StartRun::from_signal_with_start`]) or
+/// from a parent's wish ([`StartRun::child`]); they validate and fill in defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartRun {
+    /// The run to be.
+    pub key: RunKey,
+    /// Its first event.
+    pub attributes: Box<WorkflowExecutionStartedEventAttributes>,
+    /// The request, for deduplication.
+    pub request_id: String,
+    /// A signal that arrives with the start.
+    pub signal: Option<Signal>,
+    /// Summary and details, for the first event.
+    pub user_metadata: Option<UserMetadata>,
+    /// Links for the first event.
+    pub links: Vec<Link>,
+}
+
+/// Makes a run. Whether it may be made is [`resolve_start`]'s question.
+pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejection> {
+    let signal = request.signal.take();
+    let mut draft = begin(request, env);
+    if let Some(signal) = signal {
+        // The signal comes with the start: it does not end the delay that the start asked for.
+        draft.signal(Signal {
+            with_start: false,
+            ..signal
+        })?;
+    }
+    draft.wake();
+    Ok(draft.finish(Reply::Started))
+}
+
+/// A run with its first event, and no more.
+pub(crate) fn begin<'a>(request: StartRun, env: &Env<'a>) -> Draft<'a> {
+    let state = RunState {
+        key: request.key,
+        recorded: Recorded::default(),
+        buffered: Arc::default(),
+        facts: Facts {
+            workflow_task: WorkflowTask::Idle { next_attempt: 1 },
+            sticky: None,
+            start_request_id: request.request_id,
+            delivered: Arc::default(),
+            transitions: 0,
+            close_attempted: false,
+        },
+    };
+    let mut draft = Draft::new(state, env);
+    draft.record(
+        Entry::from(Attributes::WorkflowExecutionStartedEventAttributes(*request.attributes))
+            .user_metadata(request.user_metadata)
+            .links(request.links),
+    );
+    draft
+}

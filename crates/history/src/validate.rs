@@ -1,0 +1,63 @@
+//! Checks of what clients send. Each says which field is wrong and why.
+
+use std::time::Duration;
+
+use prost::Message;
+
+use crate::{
+    Limits, Rejection, Signal,
+    proto::{Payloads, WorkflowExecutionStartedEventAttributes},
+    timestamp::duration,
+};
+
+pub(crate) const BLOB_TOO_LARGE: &str = "Blob data size exceeds limit.";
+
+pub(crate) fn id(field: &str, value: &str, limits: &Limits) -> Result<(), Rejection> {
+    if value.len() > limits.id_length_max {
+        return Err(Rejection::InvalidArgument(format!(
+            "{field} length exceeds limit: it has {} bytes, {} are allowed.",
+            value.len(),
+            limits.id_length_max
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn required_id(field: &str, value: &str, limits: &Limits) -> Result<(), Rejection> {
+    if value.is_empty() {
+        return Err(Rejection::InvalidArgument(format!("{field} is not set on request.")));
+    }
+    id(field, value, limits)
+}
+
+/// A timeout as it was sent; negative ones are refused.
+pub(crate) fn timeout(field: &str, value: Option<&prost_types::Duration>) -> Result<Duration, Rejection> {
+    if value.is_some_and(|d| d.seconds < 0 || d.nanos < 0) {
+        return Err(Rejection::InvalidArgument(format!("Invalid {field}: it is negative.")));
+    }
+    Ok(duration(value))
+}
+
+pub(crate) fn payloads(value: Option<&Payloads>, limits: &Limits) -> Result<(), Rejection> {
+    if value.map_or(0, Message::encoded_len) > limits.blob_size_max {
+        return Err(Rejection::invalid(BLOB_TOO_LARGE));
+    }
+    Ok(())
+}
+
+pub(crate) fn signal(signal: &Signal, limits: &Limits) -> Result<(), Rejection> {
+    required_id("SignalName", &signal.name, limits)?;
+    id("RequestId", &signal.request_id, limits)?;
+    payloads(signal.input.as_ref(), limits)
+}
+
+pub(crate) fn start_sizes(a: &WorkflowExecutionStartedEventAttributes, limits: &Limits) -> Result<(), Rejection> {
+    payloads(a.input.as_ref(), limits)?;
+    if a.memo.as_ref().map_or(0, Message::encoded_len) > limits.memo_size_max {
+        return Err(Rejection::invalid("Memo size exceeds limit."));
+    }
+    if a.search_attributes.as_ref().map_or(0, Message::encoded_len) > limits.search_attributes_size_max {
+        return Err(Rejection::invalid("Search attributes size exceeds limit."));
+    }
+    Ok(())
+}

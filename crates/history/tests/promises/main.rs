@@ -1,0 +1,15 @@
+//! What the core promises, one test per promise. `[trap n]` names the semantic trap it guards.
+
+mod activities;
+mod buffering;
+mod children;
+mod closing;
+mod commands;
+mod interleavings;
+mod invariants;
+mod limits;
+mod loading;
+mod scenario;
+mod starts;
+mod successors;
+mod workflow_tasks;
