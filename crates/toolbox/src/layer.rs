@@ -1,0 +1,195 @@
+//! Where a toolbox's files come from: the binary, or a directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::embedded;
+use crate::problem::Problem;
+
+/// Longest file of a toolbox.
+const MAX_FILE: u64 = 8 << 20;
+/// Most files in one layer: more is surely a mistaken `--toolbox /`.
+const MAX_FILES: usize = 20_000;
+
+/// One source of workflows and modules. A later layer's folder shadows an earlier one's of the same name.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    origin: String,
+    files: BTreeMap<String, String>,
+    unreadable: BTreeMap<String, Problem>,
+}
+
+/// A directory that cannot be used as a toolbox.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// It cannot be read.
+    #[error("cannot read the toolbox directory {}: {source}", path.display())]
+    Read {
+        /// The directory, or what is in it.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error(
+        "{} is not a toolbox: it has neither `workflows` nor `modules` in it; give the directory that holds them",
+        path.display()
+    )]
+    NotAToolbox {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is too much in it.
+    #[error("{} has more than {MAX_FILES} files in it: is that a toolbox?", path.display())]
+    TooMany {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl Layer {
+    /// The shipped toolbox.
+    pub fn embedded() -> Self {
+        let files = embedded::FILES
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect();
+        Self {
+            origin: "built-in".to_owned(),
+            files,
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    /// A directory with `workflows`, `modules` or both.
+    pub fn dir(path: impl AsRef<Path>) -> Result<Self, LayerError> {
+        let root = path.as_ref();
+        let read = |path: &Path, source| LayerError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        fs::read_dir(root).map_err(|e| read(root, e))?;
+        let mut layer = Self {
+            origin: root.display().to_string(),
+            files: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+        };
+        let mut any = false;
+        for part in ["workflows", "modules", "verticals"] {
+            if root.join(part).is_dir() {
+                any = true;
+                layer.collect(root, part)?;
+            }
+        }
+        if any {
+            Ok(layer)
+        } else {
+            Err(LayerError::NotAToolbox { path: root.to_owned() })
+        }
+    }
+
+    /// Files held in memory, by their path within the toolbox.
+    pub fn memory(origin: &str, files: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            files: files.into_iter().collect(),
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    /// Where it comes from, for people.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// A file as messages name it.
+    pub(crate) fn display(&self, path: &str) -> String {
+        format!("{}/{path}", self.origin.trim_end_matches('/'))
+    }
+
+    pub(crate) fn files(&self) -> &BTreeMap<String, String> {
+        &self.files
+    }
+
+    /// Files that are there but cannot be read, by path.
+    pub(crate) fn unreadable(&self) -> &BTreeMap<String, Problem> {
+        &self.unreadable
+    }
+
+    /// Names of the folders in `workflows` or `modules`, sorted.
+    pub(crate) fn folders(&self, part: &str) -> Vec<String> {
+        let prefix = format!("{part}/");
+        let mut names: Vec<String> = self
+            .files
+            .keys()
+            .chain(self.unreadable.keys())
+            .filter_map(|path| {
+                path.strip_prefix(&prefix)?
+                    .split_once('/')
+                    .map(|(name, _)| name.to_owned())
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn collect(&mut self, root: &Path, relative: &str) -> Result<(), LayerError> {
+        let dir = root.join(relative);
+        let entries = fs::read_dir(&dir).map_err(|source| LayerError::Read {
+            path: dir.clone(),
+            source,
+        })?;
+        for entry in entries {
+            let entry = entry.map_err(|source| LayerError::Read {
+                path: dir.clone(),
+                source,
+            })?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str().filter(|n| !n.starts_with('.')) else {
+                continue;
+            };
+            let path = format!("{relative}/{name}");
+            // Follows links: a user may keep a workflow elsewhere and link it. Cycles end at the limit of files.
+            let Ok(kind) = fs::metadata(entry.path()) else { continue };
+            if kind.is_dir() && relative.matches('/').count() < 16 {
+                self.collect(root, &path)?;
+            } else if kind.is_file() && (name.ends_with(".yaml") || name.ends_with(".yml")) {
+                self.read(root, path, kind.len());
+            }
+            if self.files.len() > MAX_FILES {
+                return Err(LayerError::TooMany { path: root.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    // A file that cannot be read is a problem of its workflow, not of the whole toolbox.
+    fn read(&mut self, root: &Path, path: String, size: u64) {
+        let text = match size > MAX_FILE {
+            true => Err(format!("the file is longer than {} MiB", MAX_FILE >> 20)),
+            false => fs::read(root.join(&path))
+                .map_err(|e| format!("the file cannot be read: {e}"))
+                .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())),
+        };
+        match text {
+            Ok(text) => {
+                self.files.insert(path, text);
+            }
+            Err(message) => {
+                let file = self.display(&path);
+                self.unreadable.insert(
+                    path,
+                    Problem {
+                        file,
+                        line: 1,
+                        column: 1,
+                        message,
+                        hint: None,
+                    },
+                );
+            }
+        }
+    }
+}

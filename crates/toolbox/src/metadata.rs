@@ -1,0 +1,106 @@
+//! What `metadata.yaml` of a workflow and `module.yaml` of a module say.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::parameters::{self, ParameterError};
+use crate::run::Isolation;
+
+/// Vertical of workflows that name none: the modules that are linked into Helve itself, which every worker carries.
+pub const DEFAULT_VERTICAL: &str = "builtin";
+
+/// `metadata.yaml` of a workflow.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Metadata {
+    /// Name; also the Temporal workflow type and the folder.
+    pub name: String,
+    /// Version, for people.
+    pub version: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// Who wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// For finding it.
+    pub tags: Vec<String>,
+    /// Vertical whose workers run the steps.
+    pub vertical: String,
+    /// What it needs to run.
+    pub requirements: Requirements,
+    /// How the workspace of a step is laid out.
+    pub workspace_isolation: Isolation,
+    /// Values of parameters that are not given; they win over `default` in the schema.
+    pub default_parameters: Map<String, Value>,
+    /// JSON Schema of the parameters, always of type object.
+    pub parameters: Value,
+    /// JSON Schema of the run's `output`, as documentation.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub output_schema: Value,
+}
+
+/// What a workflow needs to run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Requirements {
+    /// Names of tools that a worker must have.
+    pub tools: Vec<String>,
+    /// Limits for a step.
+    pub resources: Resources,
+}
+
+/// Limits for a step of a workflow.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Resources {
+    /// For instance `512Mi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Cores, for instance `500m` or `2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    /// Longest time of a step that sets no `timeout`, in seconds or as `30m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<crate::duration::Span>,
+}
+
+impl Metadata {
+    /// Fills in defaults and validates; reports every wrong field.
+    pub fn resolve_parameters(&self, given: Map<String, Value>) -> Result<Map<String, Value>, Vec<ParameterError>> {
+        parameters::resolve(&self.parameters, &self.default_parameters, given)
+    }
+
+    /// Reads `KEY=VALUE` from a command line: the text becomes what the schema wants for that key.
+    pub fn coerce_parameter(&self, key: &str, text: &str) -> Result<Value, ParameterError> {
+        parameters::coerce(&self.parameters, key, text)
+    }
+}
+
+/// How a module is implemented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModuleKind {
+    /// Linked into Helve.
+    Builtin,
+}
+
+/// `module.yaml` of a module.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModuleManifest {
+    /// Name; also the Temporal activity type and the folder.
+    pub name: String,
+    /// Version, for people.
+    pub version: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// Who wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// For finding it.
+    pub tags: Vec<String>,
+    /// How it is implemented.
+    pub kind: ModuleKind,
+    /// JSON Schema of `with`.
+    pub config_schema: Value,
+    /// Facts in the summary that a plan can use, with what they mean.
+    pub outputs: BTreeMap<String, String>,
+}

@@ -1,0 +1,310 @@
+//! The toolbox as a whole: layers of folders become workflows and modules by name.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::layer::Layer;
+use crate::manifest;
+use crate::metadata::{Metadata, ModuleManifest};
+use crate::parameters::ParameterError;
+use crate::plan::Plan;
+use crate::plan_file::{self, Surroundings};
+use crate::problem::{Problem, closest};
+use crate::read::Reader;
+use crate::run::{PinnedPlan, PlanInput, PlanOutput};
+use crate::yaml;
+
+/// A workflow that can be run.
+#[derive(Debug, Clone)]
+pub struct Workflow {
+    /// What `metadata.yaml` says.
+    pub metadata: Metadata,
+    /// What `workflow.yaml` says.
+    pub plan: Plan,
+    /// BLAKE3 of the plan's canonical JSON.
+    pub digest: String,
+    /// The layer it comes from, for people.
+    pub origin: String,
+}
+
+impl Workflow {
+    /// The plan with where it came from, for a run's input.
+    pub fn pinned(&self) -> PinnedPlan {
+        PinnedPlan {
+            workflow: self.metadata.name.clone(),
+            version: self.metadata.version.clone(),
+            digest: self.digest.clone(),
+            vertical: self.metadata.vertical.clone(),
+            isolation: self.metadata.workspace_isolation,
+            plan: self.plan.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Module {
+    manifest: ModuleManifest,
+    files: Vec<(String, String)>,
+}
+
+/// Workflows and modules by name.
+#[derive(Debug, Default)]
+pub struct Toolbox {
+    workflows: BTreeMap<String, Result<Workflow, Vec<Problem>>>,
+    modules: BTreeMap<String, Result<Module, Vec<Problem>>>,
+}
+
+/// What loading found.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Everything that is whole.
+    pub toolbox: Toolbox,
+    /// Everything that is wrong, by file and line. A workflow or module with a problem is not in the toolbox.
+    pub problems: Vec<Problem>,
+}
+
+/// There is no such workflow or module, or it is broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFound {
+    /// `workflow` or `module`.
+    pub what: &'static str,
+    /// The name that was asked for.
+    pub name: String,
+    /// The name that was meant, most likely first; all names if none is close.
+    pub suggestions: Vec<String>,
+    /// It is there, but this is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl std::error::Error for NotFound {}
+
+impl std::fmt::Display for NotFound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            what,
+            name,
+            suggestions,
+            problems,
+        } = self;
+        if !problems.is_empty() {
+            write!(f, "the {what} `{name}` cannot be used:")?;
+            return problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"));
+        }
+        write!(f, "there is no {what} `{name}`")?;
+        match suggestions.as_slice() {
+            [] => Ok(()),
+            [one] => write!(f, "; did you mean `{one}`?"),
+            many => write!(f, "; there are: {}", many.join(", ")),
+        }
+    }
+}
+
+/// Why a workflow cannot be pinned for a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PinError {
+    /// It is not there.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// The parameters do not fit it.
+    #[error("the parameters do not fit the workflow `{workflow}`: {}", join(.errors))]
+    Parameters {
+        /// The workflow.
+        workflow: String,
+        /// What is wrong with which parameter.
+        errors: Vec<ParameterError>,
+    },
+}
+
+fn join(errors: &[ParameterError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Toolbox {
+    /// Loads layers; of two folders with the same name the later layer's counts, even when it is broken: falling
+    /// back to the older one without a word would run something else than what the user sees in the folder.
+    pub fn load(layers: &[Layer]) -> Loaded {
+        let mut toolbox = Self::default();
+        for (folder, layer) in folders(layers, "modules") {
+            let module = load_module(layer, &folder);
+            toolbox.modules.insert(folder, module);
+        }
+        for (folder, layer) in folders(layers, "workflows") {
+            let workflow = toolbox.load_workflow(layer, &folder);
+            toolbox.workflows.insert(folder, workflow);
+        }
+        let broken = |problems: &Vec<Problem>| problems.clone();
+        let mut problems: Vec<Problem> = toolbox
+            .modules
+            .values()
+            .filter_map(|m| m.as_ref().err().map(broken))
+            .chain(toolbox.workflows.values().filter_map(|w| w.as_ref().err().map(broken)))
+            .flatten()
+            .collect();
+        problems.sort();
+        Loaded { toolbox, problems }
+    }
+
+    /// The workflows that can be run, by name.
+    pub fn workflows(&self) -> impl Iterator<Item = &Workflow> {
+        self.workflows.values().filter_map(|w| w.as_ref().ok())
+    }
+
+    /// The modules that can be used, by name.
+    pub fn modules(&self) -> impl Iterator<Item = &ModuleManifest> {
+        self.modules
+            .values()
+            .filter_map(|m| m.as_ref().ok().map(|m| &m.manifest))
+    }
+
+    /// A workflow by name.
+    pub fn workflow(&self, name: &str) -> Result<&Workflow, NotFound> {
+        find("workflow", &self.workflows, name)
+    }
+
+    /// A module by name.
+    pub fn module(&self, name: &str) -> Result<&ModuleManifest, NotFound> {
+        find("module", &self.modules, name).map(|m| &m.manifest)
+    }
+
+    /// The files of a module (path within its folder, and text), sorted; `module.yaml` among them.
+    pub fn module_files(&self, name: &str) -> Vec<(String, String)> {
+        find("module", &self.modules, name)
+            .map(|m| m.files.clone())
+            .unwrap_or_default()
+    }
+
+    /// What the activity `helve.plan` answers: the plan to pin, and the parameters resolved.
+    pub fn pin(&self, input: &PlanInput) -> Result<PlanOutput, PinError> {
+        let workflow = self.workflow(&input.workflow)?;
+        let given: Map<String, Value> = input.parameters.clone();
+        let parameters = workflow
+            .metadata
+            .resolve_parameters(given)
+            .map_err(|errors| PinError::Parameters {
+                workflow: input.workflow.clone(),
+                errors,
+            })?;
+        Ok(PlanOutput {
+            plan: workflow.pinned(),
+            parameters,
+        })
+    }
+
+    fn load_workflow(&self, layer: &Layer, folder: &str) -> Result<Workflow, Vec<Problem>> {
+        let names: Vec<String> = self.modules.keys().cloned().collect();
+        let module = |name: &str| self.modules.get(name).map(|m| m.as_ref().ok().map(|m| &m.manifest));
+        let (metadata, mut problems) = load_file(layer, "workflows", folder, "metadata.yaml", |reader, node| {
+            manifest::metadata(reader, node, folder)
+        });
+        // Broken metadata still tells its parameters, if it is read at all.
+        let around = Surroundings {
+            metadata: metadata.as_ref(),
+            module: &module,
+            modules: &names,
+        };
+        let (plan, more) = load_file(layer, "workflows", folder, "workflow.yaml", |reader, node| {
+            plan_file::plan(reader, node, around)
+        });
+        problems.extend(more);
+        match (metadata, plan) {
+            (Some(metadata), Some(plan)) if problems.is_empty() => {
+                let digest = plan.digest();
+                Ok(Workflow {
+                    metadata,
+                    plan,
+                    digest,
+                    origin: layer.origin().to_owned(),
+                })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+fn find<'a, T>(
+    what: &'static str,
+    all: &'a BTreeMap<String, Result<T, Vec<Problem>>>,
+    name: &str,
+) -> Result<&'a T, NotFound> {
+    let not_found = |suggestions, problems| NotFound {
+        what,
+        name: name.to_owned(),
+        suggestions,
+        problems,
+    };
+    match all.get(name) {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(problems)) => Err(not_found(Vec::new(), problems.clone())),
+        None => {
+            let whole = || {
+                all.iter()
+                    .filter(|(_, item)| item.is_ok())
+                    .map(|(name, _)| name.as_str())
+            };
+            let suggestions = match closest(name, whole()) {
+                Some(close) => vec![close.to_owned()],
+                None => whole().map(str::to_owned).collect(),
+            };
+            Err(not_found(suggestions, Vec::new()))
+        }
+    }
+}
+
+/// Each folder with the last layer that has it.
+fn folders<'a>(layers: &'a [Layer], part: &str) -> BTreeMap<String, &'a Layer> {
+    layers
+        .iter()
+        .flat_map(|layer| layer.folders(part).into_iter().map(move |folder| (folder, layer)))
+        .collect()
+}
+
+fn load_module(layer: &Layer, folder: &str) -> Result<Module, Vec<Problem>> {
+    let (manifest, mut problems) = load_file(layer, "modules", folder, "module.yaml", |reader, node| {
+        manifest::module(reader, node, folder)
+    });
+    let prefix = format!("modules/{folder}/");
+    let others = layer
+        .unreadable()
+        .iter()
+        .filter(|(path, _)| path.starts_with(&prefix) && !path.ends_with("/module.yaml"));
+    problems.extend(others.map(|(_, problem)| problem.clone()));
+    let files = layer.files().iter();
+    let files = files
+        .filter_map(|(path, text)| Some((path.strip_prefix(&prefix)?.to_owned(), text.clone())))
+        .collect();
+    match manifest {
+        Some(manifest) if problems.is_empty() => Ok(Module { manifest, files }),
+        _ => Err(problems),
+    }
+}
+
+fn load_file<T>(
+    layer: &Layer,
+    part: &str,
+    folder: &str,
+    name: &str,
+    read: impl FnOnce(&mut Reader<'_>, &yaml::Node) -> Option<T>,
+) -> (Option<T>, Vec<Problem>) {
+    let path = format!("{part}/{folder}/{name}");
+    let file = layer.display(&path);
+    let Some(text) = layer.files().get(&path) else {
+        let missing = || Problem {
+            file: file.clone(),
+            line: 1,
+            column: 1,
+            message: format!("the folder `{folder}` has no {name}"),
+            hint: None,
+        };
+        let problem = layer.unreadable().get(&path).cloned().unwrap_or_else(missing);
+        return (None, vec![problem]);
+    };
+    match yaml::parse(&file, text) {
+        Ok(node) => {
+            let mut reader = Reader::new(&file);
+            let value = read(&mut reader, &node);
+            (value, reader.problems)
+        }
+        Err(problem) => (None, vec![problem]),
+    }
+}

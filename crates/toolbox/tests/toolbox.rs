@@ -1,0 +1,208 @@
+//! Layers, the shipped toolbox, pinning, and arbitrary text.
+
+use std::fs;
+
+use helve_toolbox::run::PlanInput;
+use helve_toolbox::{Layer, Plan, Toolbox};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn files(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter()
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_shipped_toolbox_is_whole() {
+    let loaded = Toolbox::load(&[Layer::embedded()]);
+    assert_eq!(loaded.problems, []);
+    let names: Vec<&str> = loaded.toolbox.workflows().map(|w| w.metadata.name.as_str()).collect();
+    assert_eq!(names, ["assessment", "secrets-scan", "static-analysis"]);
+    let modules: Vec<&str> = loaded.toolbox.modules().map(|m| m.name.as_str()).collect();
+    assert_eq!(modules, ["sast", "secrets"]);
+    assert!(!loaded.toolbox.module_files("secrets").is_empty());
+}
+
+#[test]
+fn a_later_layer_shadows_by_name_even_when_it_is_broken() {
+    let module = (
+        "modules/m/module.yaml",
+        "name: m\nversion: '1'\ndescription: d\nkind: builtin\n",
+    );
+    let metadata = ("workflows/w/metadata.yaml", "name: w\nversion: '1'\ndescription: d\n");
+    let first = Layer::memory(
+        "one",
+        files(&[
+            module,
+            metadata,
+            ("workflows/w/workflow.yaml", "steps: [{id: a, uses: m}]"),
+        ]),
+    );
+    let newer = ("workflows/w/metadata.yaml", "name: w\nversion: '2'\ndescription: d\n");
+    let second = Layer::memory(
+        "two",
+        files(&[newer, ("workflows/w/workflow.yaml", "steps: [{id: b, uses: m}]")]),
+    );
+    let broken = Layer::memory("three", files(&[newer, ("workflows/w/workflow.yaml", "steps: 1")]));
+
+    let loaded = Toolbox::load(&[first.clone(), second.clone()]);
+    let workflow = loaded.toolbox.workflow("w").unwrap();
+    assert_eq!(
+        (workflow.metadata.version.as_str(), workflow.origin.as_str()),
+        ("2", "two")
+    );
+    assert_eq!(workflow.plan.steps[0].id, "b");
+
+    let loaded = Toolbox::load(&[first, second, broken]);
+    assert!(loaded.toolbox.workflow("w").is_err());
+    assert_eq!(loaded.problems.len(), 1);
+}
+
+#[test]
+fn a_directory_is_a_layer_and_says_what_it_cannot_read() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(
+        Layer::dir(dir.path())
+            .unwrap_err()
+            .to_string()
+            .contains("is not a toolbox")
+    );
+    assert!(
+        Layer::dir(dir.path().join("none"))
+            .unwrap_err()
+            .to_string()
+            .contains("cannot read the toolbox directory")
+    );
+    for folder in ["good", "bytes"] {
+        let path = dir.path().join("modules").join(folder);
+        fs::create_dir_all(path.join("rules")).unwrap();
+        fs::write(
+            path.join("module.yaml"),
+            format!("name: {folder}\nversion: '1'\ndescription: d\nkind: builtin\n"),
+        )
+        .unwrap();
+        fs::write(path.join("rules/r.yaml"), "a: 1\n").unwrap();
+        fs::write(path.join("notes.txt"), "not read").unwrap();
+    }
+    fs::write(dir.path().join("modules/bytes/rules/bad.yaml"), [0xff, 0xfe]).unwrap();
+    let loaded = Toolbox::load(&[Layer::dir(dir.path()).unwrap()]);
+    let names: Vec<String> = loaded
+        .toolbox
+        .module_files("good")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["module.yaml", "rules/r.yaml"]);
+    assert!(loaded.toolbox.module("bytes").is_err());
+    assert_eq!(loaded.problems.len(), 1);
+    assert!(
+        loaded.problems[0]
+            .to_string()
+            .ends_with("modules/bytes/rules/bad.yaml:1:1: the file is not UTF-8 text")
+    );
+}
+
+#[test]
+fn a_plan_survives_its_trip_through_json_with_the_same_digest() {
+    let loaded = Toolbox::load(&[Layer::embedded()]);
+    for workflow in loaded.toolbox.workflows() {
+        let text = serde_json::to_string(&workflow.plan).unwrap();
+        let back: Plan = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, workflow.plan);
+        assert_eq!(back.digest(), workflow.digest);
+        assert_eq!(workflow.digest.len(), 64);
+    }
+}
+
+#[test]
+fn pinning_resolves_parameters_and_names_the_wrong_ones() {
+    let toolbox = Toolbox::load(&[Layer::embedded()]).toolbox;
+    let pin = |parameters: serde_json::Value| {
+        let serde_json::Value::Object(parameters) = parameters else {
+            panic!("a mapping")
+        };
+        toolbox.pin(&PlanInput {
+            workflow: "assessment".to_owned(),
+            parameters,
+        })
+    };
+    let pinned = pin(json!({"sast": false})).unwrap();
+    assert_eq!(
+        (&pinned.parameters["secrets"], &pinned.parameters["sast"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(pinned.plan.workflow, "assessment");
+    assert_eq!(
+        pin(json!({"sats": 1, "secrets": "x"})).unwrap_err().to_string(),
+        "the parameters do not fit the workflow `assessment`: parameter `sats` is not known (did you mean `sast`?); \
+         parameter `secrets` must be true or false, not `x`"
+    );
+    let missing = toolbox.pin(&PlanInput {
+        workflow: "asessment".to_owned(),
+        parameters: serde_json::Map::new(),
+    });
+    assert_eq!(
+        missing.unwrap_err().to_string(),
+        "there is no workflow `asessment`; did you mean `assessment`?"
+    );
+}
+
+/// Text that often gets past the first hurdles.
+fn yamlish() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        Just("steps:"),
+        Just("  - "),
+        Just("id: a"),
+        Just("uses: m"),
+        Just("needs: [a, b]"),
+        Just("with:"),
+        Just("{"),
+        Just("}"),
+        Just("{{ params.x }}"),
+        Just("{{"),
+        Just("}}"),
+        Just("{%"),
+        Just("if: steps.a.findings > 1"),
+        Just("\n"),
+        Just("\n    "),
+        Just("for_each: {items: [1]}"),
+        Just("&a"),
+        Just("*a"),
+        Just("|"),
+        Just(">-"),
+        Just("timeout: 1m"),
+        Just("retry: 3"),
+        Just("'"),
+        Just("\""),
+        Just("#"),
+        Just("é"),
+        Just(": "),
+        Just("parameters: {type: object}"),
+        Just("name: w"),
+        Just("!!binary x"),
+        Just("<<: *a"),
+        Just("1e999"),
+        Just("\t"),
+        Just("---"),
+        Just("output: '{{ steps }}'"),
+    ];
+    prop::collection::vec(word, 0..40).prop_map(|words| words.join(""))
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(workflow in prop_oneof![yamlish(), any::<String>()], metadata in yamlish(), module in yamlish()) {
+        let layer = Layer::memory("box", files(&[
+            ("modules/m/module.yaml", &module),
+            ("modules/n/module.yaml", "name: n\nversion: '1'\ndescription: d\nkind: builtin\n"),
+            ("workflows/w/metadata.yaml", &metadata),
+            ("workflows/w/workflow.yaml", &workflow),
+            ("workflows/v/metadata.yaml", "name: v\nversion: '1'\ndescription: d\n"),
+            ("workflows/v/workflow.yaml", &format!("steps:\n  - id: z\n    uses: n\n    with: {{x: \"{workflow}\"}}\n")),
+        ]));
+        for problem in Toolbox::load(&[layer]).problems {
+            prop_assert!(problem.line >= 1 && problem.column >= 1 && !problem.message.is_empty());
+        }
+    }
+}
