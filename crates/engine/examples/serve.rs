@@ -1,0 +1,31 @@
+//! Serves an engine on a port: `serve DATA_DIR [ADDRESS]`. For trying SDKs against the engine alone; users run `helve up`.
+
+use std::error::Error;
+
+use helve_engine::{Engine, EngineOptions};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let dir = arguments.next().ok_or("usage: serve DATA_DIR [ADDRESS]")?;
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let engine = Engine::open(EngineOptions {
+        role: "serve".to_owned(),
+        ..EngineOptions::new(dir)
+    })
+    .await?;
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?.to_string();
+    engine.announce(&address)?;
+    println!("{address}");
+    let stopped = async {
+        // An error means that there is no way to be told to stop but to be killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        engine.shutdown().await;
+    };
+    engine.serve_tcp(listener, stopped).await?;
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Signals, cancel requests, terminations, descriptions.
+
+use helve_history::{CancelRequest, Input, Signal, Termination};
+use temporalio_protos::temporal::api::workflowservice::v1::*;
+use tonic::{Request, Status};
+
+use super::Frontend;
+use crate::{
+    error::{Failed, Fault},
+    find::Target,
+};
+
+impl Frontend {
+    pub(super) async fn signal_workflow_execution(
+        &self,
+        request: Request<SignalWorkflowExecutionRequest>,
+    ) -> Result<SignalWorkflowExecutionResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let target = self.target(request.workflow_execution)?;
+        let signal = Signal {
+            name: request.signal_name,
+            input: request.input,
+            header: request.header,
+            identity: request.identity,
+            request_id: request.request_id,
+            links: request.links,
+            ..Signal::default()
+        };
+        self.shell
+            .apply_to(namespace, &target, Input::Signal(signal), |_, _| ())
+            .await?;
+        Ok(SignalWorkflowExecutionResponse::default())
+    }
+
+    pub(super) async fn request_cancel_workflow_execution(
+        &self,
+        request: Request<RequestCancelWorkflowExecutionRequest>,
+    ) -> Result<RequestCancelWorkflowExecutionResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let target = in_chain(
+            self.target(request.workflow_execution)?,
+            &request.first_execution_run_id,
+        );
+        let cancel = CancelRequest {
+            reason: request.reason,
+            identity: request.identity,
+            request_id: request.request_id,
+            first_execution_run_id: request.first_execution_run_id,
+            links: request.links,
+            ..CancelRequest::default()
+        };
+        self.shell
+            .apply_to(namespace, &target, Input::RequestCancel(cancel), |_, _| ())
+            .await?;
+        Ok(RequestCancelWorkflowExecutionResponse::default())
+    }
+
+    pub(super) async fn terminate_workflow_execution(
+        &self,
+        request: Request<TerminateWorkflowExecutionRequest>,
+    ) -> Result<TerminateWorkflowExecutionResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let target = in_chain(
+            self.target(request.workflow_execution)?,
+            &request.first_execution_run_id,
+        );
+        let order = Termination {
+            reason: request.reason,
+            details: request.details,
+            identity: request.identity,
+            first_execution_run_id: request.first_execution_run_id,
+            links: request.links,
+            ..Termination::default()
+        };
+        self.shell
+            .apply_to(namespace, &target, Input::Terminate(order), |_, _| ())
+            .await?;
+        Ok(TerminateWorkflowExecutionResponse::default())
+    }
+
+    pub(super) async fn describe_workflow_execution(
+        &self,
+        request: Request<DescribeWorkflowExecutionRequest>,
+    ) -> Result<DescribeWorkflowExecutionResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let target = self.target(request.execution)?;
+        let slot = self.shell.find(namespace, &target).await?;
+        let mut guard = self.shell.lock(&slot).await?;
+        let state = guard.loaded().map(|loaded| loaded.state.clone());
+        drop(guard);
+        let state = state.ok_or(Failed::Fault(Fault::Conflict))?;
+        Ok(state.describe())
+    }
+}
+
+/// Who names a chain of runs by its first one means the run that is current now.
+fn in_chain(target: Target, first_run_id: &str) -> Target {
+    if first_run_id.is_empty() {
+        target
+    } else {
+        Target {
+            run_id: String::new(),
+            ..target
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Histories: for workers, for whoever waits for a result, and for people.
+
+use std::sync::Arc;
+
+use helve_history::Timestamp;
+use prost::Message;
+use temporalio_protos::temporal::api::{
+    common::v1::WorkflowExecution,
+    enums::v1::HistoryEventFilterType,
+    history::v1::{History, HistoryEvent},
+    workflowservice::v1::*,
+};
+use tonic::{Request, Status};
+
+use super::Frontend;
+use crate::{
+    error::{Failed, Fault},
+    find::Target,
+    history_pages::HistoryToken,
+    run::{Progress, Slot},
+    storage::{read_close_event, read_events_reverse},
+};
+
+/// The answer to one request for history.
+#[derive(Default)]
+struct Page {
+    events: Vec<HistoryEvent>,
+    next: Option<HistoryToken>,
+}
+
+impl Frontend {
+    pub(super) async fn get_workflow_execution_history(
+        &self,
+        request: Request<GetWorkflowExecutionHistoryRequest>,
+    ) -> Result<GetWorkflowExecutionHistoryResponse, Status> {
+        let patience = self.patience(request.metadata(), self.shell.options.history_wait);
+        let deadline = self.shell.now() + patience;
+        let request = request.into_inner();
+        let only_close = request.history_event_filter_type() == HistoryEventFilterType::CloseEvent;
+        let (slot, token) = self
+            .place(&request.namespace, request.execution, &request.next_page_token)
+            .await?;
+        if token.last_event_id > 0 {
+            let page = self.shell.next_page(&slot, token).await?;
+            return Ok(GetWorkflowExecutionHistoryResponse {
+                history: Some(History { events: page.events }),
+                next_page_token: page.next,
+                ..Default::default()
+            });
+        }
+        let wait = request.wait_new_event.then_some(deadline);
+        let wanted = usize::try_from(request.maximum_page_size).unwrap_or(0);
+        let page = if only_close {
+            self.close_event(&slot, token, wait).await?
+        } else {
+            self.events(&slot, token, wait, wanted).await?
+        };
+        Ok(GetWorkflowExecutionHistoryResponse {
+            history: Some(History { events: page.events }),
+            next_page_token: page.next.map(|token| token.encode_to_vec()).unwrap_or_default(),
+            ..Default::default()
+        })
+    }
+
+    pub(super) async fn get_workflow_execution_history_reverse(
+        &self,
+        request: Request<GetWorkflowExecutionHistoryReverseRequest>,
+    ) -> Result<GetWorkflowExecutionHistoryReverseResponse, Status> {
+        let request = request.into_inner();
+        let is_first = request.next_page_token.is_empty();
+        let (slot, token) = self
+            .place(&request.namespace, request.execution, &request.next_page_token)
+            .await?;
+        let from = if is_first {
+            slot.progress.borrow().last_event_id
+        } else {
+            token.next_event_id
+        };
+        let wanted = usize::try_from(request.maximum_page_size).unwrap_or(0);
+        let (row, limits) = (slot.row, self.shell.page_limits(wanted));
+        let page = self
+            .shell
+            .store
+            .read(move |db| read_events_reverse(db, row, from, limits))
+            .await;
+        let page = page.map_err(|error| Failed::Fault(Fault::from(error)))?;
+        let next = page.events.last().filter(|_| page.is_cut).map(|last| HistoryToken {
+            next_event_id: last.event_id - 1,
+            ..token
+        });
+        Ok(GetWorkflowExecutionHistoryReverseResponse {
+            next_page_token: next.map(|token| token.encode_to_vec()).unwrap_or_default(),
+            history: Some(History { events: page.events }),
+        })
+    }
+
+    /// The run, and where in its history the page begins.
+    async fn place(
+        &self,
+        namespace: &str,
+        execution: Option<WorkflowExecution>,
+        token: &[u8],
+    ) -> Result<(Arc<Slot>, HistoryToken), Status> {
+        let namespace = self.namespace(namespace)?;
+        let target = self.target(execution)?;
+        if token.is_empty() {
+            let slot = self.shell.find(namespace, &target).await?;
+            let token = HistoryToken {
+                run_id: slot.key.run_id.clone(),
+                next_event_id: 1,
+                ..HistoryToken::default()
+            };
+            return Ok((slot, token));
+        }
+        let token = HistoryToken::parse(token)?;
+        if !target.run_id.is_empty() && target.run_id != token.run_id {
+            return Err(Status::invalid_argument(
+                "RunId does not match the one in NextPageToken.",
+            ));
+        }
+        let target = Target {
+            run_id: token.run_id.clone(),
+            ..target
+        };
+        Ok((self.shell.find(namespace, &target).await?, token))
+    }
+
+    /// The last event, once it is the close event.
+    async fn close_event(
+        &self,
+        slot: &Arc<Slot>,
+        token: HistoryToken,
+        wait: Option<Timestamp>,
+    ) -> Result<Page, Status> {
+        if let Some(deadline) = wait
+            && !self.wait_until(slot, deadline, |progress| !progress.is_running()).await
+        {
+            return Ok(Page {
+                events: Vec::new(),
+                next: Some(token),
+            });
+        }
+        let row = slot.row;
+        let event = self.shell.store.read(move |db| read_close_event(db, row)).await;
+        let event = event.map_err(|error| Failed::Fault(Fault::from(error)))?;
+        Ok(Page {
+            events: event.into_iter().collect(),
+            next: None,
+        })
+    }
+
+    /// The next events; with `wait`, also those that do not exist yet.
+    async fn events(
+        &self,
+        slot: &Arc<Slot>,
+        token: HistoryToken,
+        wait: Option<Timestamp>,
+        wanted: usize,
+    ) -> Result<Page, Status> {
+        let from = token.next_event_id;
+        if let Some(deadline) = wait
+            && !self
+                .wait_until(slot, deadline, |progress| {
+                    progress.last_event_id >= from || !progress.is_running()
+                })
+                .await
+        {
+            return Ok(Page {
+                events: Vec::new(),
+                next: Some(token),
+            });
+        }
+        let progress = *slot.progress.borrow();
+        if from > progress.last_event_id {
+            return Ok(Page::default());
+        }
+        let (events, _) = self
+            .shell
+            .stored_page(slot, from, progress.last_event_id, wanted)
+            .await?;
+        let next_event_id = events.last().map_or(from, |last| last.event_id + 1);
+        let is_more = next_event_id <= progress.last_event_id || (wait.is_some() && progress.is_running());
+        Ok(Page {
+            events,
+            next: is_more.then_some(HistoryToken { next_event_id, ..token }),
+        })
+    }
+
+    /// Waits for a run's progress; `false` if that takes too long.
+    async fn wait_until(&self, slot: &Slot, deadline: Timestamp, mut reached: impl FnMut(&Progress) -> bool) -> bool {
+        let mut progress = slot.progress.subscribe();
+        tokio::select! {
+            biased;
+            result = progress.wait_for(|progress| reached(progress)) => result.is_ok(),
+            () = self.shell.clock().sleep_until(deadline) => false,
+            () = self.shell.stopping.cancelled() => false,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Temporal's services: one file per family of RPCs. Each validates, calls the engine, and maps the answer.
+
+mod activity;
+mod convert;
+mod execution;
+mod history;
+mod list;
+mod operator;
+mod poll;
+mod query;
+mod start;
+mod status;
+mod system;
+mod workflow_task;
+
+use std::{sync::Arc, time::Duration};
+
+use helve_protocol::workflowservice::workflow_service_server::WorkflowService;
+use prost::Message;
+use temporalio_protos::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1::*};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use crate::{find::Target, namespaces::Namespace, shell::Shell};
+
+/// The engine as gRPC sees it.
+#[derive(Clone)]
+pub(crate) struct Frontend {
+    shell: Arc<Shell>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Frontend {
+    pub(crate) fn new(shell: Arc<Shell>) -> Self {
+        Frontend { shell }
+    }
+
+    fn namespace(&self, name: &str) -> Result<&Arc<Namespace>, Status> {
+        if name.is_empty() {
+            return Err(Status::invalid_argument("Namespace not set on request."));
+        }
+        self.shell
+            .namespaces
+            .by_name(name)
+            .ok_or_else(|| status::namespace_not_found(name))
+    }
+
+    /// The execution that a request names.
+    fn target(&self, execution: Option<WorkflowExecution>) -> Result<Target, Status> {
+        let execution = execution.ok_or_else(|| Status::invalid_argument("Execution is not set on request."))?;
+        self.named(execution.workflow_id, execution.run_id)
+    }
+
+    fn named(&self, workflow_id: String, run_id: String) -> Result<Target, Status> {
+        if workflow_id.is_empty() {
+            return Err(Status::invalid_argument("WorkflowId is not set on request."));
+        }
+        self.check_length("WorkflowId", &workflow_id)?;
+        if !run_id.is_empty() && uuid::Uuid::parse_str(&run_id).is_err() {
+            return Err(Status::invalid_argument("Invalid RunId."));
+        }
+        Ok(Target { workflow_id, run_id })
+    }
+
+    fn check_length(&self, field: &str, value: &str) -> Result<(), Status> {
+        let limit = self.shell.options.limits.id_length_max;
+        if value.len() > limit {
+            return Err(Status::invalid_argument(format!(
+                "{field} length exceeds limit: it has {} bytes, {limit} are allowed.",
+                value.len()
+            )));
+        }
+        Ok(())
+    }
+
+    /// How long a long poll may wait: as long as it is used to, but shorter than its client is willing to, so that the
+    /// client gets an empty answer and not an error.
+    fn patience(&self, metadata: &MetadataMap, usual: Duration) -> Duration {
+        match client_timeout(metadata) {
+            Some(timeout) => usual
+                .min(timeout.saturating_sub((timeout / 10).clamp(Duration::from_millis(100), Duration::from_secs(5)))),
+            None => usual,
+        }
+    }
+}
+
+/// The header by which a client says how long it waits.
+fn client_timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count.saturating_mul(3600)),
+        "M" => Duration::from_secs(count.saturating_mul(60)),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+/// Smaller answers are sent as they are: compressing them costs more time than it saves.
+const COMPRESS_FROM: usize = 4096;
+
+fn respond<T: Message>(answer: T) -> Response<T> {
+    let is_small = answer.encoded_len() < COMPRESS_FROM;
+    let mut response = Response::new(answer);
+    if is_small {
+        response.disable_compression();
+    }
+    response
+}
+
+/// Writes the trait's methods, each calling the method of the same name that its family's file has.
+macro_rules! rpcs {
+    ($($rpc:ident: $request:ident => $response:ident;)*) => {
+        #[tonic::async_trait]
+        impl WorkflowService for Frontend {
+            $(
+                async fn $rpc(&self, request: Request<$request>) -> Answer<$response> {
+                    Frontend::$rpc(self, request).await.map(respond)
+                }
+            )*
+        }
+    };
+}
+
+rpcs! {
+    get_system_info: GetSystemInfoRequest => GetSystemInfoResponse;
+    get_cluster_info: GetClusterInfoRequest => GetClusterInfoResponse;
+    describe_namespace: DescribeNamespaceRequest => DescribeNamespaceResponse;
+    list_namespaces: ListNamespacesRequest => ListNamespacesResponse;
+    get_search_attributes: GetSearchAttributesRequest => GetSearchAttributesResponse;
+
+    start_workflow_execution: StartWorkflowExecutionRequest => StartWorkflowExecutionResponse;
+    signal_with_start_workflow_execution:
+        SignalWithStartWorkflowExecutionRequest => SignalWithStartWorkflowExecutionResponse;
+
+    poll_workflow_task_queue: PollWorkflowTaskQueueRequest => PollWorkflowTaskQueueResponse;
+    poll_activity_task_queue: PollActivityTaskQueueRequest => PollActivityTaskQueueResponse;
+    describe_task_queue: DescribeTaskQueueRequest => DescribeTaskQueueResponse;
+
+    respond_workflow_task_completed: RespondWorkflowTaskCompletedRequest => RespondWorkflowTaskCompletedResponse;
+    respond_workflow_task_failed: RespondWorkflowTaskFailedRequest => RespondWorkflowTaskFailedResponse;
+    reset_sticky_task_queue: ResetStickyTaskQueueRequest => ResetStickyTaskQueueResponse;
+    shutdown_worker: ShutdownWorkerRequest => ShutdownWorkerResponse;
+    record_worker_heartbeat: RecordWorkerHeartbeatRequest => RecordWorkerHeartbeatResponse;
+
+    record_activity_task_heartbeat: RecordActivityTaskHeartbeatRequest => RecordActivityTaskHeartbeatResponse;
+    record_activity_task_heartbeat_by_id:
+        RecordActivityTaskHeartbeatByIdRequest => RecordActivityTaskHeartbeatByIdResponse;
+    respond_activity_task_completed: RespondActivityTaskCompletedRequest => RespondActivityTaskCompletedResponse;
+    respond_activity_task_completed_by_id:
+        RespondActivityTaskCompletedByIdRequest => RespondActivityTaskCompletedByIdResponse;
+    respond_activity_task_failed: RespondActivityTaskFailedRequest => RespondActivityTaskFailedResponse;
+    respond_activity_task_failed_by_id:
+        RespondActivityTaskFailedByIdRequest => RespondActivityTaskFailedByIdResponse;
+    respond_activity_task_canceled: RespondActivityTaskCanceledRequest => RespondActivityTaskCanceledResponse;
+    respond_activity_task_canceled_by_id:
+        RespondActivityTaskCanceledByIdRequest => RespondActivityTaskCanceledByIdResponse;
+
+    signal_workflow_execution: SignalWorkflowExecutionRequest => SignalWorkflowExecutionResponse;
+    request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
+    terminate_workflow_execution: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
+    describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
+
+    query_workflow: QueryWorkflowRequest => QueryWorkflowResponse;
+    respond_query_task_completed: RespondQueryTaskCompletedRequest => RespondQueryTaskCompletedResponse;
+
+    get_workflow_execution_history: GetWorkflowExecutionHistoryRequest => GetWorkflowExecutionHistoryResponse;
+    get_workflow_execution_history_reverse:
+        GetWorkflowExecutionHistoryReverseRequest => GetWorkflowExecutionHistoryReverseResponse;
+
+    list_workflow_executions: ListWorkflowExecutionsRequest => ListWorkflowExecutionsResponse;
+    count_workflow_executions: CountWorkflowExecutionsRequest => CountWorkflowExecutionsResponse;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_s_timeout_is_read_in_every_unit() {
+        for (text, expected) in [
+            ("70S", 70_000),
+            ("1M", 60_000),
+            ("250m", 250),
+            ("1500000u", 1500),
+            ("2H", 7_200_000),
+        ] {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().unwrap());
+            assert_eq!(
+                client_timeout(&metadata),
+                Some(Duration::from_millis(expected)),
+                "{text}"
+            );
+        }
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", "soon".parse().unwrap());
+        assert_eq!(client_timeout(&metadata), None);
+    }
+}

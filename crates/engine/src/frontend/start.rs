@@ -1,0 +1,73 @@
+//! Starting executions.
+
+use helve_history::StartRun;
+use temporalio_protos::temporal::api::{enums::v1::WorkflowIdConflictPolicy, workflowservice::v1::*};
+use tonic::{Request, Status};
+
+use super::Frontend;
+use crate::start::Policies;
+
+impl Frontend {
+    pub(super) async fn start_workflow_execution(
+        &self,
+        request: Request<StartWorkflowExecutionRequest>,
+    ) -> Result<StartWorkflowExecutionResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        if !request.completion_callbacks.is_empty() {
+            return Err(Status::invalid_argument(
+                "completion callbacks are not supported by this version of Helve",
+            ));
+        }
+        let policies = Policies {
+            reuse: request.workflow_id_reuse_policy(),
+            conflict: request.workflow_id_conflict_policy(),
+        };
+        let started = self
+            .shell
+            .start(namespace, policies, |run_id, env| {
+                StartRun::from_request(request, run_id, env)
+            })
+            .await?;
+        Ok(StartWorkflowExecutionResponse {
+            run_id: started.run_id,
+            first_execution_run_id: started.first_run_id,
+            started: started.by_this_request,
+            status: started.status as i32,
+            ..Default::default()
+        })
+    }
+
+    pub(super) async fn signal_with_start_workflow_execution(
+        &self,
+        request: Request<SignalWithStartWorkflowExecutionRequest>,
+    ) -> Result<SignalWithStartWorkflowExecutionResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let conflict = match request.workflow_id_conflict_policy() {
+            WorkflowIdConflictPolicy::Unspecified => WorkflowIdConflictPolicy::UseExisting,
+            WorkflowIdConflictPolicy::Fail => {
+                return Err(Status::invalid_argument(
+                    "Invalid WorkflowIDConflictPolicy: WORKFLOW_ID_CONFLICT_POLICY_FAIL is not supported for this operation.",
+                ));
+            }
+            given => given,
+        };
+        let policies = Policies {
+            reuse: request.workflow_id_reuse_policy(),
+            conflict,
+        };
+        let started = self
+            .shell
+            .start(namespace, policies, |run_id, env| {
+                StartRun::from_signal_with_start(request, run_id, env)
+            })
+            .await?;
+        Ok(SignalWithStartWorkflowExecutionResponse {
+            run_id: started.run_id,
+            first_execution_run_id: started.first_run_id,
+            started: started.by_this_request,
+            ..Default::default()
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! Errors as gRPC statuses with the details that SDKs unpack (`grpc-status-details-bin`).
+
+use helve_history::Rejection;
+use prost::{Message, Name};
+use temporalio_protos::{
+    google::rpc,
+    temporal::api::{
+        enums::v1::ResourceExhaustedScope,
+        errordetails::v1::{
+            NamespaceNotFoundFailure, NotFoundFailure, QueryFailedFailure, ResourceExhaustedFailure,
+            WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+        },
+        failure::v1::Failure,
+    },
+};
+use tonic::{Code, Status};
+
+use crate::error::{Failed, Fault};
+
+impl From<Failed> for Status {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Rejected(rejection) => from_rejection(rejection),
+            Failed::Fault(fault) => from_fault(&fault),
+        }
+    }
+}
+
+pub(crate) fn from_rejection(rejection: Rejection) -> Status {
+    match rejection {
+        Rejection::NotFound(message) => not_found(message),
+        Rejection::InvalidArgument(message) => Status::invalid_argument(message),
+        Rejection::AlreadyStarted {
+            message,
+            start_request_id,
+            run_id,
+        } => {
+            let details = WorkflowExecutionAlreadyStartedFailure {
+                start_request_id,
+                first_execution_run_id: run_id.clone(),
+                run_id,
+            };
+            detailed(Code::AlreadyExists, message, &details)
+        }
+        Rejection::FailedPrecondition(message) => Status::failed_precondition(message),
+        Rejection::Busy { cause, message } => {
+            let details = ResourceExhaustedFailure {
+                cause: cause as i32,
+                scope: ResourceExhaustedScope::Namespace as i32,
+            };
+            detailed(Code::ResourceExhausted, message, &details)
+        }
+        Rejection::Obsolete(why) => not_found(format!("task is obsolete: {why}")),
+    }
+}
+
+fn from_fault(fault: &Fault) -> Status {
+    let message = fault.to_string();
+    match fault {
+        // Clients retry UNAVAILABLE by themselves.
+        Fault::Conflict | Fault::Unavailable(_) | Fault::ShuttingDown => Status::unavailable(message),
+        Fault::Corrupt(_) => {
+            tracing::error!("{message}");
+            Status::data_loss(message)
+        }
+        Fault::Bug(_) => {
+            tracing::error!("{message}");
+            Status::internal(message)
+        }
+    }
+}
+
+pub(crate) fn not_found(message: impl Into<String>) -> Status {
+    detailed(Code::NotFound, message, &NotFoundFailure::default())
+}
+
+pub(crate) fn namespace_not_found(namespace: &str) -> Status {
+    let details = NamespaceNotFoundFailure {
+        namespace: namespace.to_owned(),
+    };
+    detailed(Code::NotFound, format!("Namespace {namespace} is not found."), &details)
+}
+
+pub(crate) fn query_failed(message: impl Into<String>, failure: Option<Failure>) -> Status {
+    detailed(Code::InvalidArgument, message, &QueryFailedFailure { failure })
+}
+
+pub(crate) fn workflow_not_ready(message: impl Into<String>) -> Status {
+    detailed(Code::FailedPrecondition, message, &WorkflowNotReadyFailure::default())
+}
+
+fn detailed<M: Message + Name>(code: Code, message: impl Into<String>, details: &M) -> Status {
+    let message = message.into();
+    let any = prost_types::Any {
+        type_url: format!("type.googleapis.com/{}", M::full_name()),
+        value: details.encode_to_vec(),
+    };
+    let status = rpc::Status {
+        code: code as i32,
+        message: message.clone(),
+        details: vec![any],
+    };
+    Status::with_details(code, message, status.encode_to_vec().into())
+}

@@ -1,0 +1,156 @@
+//! What workers say about workflow tasks and about themselves.
+
+use helve_history::{Input, Reply, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskToken};
+use temporalio_protos::temporal::api::{
+    enums::v1::QueryResultType, query::v1::WorkflowQueryResult, workflowservice::v1::*,
+};
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use super::{Frontend, convert, status};
+use crate::{
+    error::Failed,
+    find::Target,
+    queries::QueryEnd,
+    run::{Loaded, Slot},
+    tasks::StartedWithTail,
+};
+
+impl Frontend {
+    pub(super) async fn respond_workflow_task_completed(
+        &self,
+        request: Request<RespondWorkflowTaskCompletedRequest>,
+    ) -> Result<RespondWorkflowTaskCompletedResponse, Status> {
+        let request = request.into_inner();
+        if request.intermediate_page || request.page_number > 0 {
+            return Err(Status::invalid_argument(
+                "completions in pages are not supported: send it in one piece",
+            ));
+        }
+        let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
+        let (shell, slot) = (&self.shell, self.run_of(&token).await?);
+        let results = request.query_results;
+        #[allow(deprecated)] // old workers send it, and the history says so
+        let completion = WorkflowTaskCompletion {
+            token,
+            commands: request.commands,
+            sticky: request.sticky_attributes,
+            identity: request.identity,
+            force_create_new: request.force_create_new_workflow_task,
+            return_new_task: request.return_new_workflow_task,
+            new_task_request_id: Uuid::new_v4().to_string(),
+            eager_activities: usize::MAX,
+            sdk_metadata: request.sdk_metadata,
+            metering: request.metering_metadata,
+            binary_checksum: request.binary_checksum,
+        };
+        let run = slot.clone();
+        let then = move |loaded: &Loaded, reply| {
+            let Reply::WorkflowTaskCompleted(mut completed) = reply else {
+                return None;
+            };
+            if completed.answer_error.is_none() {
+                answer_queries(&run, results);
+            }
+            let next = completed
+                .new_task
+                .take()
+                .map(|started| StartedWithTail::new(&run, loaded, *started));
+            Some((completed, next))
+        };
+        let input = Input::CompleteWorkflowTask(Box::new(completion));
+        let Some((completed, next)) = shell.apply(&slot, input, then).await? else {
+            return Ok(RespondWorkflowTaskCompletedResponse::default());
+        };
+        if let Some(rejection) = completed.answer_error {
+            return Err(status::from_rejection(rejection));
+        }
+        let workflow_task = match next {
+            Some(task) => Some(convert::workflow_task(shell.with_history(&slot, task).await?)),
+            None => None,
+        };
+        let activity_tasks = completed.activities.into_iter().map(convert::activity).collect();
+        Ok(RespondWorkflowTaskCompletedResponse {
+            workflow_task,
+            activity_tasks,
+            reset_history_event_id: 0,
+        })
+    }
+
+    pub(super) async fn respond_workflow_task_failed(
+        &self,
+        request: Request<RespondWorkflowTaskFailedRequest>,
+    ) -> Result<RespondWorkflowTaskFailedResponse, Status> {
+        let request = request.into_inner();
+        let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
+        let slot = self.run_of(&token).await?;
+        let cause = request.cause();
+        #[allow(deprecated)] // old workers send it, and the history says so
+        let failure = WorkflowTaskFailure {
+            token,
+            cause,
+            failure: request.failure,
+            identity: request.identity,
+            binary_checksum: request.binary_checksum,
+        };
+        self.shell
+            .apply(&slot, Input::FailWorkflowTask(Box::new(failure)), |_, _| ())
+            .await?;
+        Ok(RespondWorkflowTaskFailedResponse::default())
+    }
+
+    pub(super) async fn reset_sticky_task_queue(
+        &self,
+        request: Request<ResetStickyTaskQueueRequest>,
+    ) -> Result<ResetStickyTaskQueueResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let target = self.target(request.execution)?;
+        self.shell
+            .apply_to(namespace, &target, Input::ResetSticky, |_, _| ())
+            .await?;
+        Ok(ResetStickyTaskQueueResponse::default())
+    }
+
+    pub(super) async fn shutdown_worker(
+        &self,
+        request: Request<ShutdownWorkerRequest>,
+    ) -> Result<ShutdownWorkerResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        self.shell
+            .shut_down_worker(namespace, &request.worker_instance_key, &request.sticky_task_queue);
+        Ok(ShutdownWorkerResponse::default())
+    }
+
+    pub(super) async fn record_worker_heartbeat(
+        &self,
+        request: Request<RecordWorkerHeartbeatRequest>,
+    ) -> Result<RecordWorkerHeartbeatResponse, Status> {
+        // Nothing is made of it yet, and no capability asks workers for it.
+        self.namespace(&request.get_ref().namespace)?;
+        Ok(RecordWorkerHeartbeatResponse::default())
+    }
+
+    async fn run_of(&self, token: &WorkflowTaskToken) -> Result<std::sync::Arc<Slot>, Status> {
+        let namespace = self.namespace(&token.namespace)?;
+        let target = Target {
+            workflow_id: token.workflow_id.clone(),
+            run_id: token.run_id.clone(),
+        };
+        Ok(self.shell.find(namespace, &target).await?)
+    }
+}
+
+fn answer_queries(slot: &Slot, results: std::collections::HashMap<String, WorkflowQueryResult>) {
+    for (id, result) in results {
+        let end = match result.result_type() {
+            QueryResultType::Failed => QueryEnd::Failed {
+                message: result.error_message,
+                failure: result.failure.map(Box::new),
+            },
+            QueryResultType::Answered | QueryResultType::Unspecified => QueryEnd::Answered(result.answer),
+        };
+        slot.queries.finish(&id, end);
+    }
+}

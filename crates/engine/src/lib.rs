@@ -1,0 +1,48 @@
+//! The shell of the durable engine: Temporal's gRPC services, the registry of runs, commit, timers, matching.
+//!
+//! What an input means to a run is decided by crate `history`, which is pure. This crate decides nothing about workflows:
+//! it finds the run, takes its lock, asks for the decision, commits it as one conditional batch, installs the new state,
+//! releases the lock, and then publishes what the new state obliges it to: tasks to pollers, messages to other runs, one
+//! timer. After a restart the same questions are asked of the same states, so nothing can be forgotten.
+//!
+//! | file | what it owns |
+//! | --- | --- |
+//! | `shell` | decide, commit, publish |
+//! | `publish` | obligations compared with what was published |
+//! | `start`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `loops` | the ways in which inputs come about |
+//! | `run`, `registry`, `timers`, `matching` | what is in memory |
+//! | `storage`, `visibility` | what is on disk, and the SQL |
+//! | `frontend`, `services` | gRPC |
+
+mod clock;
+mod engine;
+mod error;
+mod find;
+mod frontend;
+mod history_pages;
+mod lock;
+mod loops;
+mod matching;
+mod namespaces;
+mod options;
+mod outbox;
+mod publish;
+mod queries;
+mod registry;
+mod run;
+mod services;
+mod shell;
+mod start;
+mod sticky;
+mod storage;
+mod tasks;
+mod timers;
+mod visibility;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use engine::Engine;
+pub use error::OpenError;
+pub use helve_history::{Limits, Timestamp};
+pub use lock::Holder;
+pub use options::EngineOptions;
+pub use services::{InProcess, Services};

@@ -1,0 +1,124 @@
+//! What the engine does by itself: load what was under way, and fire timers.
+
+use std::{sync::Arc, time::Duration};
+
+use helve_history::Input;
+
+use crate::{
+    error::{Failed, Fault},
+    publish::{Effects, obligations},
+    run::Slot,
+    shell::Shell,
+    storage::{RowId, StoredRun, load_run, unsettled_rows},
+};
+
+/// Runs read in one go at start. Bounds the memory that rows take beside the states made of them.
+const RECOVERY_CHUNK: usize = 128;
+/// A timer whose run could not be changed (a full disk, say) fires again after this.
+const TIMER_PAUSE: Duration = Duration::from_secs(1);
+/// Unused task queues are looked for this often.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+impl Shell {
+    /// Loads every run that is open or owes something, and goes on where it stopped. Answers how many there are.
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<usize, Fault> {
+        let rows = self.store.read(unsettled_rows).await?;
+        let mut slots = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(RECOVERY_CHUNK) {
+            for stored in self.read_chunk(chunk.to_vec()).await? {
+                let is_running = stored.state.is_running();
+                let slot = self.admit(stored)?;
+                if is_running {
+                    self.registry.set_current(&slot);
+                }
+                slots.push(slot);
+            }
+        }
+        // Only when all are there: what one run owes may concern another.
+        for slot in &slots {
+            self.resume(slot).await.map_err(|failed| match failed {
+                Failed::Fault(fault) => fault,
+                Failed::Rejected(rejection) => Fault::Bug(rejection.to_string()),
+            })?;
+        }
+        Ok(slots.len())
+    }
+
+    async fn read_chunk(&self, rows: Vec<RowId>) -> Result<Vec<StoredRun>, Fault> {
+        let names = self.namespace_names();
+        let runs = self
+            .store
+            .read(move |db| {
+                rows.into_iter()
+                    .map(|row| load_run(db, row, |id| names.get(&id).cloned()))
+                    .collect()
+            })
+            .await?;
+        Ok(runs)
+    }
+
+    async fn resume(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), Failed> {
+        let mut guard = self.lock(slot).await?;
+        let loaded = guard.loaded().ok_or(Fault::Conflict)?;
+        let effects = Effects::of(obligations(slot, loaded, self, false));
+        drop(guard);
+        self.publish(effects);
+        Ok(())
+    }
+
+    /// Fires timers until the engine stops.
+    pub(crate) async fn fire_timers(self: Arc<Self>) {
+        loop {
+            let due = tokio::select! {
+                due = self.timers.due(self.clock()) => due,
+                () = self.stopping.cancelled() => return,
+            };
+            for slot in due.into_iter().filter_map(|slot| slot.upgrade()) {
+                self.background.spawn(self.clone().tick(slot));
+            }
+        }
+    }
+
+    async fn tick(self: Arc<Self>, slot: Arc<Slot>) {
+        if let Err(error) = self.try_tick(&slot).await {
+            if error == Failed::Fault(Fault::ShuttingDown) {
+                return;
+            }
+            tracing::warn!(run = %slot.key, %error, "a timer fires again later");
+            self.timers.arm(self.now() + TIMER_PAUSE, Arc::downgrade(&slot));
+        }
+    }
+
+    async fn try_tick(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), Failed> {
+        let mut guard = self.lock(slot).await?;
+        let loaded = guard.loaded().ok_or(Fault::Conflict)?;
+        let due = loaded.state.next_deadline().filter(|deadline| *deadline <= self.now());
+        // As long as this is set, the same deadline is not armed again.
+        loaded.published.armed = due;
+        let mut effects = if due.is_some() {
+            self.step(slot, &mut guard, Input::Tick).await?.effects
+        } else {
+            Effects::default()
+        };
+        let loaded = guard.loaded().ok_or(Fault::Conflict)?;
+        let is_stuck = due.is_some() && loaded.state.next_deadline() == due;
+        if !is_stuck {
+            loaded.published.armed = None;
+            effects.push(obligations(slot, loaded, self, false));
+        }
+        drop(guard);
+        self.publish(effects);
+        if is_stuck {
+            Err(Fault::Bug("what was due stays due".to_owned()).into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Forgets unused task queues now and then.
+    pub(crate) async fn tidy(self: Arc<Self>) {
+        while self.sleep(TIDY_EVERY).await {
+            self.matching.tidy(self.now());
+        }
+    }
+}

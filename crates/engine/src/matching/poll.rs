@@ -1,0 +1,100 @@
+//! The two ends of handing over a task so that it cannot get lost: the poll, and the task in the poller's hand.
+
+use tokio::sync::oneshot;
+
+use super::{Matching, QueueId, Task, queue::Delivery};
+
+/// A task in a poller's hand. Dropped without [`Handed::accept`], it goes back to the head of its queue.
+pub(crate) struct Handed<T: Task> {
+    matching: Matching<T>,
+    queue: QueueId,
+    task: Option<T>,
+}
+
+impl<T: Task> Handed<T> {
+    pub(super) fn new(matching: Matching<T>, queue: QueueId, task: T) -> Self {
+        Handed {
+            matching,
+            queue,
+            task: Some(task),
+        }
+    }
+
+    /// Takes the task for good: from here on the caller answers for it.
+    pub(crate) fn accept(mut self) -> T {
+        self.task.take().expect("taken only here, which consumes self")
+    }
+}
+
+impl<T: Task> Drop for Handed<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            self.matching.place(self.queue.clone(), task, true);
+        }
+    }
+}
+
+/// One poll. Dropping it withdraws it; a task that was on its way goes to the next poller.
+pub(crate) struct Poll<T: Task> {
+    state: State<T>,
+}
+
+enum State<T: Task> {
+    Ready(Option<Handed<T>>),
+    Waiting(Waiting<T>),
+}
+
+struct Waiting<T: Task> {
+    matching: Matching<T>,
+    queue: QueueId,
+    number: u64,
+    receiver: oneshot::Receiver<Delivery<T>>,
+}
+
+impl<T: Task> Poll<T> {
+    pub(super) fn empty() -> Self {
+        Poll {
+            state: State::Ready(None),
+        }
+    }
+
+    pub(super) fn ready(handed: Handed<T>) -> Self {
+        Poll {
+            state: State::Ready(Some(handed)),
+        }
+    }
+
+    pub(super) fn waiting(
+        matching: Matching<T>,
+        queue: QueueId,
+        number: u64,
+        receiver: oneshot::Receiver<Delivery<T>>,
+    ) -> Self {
+        Poll {
+            state: State::Waiting(Waiting {
+                matching,
+                queue,
+                number,
+                receiver,
+            }),
+        }
+    }
+
+    /// Waits for a task; `None` when the worker or the engine shuts down.
+    pub(crate) async fn task(mut self) -> Option<Handed<T>> {
+        match &mut self.state {
+            State::Ready(handed) => handed.take(),
+            State::Waiting(waiting) => match (&mut waiting.receiver).await {
+                Ok(Delivery::Task(handed)) => Some(handed),
+                Ok(Delivery::Empty) | Err(_) => None,
+            },
+        }
+    }
+}
+
+impl<T: Task> Drop for Waiting<T> {
+    fn drop(&mut self) {
+        self.matching.leave(&self.queue, self.number);
+        // A task that arrived in between is still in the receiver; it goes back when that is dropped, after this.
+    }
+}

@@ -1,0 +1,194 @@
+//! Publishing: what a run owes the rest of the engine, compared with what it was told, after every commit.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use helve_history::{Message, QueryGate, ReadyKind, ReadyTask, Timestamp};
+
+use crate::{
+    matching::{Kind, QueueId},
+    outbox,
+    queries::QueryEnd,
+    run::{Loaded, Slot},
+    shell::Shell,
+    tasks::{Offer, Work},
+};
+
+/// What remains to be done after a commit, with the lock released.
+#[derive(Default)]
+pub(crate) struct Effects {
+    runs: Vec<RunEffects>,
+}
+
+pub(crate) struct RunEffects {
+    slot: Arc<Slot>,
+    offers: Vec<(QueueId, Offer)>,
+    messages: Vec<Message>,
+    arm: Option<Timestamp>,
+    newly_settled: bool,
+    queries: Option<fn() -> QueryEnd>,
+}
+
+impl Effects {
+    pub(crate) fn of(effects: RunEffects) -> Self {
+        Effects { runs: vec![effects] }
+    }
+
+    pub(crate) fn push(&mut self, effects: RunEffects) {
+        self.runs.push(effects);
+    }
+}
+
+/// Compares what the run owes with what was published, and takes note of it as published. Called under the run's lock.
+pub(crate) fn obligations(slot: &Arc<Slot>, loaded: &mut Loaded, shell: &Shell, newly_settled: bool) -> RunEffects {
+    slot.show_progress(&loaded.state);
+    let offers = new_offers(slot, loaded, shell);
+    let messages = new_messages(loaded);
+    let due = loaded.state.next_deadline();
+    // A later entry is made when this one fires.
+    let arm = due.filter(|due| loaded.published.armed.is_none_or(|armed| *due < armed));
+    if arm.is_some() {
+        loaded.published.armed = arm;
+    }
+    RunEffects {
+        slot: slot.clone(),
+        offers,
+        messages,
+        arm,
+        newly_settled,
+        queries: end_of_queries(slot, loaded, shell),
+    }
+}
+
+/// Whether the run's waiting queries wait in vain, and how they end then.
+fn end_of_queries(slot: &Slot, loaded: &Loaded, shell: &Shell) -> Option<fn() -> QueryEnd> {
+    if slot.queries.is_empty() {
+        None
+    } else if loaded.state.query_gate(&shell.options.limits) == QueryGate::Failing {
+        Some(|| QueryEnd::NotReady)
+    } else {
+        // No workflow task will carry them to a worker.
+        (!loaded.state.has_workflow_task()).then_some(|| QueryEnd::Free)
+    }
+}
+
+fn new_offers(slot: &Arc<Slot>, loaded: &mut Loaded, shell: &Shell) -> Vec<(QueueId, Offer)> {
+    let mut before = std::mem::take(&mut loaded.published.tasks);
+    let mut offers = Vec::new();
+    let mut now = BTreeMap::new();
+    for task in loaded.state.ready_tasks() {
+        let live = match before.remove(&task) {
+            Some(live) => live,
+            None => {
+                let live = Arc::new(AtomicBool::new(true));
+                offers.push(offer(slot, loaded, &task, live.clone(), shell));
+                live
+            }
+        };
+        now.insert(task, live);
+    }
+    for live in before.into_values() {
+        live.store(false, Ordering::Relaxed);
+    }
+    loaded.published.tasks = now;
+    offers
+}
+
+fn offer(
+    slot: &Arc<Slot>,
+    loaded: &Loaded,
+    task: &ReadyTask,
+    live: Arc<AtomicBool>,
+    shell: &Shell,
+) -> (QueueId, Offer) {
+    let (scheduled_event_id, attempt) = (task.scheduled_event_id, task.attempt);
+    let queue = |name: &str, kind| QueueId {
+        namespace: slot.namespace.name.clone(),
+        name: name.into(),
+        kind,
+    };
+    let (queue, work) = match task.kind {
+        ReadyKind::Activity => (
+            queue(&task.task_queue, Kind::Activity),
+            Work::Activity {
+                scheduled_event_id,
+                attempt,
+            },
+        ),
+        ReadyKind::Workflow => (
+            queue(&task.task_queue, Kind::Workflow),
+            Work::WorkflowTask {
+                scheduled_event_id,
+                attempt,
+                sticky: false,
+            },
+        ),
+        ReadyKind::StickyWorkflow => {
+            let sticky = queue(&task.task_queue, Kind::Workflow);
+            // A worker that is gone will not come back for it: any worker may have the task at once. [trap 7]
+            if shell
+                .matching
+                .has_poller(&sticky, shell.now(), shell.options.sticky_worker_gone_after)
+            {
+                (
+                    sticky,
+                    Work::WorkflowTask {
+                        scheduled_event_id,
+                        attempt,
+                        sticky: true,
+                    },
+                )
+            } else {
+                (
+                    queue(loaded.state.task_queue(), Kind::Workflow),
+                    Work::WorkflowTask {
+                        scheduled_event_id,
+                        attempt,
+                        sticky: false,
+                    },
+                )
+            }
+        }
+    };
+    (queue, Offer::new(slot.clone(), work, live))
+}
+
+fn new_messages(loaded: &mut Loaded) -> Vec<Message> {
+    let owed = loaded.state.outbox_ids();
+    if owed.is_empty() && loaded.published.messages.is_empty() {
+        return Vec::new();
+    }
+    let new = owed.iter().filter(|id| !loaded.published.messages.contains(id));
+    let messages = new.filter_map(|id| loaded.state.message(*id)).collect();
+    loaded.published.messages = owed.into_iter().collect();
+    messages
+}
+
+impl Shell {
+    /// Does what remains to be done after a commit. No run's lock may be held.
+    pub(crate) fn publish(self: &Arc<Self>, effects: Effects) {
+        for run in effects.runs {
+            for (queue, offer) in run.offers {
+                self.matching.offer(queue, offer);
+            }
+            for message in run.messages {
+                self.background
+                    .spawn(outbox::deliver(self.clone(), run.slot.clone(), message));
+            }
+            if let Some(at) = run.arm {
+                self.timers.arm(at, Arc::downgrade(&run.slot));
+            }
+            if let Some(end) = run.queries {
+                run.slot.queries.finish_all(end);
+            }
+            if run.newly_settled {
+                self.registry.settle(&run.slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Which runs are in memory: every one that is open or owes something, and some closed ones.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+};
+
+use crate::{run::Slot, storage::RowId};
+
+type WorkflowKey = (i64, String);
+
+#[derive(Default)]
+struct Maps {
+    by_row: HashMap<RowId, Arc<Slot>>,
+    by_run_id: HashMap<String, Arc<Slot>>,
+    /// The current runs of workflow ids. An id that is missing here has no open run.
+    current: HashMap<WorkflowKey, Arc<Slot>>,
+    /// Closed runs that owe nothing, in the order in which they may be forgotten.
+    closed: VecDeque<Arc<Slot>>,
+}
+
+pub(crate) struct Registry {
+    maps: Mutex<Maps>,
+    max_closed: usize,
+}
+
+impl Registry {
+    pub(crate) fn new(max_closed: usize) -> Self {
+        Registry {
+            maps: Mutex::default(),
+            max_closed,
+        }
+    }
+
+    pub(crate) fn by_run_id(&self, run_id: &str) -> Option<Arc<Slot>> {
+        self.lock().by_run_id.get(run_id).cloned()
+    }
+
+    pub(crate) fn current(&self, namespace: i64, workflow_id: &str) -> Option<Arc<Slot>> {
+        self.lock().current.get(&(namespace, workflow_id.to_owned())).cloned()
+    }
+
+    pub(crate) fn is_current(&self, slot: &Arc<Slot>) -> bool {
+        let maps = self.lock();
+        maps.current
+            .get(&workflow_key(slot))
+            .is_some_and(|current| Arc::ptr_eq(current, slot))
+    }
+
+    /// Adds a run unless it is there already; answers the one that is there.
+    pub(crate) fn add(&self, slot: &Arc<Slot>) -> Arc<Slot> {
+        let mut maps = self.lock();
+        if let Some(known) = maps.by_row.get(&slot.row) {
+            return known.clone();
+        }
+        maps.insert(slot);
+        slot.clone()
+    }
+
+    /// Adds a run as the current one of its workflow id; `false` if there is a current one.
+    pub(crate) fn add_first(&self, slot: &Arc<Slot>) -> bool {
+        let mut maps = self.lock();
+        let key = workflow_key(slot);
+        if maps.current.contains_key(&key) {
+            return false;
+        }
+        maps.insert(slot);
+        maps.current.insert(key, slot.clone());
+        true
+    }
+
+    /// Makes a run the current one of its workflow id, unless a later one is.
+    pub(crate) fn set_current(&self, slot: &Arc<Slot>) {
+        let mut maps = self.lock();
+        let key = workflow_key(slot);
+        if maps.current.get(&key).is_none_or(|current| current.row <= slot.row) {
+            maps.current.insert(key, slot.clone());
+        }
+    }
+
+    /// Forgets that a run is the current one of its workflow id: the database knows a later one.
+    pub(crate) fn forget_current(&self, slot: &Arc<Slot>) {
+        let mut maps = self.lock();
+        let key = workflow_key(slot);
+        if maps.current.get(&key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
+            maps.current.remove(&key);
+        }
+    }
+
+    /// Forgets a run that was never committed.
+    pub(crate) fn remove(&self, slot: &Arc<Slot>) {
+        self.lock().remove(slot);
+    }
+
+    /// Notes that a run is closed and owes nothing, and forgets the oldest such runs.
+    pub(crate) fn settle(&self, slot: &Arc<Slot>) {
+        let mut maps = self.lock();
+        maps.closed.push_back(slot.clone());
+        // Each is looked at no more than twice: once to take its second chance away, once to forget it.
+        let mut looks = 2 * maps.closed.len();
+        while maps.closed.len() > self.max_closed && looks > 0 {
+            looks -= 1;
+            let Some(oldest) = maps.closed.pop_front() else { break };
+            if oldest.touched.swap(false, Ordering::Relaxed) || maps.is_used(&oldest) {
+                maps.closed.push_back(oldest);
+            } else {
+                maps.remove(&oldest);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Maps> {
+        // Nothing in here can panic half way.
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Maps {
+    fn insert(&mut self, slot: &Arc<Slot>) {
+        self.by_row.insert(slot.row, slot.clone());
+        self.by_run_id.insert(slot.key.run_id.clone(), slot.clone());
+    }
+
+    fn remove(&mut self, slot: &Arc<Slot>) {
+        self.by_row.remove(&slot.row);
+        self.by_run_id.remove(&slot.key.run_id);
+        let key = workflow_key(slot);
+        if self.current.get(&key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
+            self.current.remove(&key);
+        }
+    }
+
+    /// Whether somebody outside holds it. Nobody new can come while the maps are locked.
+    fn is_used(&self, slot: &Arc<Slot>) -> bool {
+        let is_current = self
+            .current
+            .get(&workflow_key(slot))
+            .is_some_and(|current| Arc::ptr_eq(current, slot));
+        // The two maps, maybe the third, and the caller.
+        Arc::strong_count(slot) > 3 + usize::from(is_current)
+    }
+}
+
+fn workflow_key(slot: &Slot) -> WorkflowKey {
+    (slot.namespace.id, slot.key.workflow_id.clone())
+}

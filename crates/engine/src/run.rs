@@ -1,0 +1,168 @@
+//! One run in memory: its state behind its lock, and what others may look at without it.
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use helve_history::{EventId, MessageId, ReadyTask, RunKey, RunState, Timestamp};
+use temporalio_protos::temporal::api::{enums::v1::WorkflowExecutionStatus, history::v1::HistoryEvent};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use crate::{namespaces::Namespace, queries::QueryBuffer, storage::RowId};
+
+/// A run's place in memory. There is at most one per run.
+pub(crate) struct Slot {
+    pub(crate) key: RunKey,
+    pub(crate) row: RowId,
+    pub(crate) namespace: Arc<Namespace>,
+    cell: Arc<Mutex<Cell>>,
+    /// What long polls of its history wait for.
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) queries: QueryBuffer,
+    /// Looked at since the cache last wanted to forget it.
+    pub(crate) touched: AtomicBool,
+}
+
+/// How far a run got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) last_event_id: EventId,
+    pub(crate) status: WorkflowExecutionStatus,
+}
+
+impl Progress {
+    pub(crate) fn is_running(self) -> bool {
+        self.status == WorkflowExecutionStatus::Running
+    }
+}
+
+/// What stands behind a run's lock.
+pub(crate) enum Cell {
+    /// Not read yet, or given up after a conflict: the next one to hold the lock reads it.
+    Unread,
+    Loaded(Box<Loaded>),
+    /// The run was never committed. Whoever waited for it looks again.
+    Dead,
+}
+
+/// A run's state and what goes with it.
+pub(crate) struct Loaded {
+    pub(crate) state: RunState,
+    pub(crate) version: i64,
+    pub(crate) settled: bool,
+    /// Buffered events in the database.
+    pub(crate) buffered: i64,
+    pub(crate) tail: Tail,
+    pub(crate) published: Published,
+}
+
+/// What the rest of the engine was told of a run's obligations.
+#[derive(Default)]
+pub(crate) struct Published {
+    /// Tasks that matching has, each with its flag.
+    pub(crate) tasks: BTreeMap<ReadyTask, Arc<AtomicBool>>,
+    /// Messages under way.
+    pub(crate) messages: HashSet<MessageId>,
+    /// The earliest entry of this run in the timers.
+    pub(crate) armed: Option<Timestamp>,
+}
+
+impl Published {
+    /// Tells matching that none of the tasks is wanted any more.
+    pub(crate) fn withdraw_tasks(&mut self) {
+        for (_, live) in std::mem::take(&mut self.tasks) {
+            live.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+pub(crate) type RunGuard = OwnedMutexGuard<Cell>;
+
+impl Slot {
+    /// A slot whose lock is held by the caller, who fills it.
+    pub(crate) fn locked(key: RunKey, row: RowId, namespace: Arc<Namespace>) -> (Arc<Slot>, RunGuard) {
+        let cell = Arc::new(Mutex::new(Cell::Unread));
+        let guard = cell.clone().try_lock_owned().expect("nobody else knows this lock yet");
+        let progress = Progress {
+            last_event_id: 0,
+            status: WorkflowExecutionStatus::Running,
+        };
+        let slot = Slot {
+            key,
+            row,
+            namespace,
+            cell,
+            progress: watch::Sender::new(progress),
+            queries: QueryBuffer::default(),
+            touched: AtomicBool::new(true),
+        };
+        (Arc::new(slot), guard)
+    }
+
+    /// Waits for the run's lock. Never hold two at once.
+    pub(crate) async fn lock(&self) -> RunGuard {
+        self.touched.store(true, Ordering::Relaxed);
+        self.cell.clone().lock_owned().await
+    }
+
+    /// Shows how far the run got.
+    pub(crate) fn show_progress(&self, state: &RunState) {
+        let now = Progress {
+            last_event_id: state.history_length(),
+            status: state.status(),
+        };
+        self.progress.send_if_modified(|progress| {
+            let changed = *progress != now;
+            *progress = now;
+            changed
+        });
+    }
+}
+
+impl Cell {
+    pub(crate) fn loaded(&mut self) -> Option<&mut Loaded> {
+        match self {
+            Cell::Loaded(loaded) => Some(loaded),
+            Cell::Unread | Cell::Dead => None,
+        }
+    }
+}
+
+/// The last events of a history: all that a worker with the run in its cache has not seen, and no more.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    events: VecDeque<HistoryEvent>,
+}
+
+impl Tail {
+    pub(crate) fn new(events: Vec<HistoryEvent>) -> Self {
+        Tail { events: events.into() }
+    }
+
+    /// Appends new events and forgets those up to the last one the worker has seen.
+    pub(crate) fn extend(&mut self, events: Vec<HistoryEvent>, state: &RunState) {
+        self.events.extend(events);
+        let seen = state.previous_started_event_id();
+        while self.events.front().is_some_and(|event| event.event_id <= seen) {
+            self.events.pop_front();
+        }
+    }
+
+    /// Events `from..=to`, if all of them are here.
+    pub(crate) fn slice(&self, from: EventId, to: EventId) -> Option<Vec<HistoryEvent>> {
+        if from > to {
+            return Some(Vec::new());
+        }
+        let first = self.events.front()?.event_id;
+        let last = self.events.back()?.event_id;
+        let (start, count) = (
+            usize::try_from(from - first).ok()?,
+            usize::try_from(to - from + 1).ok()?,
+        );
+        (to <= last).then(|| self.events.iter().skip(start).take(count).cloned().collect())
+    }
+}

@@ -1,0 +1,484 @@
+//! Decide, commit, publish: the one way in which a run changes.
+//!
+//! A run's lock is held across its own commit; different runs share commits. Nothing here knows what an input means.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use helve_db::{Batch, CommitError, Store};
+use helve_history::{Env, Input, Reply, RunState, Timestamp, Transition, decide, fact_changes};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    error::{Failed, Fault},
+    matching::Matching,
+    namespaces::{Namespace, Namespaces},
+    options::EngineOptions,
+    publish::{Effects, obligations},
+    queries::DirectQueries,
+    registry::Registry,
+    run::{Cell, Loaded, Published, RunGuard, Slot, Tail},
+    storage::{MAX_ROW, NewRun, RowId, RunUpdate, StoredRun, insert_run, load_run, update_run},
+    tasks::Offer,
+    timers::Timers,
+};
+
+/// All that the engine's parts share.
+pub(crate) struct Shell {
+    pub(crate) options: EngineOptions,
+    pub(crate) store: Store,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) registry: Registry,
+    pub(crate) matching: Matching<Offer>,
+    pub(crate) timers: Timers,
+    pub(crate) direct_queries: DirectQueries,
+    /// Work that must not be cut short by a caller who goes away.
+    pub(crate) background: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    next_row: AtomicI64,
+}
+
+/// A decision that is on disk and installed: what to answer, and what to publish once the lock is released.
+pub(crate) struct Step {
+    pub(crate) reply: Reply,
+    pub(crate) effects: Effects,
+}
+
+/// A run that is about to exist. Its lock is held until its state is installed.
+struct Newborn {
+    slot: Arc<Slot>,
+    guard: RunGuard,
+    transition: Transition,
+}
+
+impl Shell {
+    pub(crate) fn new(options: EngineOptions, store: Store, namespaces: Namespaces, last_row: RowId) -> Self {
+        Shell {
+            registry: Registry::new(options.max_closed_runs),
+            options,
+            store,
+            namespaces,
+            matching: Matching::new(),
+            timers: Timers::default(),
+            direct_queries: DirectQueries::default(),
+            background: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            next_row: AtomicI64::new(last_row + 1),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.options.clock.now()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.options.clock
+    }
+
+    /// Waits by the engine's clock; `false` if the engine stops first.
+    pub(crate) async fn sleep(&self, duration: Duration) -> bool {
+        tokio::select! {
+            () = self.clock().sleep_until(self.now() + duration) => true,
+            () = self.stopping.cancelled() => false,
+        }
+    }
+
+    /// Runs a future to its end even if the caller goes away meanwhile: between a commit and the installation of its
+    /// state nobody may be cancelled.
+    pub(crate) async fn detached<T, F>(&self, future: F) -> Result<T, Failed>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failed>> + Send + 'static,
+    {
+        match self.background.spawn(future).await {
+            Ok(result) => result,
+            Err(error) => Err(Fault::Bug(format!("a decision was cut short: {error}")).into()),
+        }
+    }
+
+    /// Gives an input to a run. `then` makes the answer from the new state, still under the run's lock.
+    pub(crate) async fn apply<T, F>(self: &Arc<Self>, slot: &Arc<Slot>, input: Input, then: F) -> Result<T, Failed>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Loaded, Reply) -> T + Send + 'static,
+    {
+        let (shell, slot) = (self.clone(), slot.clone());
+        self.detached(async move {
+            let guard = shell.lock(&slot).await?;
+            shell.apply_locked(&slot, guard, input, then).await
+        })
+        .await
+    }
+
+    /// Like [`Shell::apply`], unless another run took over the workflow id meanwhile: then nothing happens.
+    pub(crate) async fn apply_if_current<T, F>(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        input: Input,
+        then: F,
+    ) -> Result<Option<T>, Failed>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Loaded, Reply) -> T + Send + 'static,
+    {
+        let (shell, slot) = (self.clone(), slot.clone());
+        self.detached(async move {
+            let guard = shell.lock(&slot).await;
+            // A run gives up its workflow id only under its lock, so this stays true until the lock is released.
+            if !shell.registry.is_current(&slot) {
+                return Ok(None);
+            }
+            shell.apply_locked(&slot, guard?, input, then).await.map(Some)
+        })
+        .await
+    }
+
+    async fn apply_locked<T>(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        mut guard: RunGuard,
+        input: Input,
+        then: impl FnOnce(&Loaded, Reply) -> T,
+    ) -> Result<T, Failed> {
+        let Step { reply, effects } = self.step(slot, &mut guard, input).await?;
+        let answer = guard.loaded().map(|loaded| then(loaded, reply));
+        drop(guard);
+        self.publish(effects);
+        answer.ok_or_else(|| Fault::Conflict.into())
+    }
+
+    /// Takes a run's lock and makes sure that its state is there.
+    pub(crate) async fn lock(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<RunGuard, Failed> {
+        let mut guard = slot.lock().await;
+        match *guard {
+            Cell::Loaded(_) => Ok(guard),
+            Cell::Unread => {
+                let mut loaded = Loaded::from(self.read_run(slot.row).await?).0;
+                let effects = Effects::of(obligations(slot, &mut loaded, self, false));
+                *guard = Cell::Loaded(Box::new(loaded));
+                self.publish(effects);
+                Ok(guard)
+            }
+            Cell::Dead => Err(Fault::Conflict.into()),
+        }
+    }
+
+    /// Decides and commits; the caller holds the run's lock.
+    pub(crate) async fn step(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        cell: &mut Cell,
+        input: Input,
+    ) -> Result<Step, Failed> {
+        let transition = self.decide(slot, cell, input)?;
+        if transition.is_noop() {
+            return Ok(Step {
+                reply: transition.reply,
+                effects: Effects::default(),
+            });
+        }
+        self.commit(slot, cell, transition, None).await
+    }
+
+    /// Only decides.
+    pub(crate) fn decide(&self, slot: &Slot, cell: &mut Cell, input: Input) -> Result<Transition, Failed> {
+        let state = &cell.loaded().ok_or(Fault::Conflict)?.state;
+        self.with_env(&slot.namespace, |env| Ok(decide(state, input, env)?))
+    }
+
+    /// Calls `decide` with the present time, the limits, and an id nobody uses yet.
+    pub(crate) fn with_env<T>(&self, namespace: &Namespace, decide: impl FnOnce(&Env<'_>) -> T) -> T {
+        let mut buffer = Uuid::encode_buffer();
+        let fresh_run_id = &*Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        decide(&Env {
+            now: self.now(),
+            limits: &self.options.limits,
+            namespace_id: &namespace.uuid,
+            fresh_run_id,
+        })
+    }
+
+    /// Commits a transition of a run whose lock the caller holds, together with the start of an unrelated run that takes
+    /// over its workflow id, if any.
+    pub(crate) async fn commit(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        cell: &mut Cell,
+        transition: Transition,
+        replacement: Option<Transition>,
+    ) -> Result<Step, Failed> {
+        let loaded = cell.loaded().ok_or(Fault::Conflict)?;
+        let Transition {
+            next,
+            events,
+            reply,
+            successor,
+            ..
+        } = transition;
+        let settled = is_settled(&next);
+        let mut batch = Batch::new();
+        let buffered = update_run(
+            &mut batch,
+            RunUpdate {
+                row: slot.row,
+                version: loaded.version,
+                before: &loaded.state,
+                state: &next,
+                events: &events,
+                changes: fact_changes(Some(&loaded.state), &next),
+                settled,
+                buffered: loaded.buffered,
+            },
+        );
+        let newborn = self.insert_chain(
+            &mut batch,
+            &slot.namespace,
+            successor.map(|s| *s).or(replacement),
+            slot.row,
+        )?;
+        if let Err(error) = self.store.commit(batch).await {
+            return Err(self.undo(Some((slot, cell)), newborn, error));
+        }
+        let newly_settled = settled && !loaded.settled;
+        loaded.version += 1;
+        loaded.settled = settled;
+        loaded.buffered = buffered;
+        loaded.tail.extend(events, &next);
+        loaded.state = next;
+        let mut effects = Effects::of(obligations(slot, loaded, self, newly_settled));
+        self.install(newborn, &mut effects);
+        Ok(Step { reply, effects })
+    }
+
+    /// Commits the first run of a workflow id, or one that follows a closed run (`previous`, whose lock the caller
+    /// holds).
+    pub(crate) async fn commit_start(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        transition: Transition,
+        previous: RowId,
+    ) -> Result<Effects, StartFailed> {
+        let mut batch = Batch::new();
+        let newborn = self.insert_chain(&mut batch, namespace, Some(transition), previous)?;
+        if previous == 0
+            && !newborn
+                .first()
+                .is_some_and(|first| self.registry.add_first(&first.slot))
+        {
+            return Err(StartFailed::NotFirst(self.bury(newborn)));
+        }
+        match self.store.commit(batch).await {
+            Ok(()) => {}
+            Err(CommitError::Conflict { .. }) => return Err(StartFailed::NotNewest(self.bury(newborn))),
+            Err(error) => return Err(StartFailed::Failed(self.undo(None, newborn, error))),
+        }
+        let mut effects = Effects::default();
+        self.install(newborn, &mut effects);
+        Ok(effects)
+    }
+
+    /// Adds a new run and its successors to a batch. They are known to the registry from here on, so that nobody reads
+    /// them from disk a second time; their locks are held until they are committed.
+    fn insert_chain(
+        &self,
+        batch: &mut Batch,
+        namespace: &Arc<Namespace>,
+        first: Option<Transition>,
+        mut previous: RowId,
+    ) -> Result<Vec<Newborn>, Fault> {
+        let mut newborn = Vec::new();
+        let mut next = first;
+        while let Some(mut transition) = next {
+            next = transition.successor.take().map(|successor| *successor);
+            let row = self.next_row.fetch_add(1, Ordering::Relaxed);
+            if row > MAX_ROW {
+                self.bury(newborn);
+                return Err(Fault::Unavailable(
+                    "the database has no numbers left for new runs".to_owned(),
+                ));
+            }
+            let (slot, guard) = Slot::locked(transition.key().clone(), row, namespace.clone());
+            insert_run(
+                batch,
+                NewRun {
+                    row,
+                    namespace: namespace.id,
+                    state: &transition.next,
+                    events: &transition.events,
+                    changes: fact_changes(None, &transition.next),
+                    previous,
+                },
+            );
+            // The first run of a workflow id has yet to see whether it is the first.
+            if previous != 0 {
+                self.registry.add(&slot);
+            }
+            previous = row;
+            newborn.push(Newborn {
+                slot,
+                guard,
+                transition,
+            });
+        }
+        Ok(newborn)
+    }
+
+    fn install(&self, newborn: Vec<Newborn>, effects: &mut Effects) {
+        for Newborn {
+            slot,
+            mut guard,
+            transition,
+        } in newborn
+        {
+            let Transition { next, events, .. } = transition;
+            let stored = StoredRun {
+                row: slot.row,
+                version: 1,
+                settled: false,
+                buffered: next.buffered_events().len() as i64,
+                tail: events,
+                state: next,
+            };
+            let mut loaded = Loaded::from(stored).0;
+            self.registry.set_current(&slot);
+            effects.push(obligations(&slot, &mut loaded, self, false));
+            *guard = Cell::Loaded(Box::new(loaded));
+        }
+    }
+
+    /// After a failed commit nothing happened.
+    fn undo(
+        self: &Arc<Self>,
+        run: Option<(&Arc<Slot>, &mut Cell)>,
+        newborn: Vec<Newborn>,
+        error: CommitError,
+    ) -> Failed {
+        if let (Some((slot, cell)), CommitError::Conflict { .. }) = (run, &error) {
+            self.give_up(slot, cell);
+        }
+        self.bury(newborn);
+        Fault::from(error).into()
+    }
+
+    /// Memory and disk differ: the run is read again. Cannot happen unless somebody else writes the database.
+    fn give_up(self: &Arc<Self>, slot: &Arc<Slot>, cell: &mut Cell) {
+        tracing::error!(run = %slot.key, "the run on disk is not the one in memory; it is read again");
+        if let Some(loaded) = cell.loaded() {
+            loaded.published.withdraw_tasks();
+        }
+        *cell = Cell::Unread;
+        let (shell, slot) = (self.clone(), slot.clone());
+        self.background.spawn(async move {
+            if let Err(error) = shell.lock(&slot).await {
+                tracing::error!(run = %slot.key, %error, "the run could not be read again");
+            }
+        });
+    }
+
+    /// Forgets runs that were not committed; gives the decision to make them back.
+    fn bury(&self, newborn: Vec<Newborn>) -> Option<Transition> {
+        let mut decision = None;
+        for Newborn {
+            slot,
+            mut guard,
+            mut transition,
+        } in newborn.into_iter().rev()
+        {
+            self.registry.remove(&slot);
+            *guard = Cell::Dead;
+            transition.successor = decision.map(Box::new);
+            decision = Some(transition);
+        }
+        decision
+    }
+
+    /// Reads a run from disk.
+    pub(crate) async fn read_run(&self, row: RowId) -> Result<StoredRun, Fault> {
+        let names = self.namespace_names();
+        Ok(self
+            .store
+            .read(move |db| load_run(db, row, |id| names.get(&id).cloned()))
+            .await?)
+    }
+
+    /// Names of namespaces by their numbers, for a read on another thread.
+    pub(crate) fn namespace_names(&self) -> HashMap<i64, String> {
+        self.namespaces
+            .all()
+            .iter()
+            .map(|namespace| (namespace.id, namespace.name.to_string()))
+            .collect()
+    }
+
+    /// Puts a run that was read from disk in its place in memory, unless it is there already.
+    pub(crate) fn admit(&self, stored: StoredRun) -> Result<Arc<Slot>, Fault> {
+        let namespace = self
+            .namespaces
+            .by_name(&stored.state.key().namespace)
+            .ok_or_else(|| Fault::Corrupt(format!("run {} is of an unknown namespace", stored.state.key())))?;
+        let (slot, mut guard) = Slot::locked(stored.state.key().clone(), stored.row, namespace.clone());
+        let (loaded, settled) = Loaded::from(stored);
+        slot.show_progress(&loaded.state);
+        *guard = Cell::Loaded(Box::new(loaded));
+        drop(guard);
+        let known = self.registry.add(&slot);
+        if settled && Arc::ptr_eq(&known, &slot) {
+            self.registry.settle(&slot);
+        }
+        Ok(known)
+    }
+}
+
+/// Why a start was not committed.
+pub(crate) enum StartFailed {
+    /// The workflow id has a current run in memory after all. The decision may be committed another time.
+    NotFirst(Option<Transition>),
+    /// The workflow id has a later run on disk. Likewise.
+    NotNewest(Option<Transition>),
+    Failed(Failed),
+}
+
+impl From<Fault> for StartFailed {
+    fn from(fault: Fault) -> Self {
+        StartFailed::Failed(fault.into())
+    }
+}
+
+/// Closed, and owing nothing to anybody.
+pub(crate) fn is_settled(state: &RunState) -> bool {
+    !state.is_running() && state.outbox_ids().is_empty()
+}
+
+impl Loaded {
+    /// Also answers whether the run is settled.
+    pub(crate) fn from(stored: StoredRun) -> (Self, bool) {
+        let StoredRun {
+            version,
+            settled,
+            state,
+            buffered,
+            tail,
+            ..
+        } = stored;
+        let tail = Tail::new(tail);
+        (
+            Loaded {
+                state,
+                version,
+                settled,
+                buffered,
+                tail,
+                published: Published::default(),
+            },
+            settled,
+        )
+    }
+}

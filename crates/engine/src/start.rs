@@ -1,0 +1,239 @@
+//! Starting runs: the workflow id's current run decides with the policies whether a new one is made.
+
+use std::sync::Arc;
+
+use helve_history::{
+    ChildStart, CurrentRun, Env, Input, ParentRef, Rejection, RunState, StartResolution, StartRun, Termination,
+    Transition, resolve_start,
+};
+use temporalio_protos::temporal::api::enums::v1::{
+    WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+};
+
+use crate::{
+    error::{Failed, Fault},
+    namespaces::Namespace,
+    publish::Effects,
+    run::{RunGuard, Slot},
+    shell::{Shell, StartFailed},
+};
+
+/// What may happen to the workflow id's current run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policies {
+    pub(crate) reuse: WorkflowIdReusePolicy,
+    pub(crate) conflict: WorkflowIdConflictPolicy,
+}
+
+/// What a start led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Started {
+    pub(crate) run_id: String,
+    pub(crate) first_run_id: String,
+    pub(crate) status: WorkflowExecutionStatus,
+    /// By this request, now or when it was sent before.
+    pub(crate) by_this_request: bool,
+}
+
+/// One start under way.
+struct Starting {
+    shell: Arc<Shell>,
+    namespace: Arc<Namespace>,
+    workflow_id: String,
+    request_id: String,
+    policies: Policies,
+    signal: Option<helve_history::Signal>,
+    parent: Option<ParentRef>,
+}
+
+/// What one look at the current run led to.
+enum Outcome {
+    Done(Started, Effects),
+    /// The run was not the current one after all.
+    Again(Transition),
+}
+
+impl Shell {
+    /// Starts a run, or signals the one that is there. `make` validates the request.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        policies: Policies,
+        make: impl FnOnce(&str, &Env<'_>) -> Result<StartRun, Rejection>,
+    ) -> Result<Started, Failed> {
+        self.start_as(namespace, policies, None, make).await
+    }
+
+    /// Starts the child that a run asks for; answers the child's first run.
+    pub(crate) async fn start_child(self: &Arc<Self>, sender: &Slot, child: &ChildStart) -> Result<String, Failed> {
+        let policies = Policies {
+            reuse: child.attributes.workflow_id_reuse_policy(),
+            conflict: WorkflowIdConflictPolicy::Fail,
+        };
+        let parent = Some(child.parent.clone());
+        let started = self
+            .start_as(&sender.namespace, policies, parent, |run_id, env| {
+                StartRun::child(child, run_id, env)
+            })
+            .await?;
+        Ok(started.first_run_id)
+    }
+
+    async fn start_as(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        policies: Policies,
+        parent: Option<ParentRef>,
+        make: impl FnOnce(&str, &Env<'_>) -> Result<StartRun, Rejection>,
+    ) -> Result<Started, Failed> {
+        if self.stopping.is_cancelled() {
+            return Err(Fault::ShuttingDown.into());
+        }
+        let run = self.with_env(namespace, |env| make(env.fresh_run_id, env))?;
+        let starting = Starting {
+            shell: self.clone(),
+            namespace: namespace.clone(),
+            workflow_id: run.key.workflow_id.clone(),
+            request_id: run.request_id.clone(),
+            policies,
+            signal: run.signal.clone(),
+            parent,
+        };
+        // Decided once, whatever the current run is: only whether it is committed depends on that.
+        let transition = self.with_env(namespace, |env| helve_history::start(run, env))?;
+        self.detached(starting.run(transition)).await
+    }
+}
+
+impl Starting {
+    async fn run(self, mut transition: Transition) -> Result<Started, Failed> {
+        // Most ids are new: that is tried first, and the database says if it is not so.
+        let mut look_on_disk = false;
+        loop {
+            let current = if look_on_disk {
+                self.shell.find_current(&self.namespace, &self.workflow_id).await?
+            } else {
+                self.shell.registry.current(self.namespace.id, &self.workflow_id)
+            };
+            let outcome = match &current {
+                None => self.commit(transition, 0).await?,
+                Some(slot) => self.meet(slot, transition).await?,
+            };
+            match outcome {
+                Outcome::Done(started, effects) => {
+                    self.shell.publish(effects);
+                    return Ok(started);
+                }
+                Outcome::Again(back) => transition = back,
+            }
+            look_on_disk = true;
+        }
+    }
+
+    /// Makes the run after the one with the given row.
+    async fn commit(&self, transition: Transition, previous: i64) -> Result<Outcome, Failed> {
+        let run_id = transition.key().run_id.clone();
+        match self.shell.commit_start(&self.namespace, transition, previous).await {
+            Ok(effects) => Ok(Outcome::Done(new_run(run_id), effects)),
+            Err(StartFailed::NotFirst(Some(back)) | StartFailed::NotNewest(Some(back))) => Ok(Outcome::Again(back)),
+            Err(StartFailed::NotFirst(None) | StartFailed::NotNewest(None)) => {
+                Err(Fault::Bug("a start was lost".to_owned()).into())
+            }
+            Err(StartFailed::Failed(failed)) => Err(failed),
+        }
+    }
+
+    /// Asks the current run, under its lock.
+    async fn meet(&self, slot: &Arc<Slot>, transition: Transition) -> Result<Outcome, Failed> {
+        let mut guard = match self.shell.lock(slot).await {
+            Ok(guard) => guard,
+            // It was never committed.
+            Err(Failed::Fault(Fault::Conflict)) if !self.shell.registry.is_current(slot) => {
+                return Ok(Outcome::Again(transition));
+            }
+            Err(failed) => return Err(failed),
+        };
+        if !self.shell.registry.is_current(slot) {
+            return Ok(Outcome::Again(transition));
+        }
+        let state = &guard.loaded().ok_or(Fault::Conflict)?.state;
+        match self.resolve(state) {
+            StartResolution::Start => {
+                let outcome = self.commit(transition, slot.row).await?;
+                if matches!(outcome, Outcome::Again(_)) {
+                    self.shell.registry.forget_current(slot);
+                }
+                Ok(outcome)
+            }
+            StartResolution::Deduplicated { run_id } => Ok(Outcome::Done(
+                Started {
+                    by_this_request: true,
+                    ..existing(state, run_id)
+                },
+                Effects::default(),
+            )),
+            StartResolution::UseExisting { run_id } => {
+                let started = existing(state, run_id);
+                let effects = match self.signal.clone() {
+                    Some(signal) => self.shell.step(slot, &mut guard, Input::Signal(signal)).await?.effects,
+                    None => Effects::default(),
+                };
+                Ok(Outcome::Done(started, effects))
+            }
+            StartResolution::TerminateThenStart { .. } => self.replace(slot, &mut guard, transition).await,
+            StartResolution::Reject(rejection) => Err(rejection.into()),
+        }
+    }
+
+    fn resolve(&self, state: &RunState) -> StartResolution {
+        // The child may have been continued as new before its parent was told of its start.
+        if self.parent.is_some() && state.parent() == self.parent {
+            return StartResolution::Deduplicated {
+                run_id: state.first_run_id().to_owned(),
+            };
+        }
+        let current = CurrentRun {
+            workflow_id: state.key().workflow_id.clone(),
+            run_id: state.key().run_id.clone(),
+            status: state.status(),
+            start_request_id: state.start_request_id().to_owned(),
+        };
+        resolve_start(
+            Some(&current),
+            self.policies.reuse,
+            self.policies.conflict,
+            &self.request_id,
+        )
+    }
+
+    /// Terminates the current run and makes the new one, in one batch.
+    async fn replace(&self, slot: &Arc<Slot>, guard: &mut RunGuard, transition: Transition) -> Result<Outcome, Failed> {
+        let run_id = transition.key().run_id.clone();
+        let order = Termination {
+            reason: "TerminateIfRunning WorkflowIdReusePolicy or TerminateExisting WorkflowIdConflictPolicy".to_owned(),
+            identity: "helve".to_owned(),
+            ..Termination::default()
+        };
+        let end = self.shell.decide(slot, guard, Input::Terminate(order))?;
+        let step = self.shell.commit(slot, guard, end, Some(transition)).await?;
+        Ok(Outcome::Done(new_run(run_id), step.effects))
+    }
+}
+
+fn new_run(run_id: String) -> Started {
+    Started {
+        first_run_id: run_id.clone(),
+        run_id,
+        status: WorkflowExecutionStatus::Running,
+        by_this_request: true,
+    }
+}
+
+fn existing(state: &RunState, run_id: String) -> Started {
+    Started {
+        run_id,
+        first_run_id: state.first_run_id().to_owned(),
+        status: state.status(),
+        by_this_request: false,
+    }
+}

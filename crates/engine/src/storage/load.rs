@@ -1,0 +1,121 @@
+//! Runs read back from their rows.
+
+use helve_db::{
+    ReadError,
+    rusqlite::{Connection, OptionalExtension},
+};
+use helve_history::{EventId, RunKey, RunState};
+use temporalio_protos::temporal::api::history::v1::HistoryEvent;
+
+use super::{RowId, decode_events, position, span, within};
+
+/// A run as it is stored.
+pub(crate) struct StoredRun {
+    pub(crate) row: RowId,
+    pub(crate) version: i64,
+    pub(crate) settled: bool,
+    pub(crate) state: RunState,
+    /// Buffered events that are stored.
+    pub(crate) buffered: i64,
+    /// The last events of the history, from the one after `previous_started_event_id` on.
+    pub(crate) tail: Vec<HistoryEvent>,
+}
+
+/// Rows of runs that are open or owe something.
+pub(crate) fn unsettled_rows(db: &Connection) -> Result<Vec<RowId>, ReadError> {
+    let mut query = db.prepare("SELECT id FROM runs WHERE settled = 0 ORDER BY id")?;
+    let rows = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(rows)
+}
+
+/// The highest row number ever used.
+pub(crate) fn max_row(db: &Connection) -> Result<RowId, ReadError> {
+    Ok(db.query_row("SELECT coalesce(max(id), 0) FROM runs", [], |row| row.get(0))?)
+}
+
+/// The row of a run by its id.
+pub(crate) fn run_by_id(db: &Connection, run_id: &str) -> Result<Option<RowId>, ReadError> {
+    let mut query = db.prepare_cached("SELECT id FROM runs WHERE run_id = ?1")?;
+    Ok(query.query_row([run_id], |row| row.get(0)).optional()?)
+}
+
+/// The row of a workflow id's current run.
+pub(crate) fn run_by_workflow_id(
+    db: &Connection,
+    namespace: i64,
+    workflow_id: &str,
+) -> Result<Option<RowId>, ReadError> {
+    let row = newest_row(db, namespace, workflow_id)?;
+    Ok((row > 0).then_some(row))
+}
+
+/// Like [`run_by_workflow_id`], 0 for none.
+pub(crate) fn newest_row(db: &Connection, namespace: i64, workflow_id: &str) -> Result<RowId, ReadError> {
+    let mut query =
+        db.prepare_cached("SELECT coalesce(max(id), 0) FROM runs WHERE namespace = ?1 AND workflow_id = ?2")?;
+    Ok(query.query_row((namespace, workflow_id), |row| row.get(0))?)
+}
+
+/// Loads a run by its row; `namespace` names a namespace by its number.
+pub(crate) fn load_run(
+    db: &Connection,
+    row: RowId,
+    namespace: impl FnOnce(i64) -> Option<String>,
+) -> Result<StoredRun, ReadError> {
+    let (number, workflow_id, run_id, version, settled, facts): (i64, String, String, i64, bool, Vec<u8>) = db
+        .prepare_cached("SELECT namespace, workflow_id, run_id, version, settled, facts FROM runs WHERE id = ?1")?
+        .query_row([row], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?))
+        })?;
+    let namespace = namespace(number)
+        .ok_or_else(|| ReadError::Corrupt(format!("run {run_id} is of unknown namespace {number}")))?;
+    let key = RunKey {
+        namespace,
+        workflow_id,
+        run_id,
+    };
+    let events = all_events(db, row)?;
+    let activities = keyed(
+        db,
+        "SELECT at, facts FROM activities WHERE at BETWEEN ?1 AND ?2 ORDER BY at",
+        row,
+    )?;
+    let buffered: Vec<Vec<u8>> = keyed(
+        db,
+        "SELECT at, event FROM buffered WHERE at BETWEEN ?1 AND ?2 ORDER BY at",
+        row,
+    )?
+    .into_iter()
+    .map(|(_, event)| event)
+    .collect();
+    let state = RunState::rebuild(key, events.iter().cloned(), &facts, &activities, &buffered)
+        .map_err(|corrupt| ReadError::Corrupt(format!("stored execution does not fit together: {corrupt}")))?;
+    let tail_from = state.previous_started_event_id() + 1;
+    let tail = events.into_iter().filter(|event| event.event_id >= tail_from).collect();
+    Ok(StoredRun {
+        row,
+        version,
+        settled,
+        state,
+        buffered: buffered.len() as i64,
+        tail,
+    })
+}
+
+fn all_events(db: &Connection, row: RowId) -> Result<Vec<HistoryEvent>, ReadError> {
+    let (from, to) = span(row);
+    let mut query = db.prepare_cached("SELECT at, events FROM history WHERE at BETWEEN ?1 AND ?2 ORDER BY at")?;
+    let mut rows = query.query((from, to))?;
+    let mut events = Vec::new();
+    while let Some(batch) = rows.next()? {
+        let (at, blob): (i64, Vec<u8>) = (batch.get(0)?, batch.get(1)?);
+        events.extend(decode_events(&blob, || format!("history row {at}"))?);
+    }
+    Ok(events)
+}
+
+fn keyed(db: &Connection, sql: &str, row: RowId) -> Result<Vec<(EventId, Vec<u8>)>, ReadError> {
+    let mut query = db.prepare_cached(sql)?;
+    let rows = query.query_map((position(row, 0), span(row).1), |r| Ok((within(r.get(0)?), r.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

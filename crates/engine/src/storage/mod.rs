@@ -1,0 +1,45 @@
+//! The engine's tables: the only place that knows their SQL.
+//!
+//! A run is one row of `runs` (its facts, its version and its visibility columns), its history, and the facts of its
+//! activities and buffered events. Timers, task queues and messages have no tables: they are derived from these.
+
+mod events;
+mod load;
+mod namespaces;
+mod write;
+
+pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
+pub(crate) use load::{StoredRun, load_run, max_row, run_by_id, run_by_workflow_id, unsettled_rows};
+pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces};
+pub(crate) use write::{NewRun, RunUpdate, insert_run, update_run};
+
+use helve_history::EventId;
+
+/// `PRAGMA application_id` of an engine's database: "HLVE".
+pub(crate) const APPLICATION_ID: i32 = 0x484c_5645;
+
+/// Schema version `n` to `n + 1`, in order. Never change one that was released: append.
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+
+/// The row number of a run; names it in every other table.
+pub(crate) type RowId = i64;
+
+/// Bits of a position that number things within a run. A history ends long before (at 51,200 events).
+const WITHIN_BITS: u32 = 20;
+/// Runs one database can number.
+pub(crate) const MAX_ROW: RowId = i64::MAX >> WITHIN_BITS;
+
+/// The key of something that belongs to a run. One integer key keeps a run's rows side by side in one b-tree.
+fn position(row: RowId, within: EventId) -> i64 {
+    debug_assert!((0..1 << WITHIN_BITS).contains(&within), "{within} does not fit");
+    row << WITHIN_BITS | within
+}
+
+fn within(position: i64) -> EventId {
+    position & ((1 << WITHIN_BITS) - 1)
+}
+
+/// The keys of all that belongs to a run, for `BETWEEN`.
+fn span(row: RowId) -> (i64, i64) {
+    (position(row, 0), position(row, (1 << WITHIN_BITS) - 1))
+}

@@ -1,0 +1,181 @@
+//! Transitions as rows.
+
+use helve_db::{Batch, Value};
+use helve_history::{Buffered, EventId, FactChanges, RunState};
+use prost::Message;
+use temporalio_protos::temporal::api::{history::v1::HistoryEvent, workflow::v1::WorkflowExecutionInfo};
+
+use super::{RowId, encode_events, position, span};
+
+/// The first transition of a run.
+pub(crate) struct NewRun<'a> {
+    pub(crate) row: RowId,
+    pub(crate) namespace: i64,
+    pub(crate) state: &'a RunState,
+    pub(crate) events: &'a [HistoryEvent],
+    pub(crate) changes: FactChanges,
+    /// The row of the workflow id's current run as the decision saw it, or 0: the precondition.
+    pub(crate) previous: RowId,
+}
+
+/// A later transition of a run.
+pub(crate) struct RunUpdate<'a> {
+    pub(crate) row: RowId,
+    /// The version the decision saw: the precondition.
+    pub(crate) version: i64,
+    pub(crate) before: &'a RunState,
+    pub(crate) state: &'a RunState,
+    pub(crate) events: &'a [HistoryEvent],
+    pub(crate) changes: FactChanges,
+    pub(crate) settled: bool,
+    /// Buffered events that are stored now.
+    pub(crate) buffered: i64,
+}
+
+const INSERT_RUN: &str = "
+    INSERT INTO runs (id, namespace, workflow_id, run_id, version, settled, facts, status, type, task_queue, start_time,
+        execution_time, close_time, history_length, history_size, info)
+    SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+    WHERE coalesce((SELECT max(id) FROM runs WHERE namespace = ?2 AND workflow_id = ?3), 0) = ?16";
+
+const UPDATE_RUN: &str = "
+    UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5
+    WHERE id = ?1 AND version = ?2";
+
+const UPDATE_ALL: &str = "
+    UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5,
+        settled = ?6, status = ?7, close_time = ?8, info = ?9
+    WHERE id = ?1 AND version = ?2";
+
+pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
+    let NewRun {
+        row,
+        namespace,
+        state,
+        events,
+        changes,
+        previous,
+    } = new;
+    batch.run_one(
+        INSERT_RUN,
+        vec![
+            row.into(),
+            namespace.into(),
+            state.key().workflow_id.as_str().into(),
+            state.key().run_id.as_str().into(),
+            false.into(),
+            Value::Blob(changes.core.unwrap_or_default()),
+            i64::from(state.status() as i32).into(),
+            state.workflow_type().into(),
+            state.task_queue().into(),
+            state.start_time().as_nanos().into(),
+            state.execution_time().as_nanos().into(),
+            state.close_time().map(|time| time.as_nanos()).into(),
+            state.history_length().into(),
+            (state.history_size() as i64).into(),
+            info(state).encode_to_vec().into(),
+            previous.into(),
+        ],
+    );
+    append_events(batch, row, events);
+    write_activities(batch, row, changes.activities);
+    write_buffered(batch, row, changes.buffered, 0);
+}
+
+/// Answers how many buffered events are stored afterwards.
+pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
+    let RunUpdate {
+        row,
+        version,
+        before,
+        state,
+        events,
+        changes,
+        settled,
+        buffered,
+    } = update;
+    let mut params = vec![
+        row.into(),
+        version.into(),
+        changes.core.into(),
+        state.history_length().into(),
+        (state.history_size() as i64).into(),
+    ];
+    if state.is_running() && before.memo() == state.memo() && before.search_attributes() == state.search_attributes() {
+        batch.run_one(UPDATE_RUN, params);
+    } else {
+        params.extend([
+            settled.into(),
+            i64::from(state.status() as i32).into(),
+            state.close_time().map(|time| time.as_nanos()).into(),
+            info(state).encode_to_vec().into(),
+        ]);
+        batch.run_one(UPDATE_ALL, params);
+    }
+    append_events(batch, row, events);
+    write_activities(batch, row, changes.activities);
+    write_buffered(batch, row, changes.buffered, buffered)
+}
+
+fn append_events(batch: &mut Batch, row: RowId, events: &[HistoryEvent]) {
+    if let (Some(first), Some(last)) = (events.first(), events.last()) {
+        batch.run_one(
+            "INSERT INTO history (at, last_event_id, events) VALUES (?1, ?2, ?3)",
+            vec![
+                position(row, first.event_id).into(),
+                last.event_id.into(),
+                encode_events(events).into(),
+            ],
+        );
+    }
+}
+
+fn write_activities(batch: &mut Batch, row: RowId, activities: Vec<(EventId, Option<Vec<u8>>)>) {
+    for (scheduled, facts) in activities {
+        let at = position(row, scheduled).into();
+        match facts {
+            Some(facts) => batch.run(
+                "INSERT INTO activities (at, facts) VALUES (?1, ?2) ON CONFLICT (at) DO UPDATE SET facts = excluded.facts",
+                vec![at, facts.into()],
+            ),
+            None => batch.run("DELETE FROM activities WHERE at = ?1", vec![at]),
+        }
+    }
+}
+
+fn write_buffered(batch: &mut Batch, row: RowId, change: Buffered, stored: i64) -> i64 {
+    let (clear, mut place, events) = match change {
+        Buffered::Unchanged => return stored,
+        Buffered::Cleared => (true, 0, Vec::new()),
+        Buffered::Appended(events) => (false, stored, events),
+        Buffered::Replaced(events) => (true, 0, events),
+    };
+    if clear && stored > 0 {
+        let (from, to) = span(row);
+        batch.run(
+            "DELETE FROM buffered WHERE at BETWEEN ?1 AND ?2",
+            vec![from.into(), to.into()],
+        );
+    }
+    for event in events {
+        batch.run_one(
+            "INSERT INTO buffered (at, event) VALUES (?1, ?2)",
+            vec![position(row, place).into(), event.into()],
+        );
+        place += 1;
+    }
+    place
+}
+
+/// What lists show and no column holds.
+fn info(state: &RunState) -> WorkflowExecutionInfo {
+    WorkflowExecutionInfo {
+        execution: None,
+        r#type: None,
+        task_queue: String::new(),
+        start_time: None,
+        execution_time: None,
+        close_time: None,
+        ..state.describe_execution()
+    }
+}

@@ -1,0 +1,335 @@
+//! Tasks on their way from a run to a worker.
+//!
+//! A task taken from matching is started by a job that nobody can cancel. If the poll is gone by then, the task goes back
+//! to its queue; if it was started already, it goes back together with the request id of that start, and the next poller
+//! gets the answer that the first one did not live to see.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use helve_history::{ActivityPoll, ActivityStarted, Input, PolledQueue, Reply, WorkflowTaskPoll, WorkflowTaskStarted};
+use temporalio_protos::temporal::api::{history::v1::HistoryEvent, query::v1::WorkflowQuery};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{
+    error::{Failed, Fault},
+    history_pages::{FirstPage, Part},
+    matching::{Poller, QueueId, Task},
+    queries::PendingQuery,
+    run::{Loaded, Slot},
+    shell::{Shell, Step},
+};
+
+/// A task as matching has it.
+pub(crate) struct Offer {
+    slot: Arc<Slot>,
+    work: Work,
+    live: Arc<AtomicBool>,
+    /// Set if the task was started for a poll that was gone before it got the answer.
+    started_by: Option<String>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Work {
+    WorkflowTask {
+        scheduled_event_id: i64,
+        attempt: u32,
+        sticky: bool,
+    },
+    Activity {
+        scheduled_event_id: i64,
+        attempt: u32,
+    },
+    Query {
+        query: Arc<PendingQuery>,
+        sticky: bool,
+    },
+}
+
+impl Offer {
+    pub(crate) fn new(slot: Arc<Slot>, work: Work, live: Arc<AtomicBool>) -> Self {
+        Offer {
+            slot,
+            work,
+            live,
+            started_by: None,
+        }
+    }
+
+    /// The same task for the next poller, after it was, or may have been, started. Only the core can tell whether it is
+    /// still wanted: the run does not count it as waiting any more.
+    fn started(self, request_id: String) -> Self {
+        let live = match self.work {
+            Work::Query { .. } => self.live.clone(),
+            Work::WorkflowTask { .. } | Work::Activity { .. } => Arc::new(AtomicBool::new(true)),
+        };
+        Offer {
+            live,
+            started_by: Some(request_id),
+            ..self
+        }
+    }
+
+    /// The same task for the workflow's own queue, after it waited on a sticky one.
+    pub(crate) fn without_sticky(mut self) -> Self {
+        match &mut self.work {
+            Work::WorkflowTask { sticky, .. } | Work::Query { sticky, .. } => *sticky = false,
+            Work::Activity { .. } => {}
+        }
+        self
+    }
+
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+}
+
+impl Task for Offer {
+    fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+}
+
+/// What a poller gets.
+pub(crate) enum Handout {
+    WorkflowTask(Box<WorkflowTaskHandout>),
+    Activity(Box<ActivityStarted>),
+    Query(Box<QueryHandout>),
+}
+
+/// A started workflow task with its history and the queries that wait for it.
+pub(crate) struct WorkflowTaskHandout {
+    pub(crate) started: WorkflowTaskStarted,
+    pub(crate) page: FirstPage,
+    pub(crate) queries: HashMap<String, WorkflowQuery>,
+}
+
+/// A query as a task of its own.
+pub(crate) struct QueryHandout {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) query: Arc<PendingQuery>,
+    pub(crate) workflow_type: String,
+    pub(crate) task_queue: String,
+    pub(crate) previous_started_event_id: i64,
+    pub(crate) page: FirstPage,
+}
+
+/// A started workflow task, with as much of its history as was at hand under the run's lock.
+pub(crate) struct StartedWithTail {
+    pub(crate) started: WorkflowTaskStarted,
+    events: Option<Vec<HistoryEvent>>,
+    pub(crate) queries: HashMap<String, WorkflowQuery>,
+}
+
+impl StartedWithTail {
+    pub(crate) fn new(slot: &Slot, loaded: &Loaded, started: WorkflowTaskStarted) -> Self {
+        let events = loaded.tail.slice(started.history_from, started.history_to);
+        StartedWithTail {
+            events,
+            queries: slot.queries.to_carry(),
+            started,
+        }
+    }
+}
+
+type HandedOut = Result<Option<Handout>, Failed>;
+
+impl Shell {
+    /// Waits at a queue; `None` when nothing came in time, or the worker or the engine shuts down.
+    pub(crate) async fn poll(self: &Arc<Self>, queue: QueueId, poller: Poller, patience: Duration) -> HandedOut {
+        let timer = self.clock().sleep_until(self.now() + patience);
+        tokio::pin!(timer);
+        loop {
+            let poll = self.matching.poll(queue.clone(), poller.clone(), self.now());
+            let handed = tokio::select! {
+                handed = poll.task() => handed,
+                () = &mut timer => None,
+                () = self.stopping.cancelled() => None,
+            };
+            let Some(handed) = handed else { return Ok(None) };
+            let (answer, answered) = oneshot::channel();
+            let job = hand_over(
+                self.clone(),
+                queue.clone(),
+                handed.accept(),
+                poller.identity.clone(),
+                answer,
+            );
+            self.background.spawn(job);
+            match answered.await {
+                // The task was stale; the next one may not be.
+                Ok(Ok(None)) => {}
+                Ok(result) => return result,
+                Err(_) => return Err(Fault::Bug("handing out a task was cut short".to_owned()).into()),
+            }
+        }
+    }
+
+    /// Completes what a workflow task needs of its history.
+    pub(crate) async fn with_history(&self, slot: &Slot, task: StartedWithTail) -> Result<WorkflowTaskHandout, Failed> {
+        let StartedWithTail {
+            started,
+            events,
+            queries,
+        } = task;
+        let part = Part {
+            from: started.history_from,
+            to: started.history_to,
+            suffix: started.suffix.clone(),
+        };
+        let page = self.first_page(slot, part, events).await?;
+        Ok(WorkflowTaskHandout { started, page, queries })
+    }
+
+    async fn start_task(
+        self: &Arc<Self>,
+        offer: &Offer,
+        start: &Start,
+        answer: &oneshot::Sender<HandedOut>,
+    ) -> HandedOut {
+        let slot = &offer.slot;
+        match &offer.work {
+            Work::WorkflowTask {
+                scheduled_event_id,
+                attempt,
+                sticky,
+            } => {
+                let input = Input::StartWorkflowTask(WorkflowTaskPoll {
+                    scheduled_event_id: *scheduled_event_id,
+                    attempt: *attempt,
+                    queue: if *sticky {
+                        PolledQueue::Sticky
+                    } else {
+                        PolledQueue::Normal
+                    },
+                    identity: start.identity.clone(),
+                    request_id: start.request_id.clone(),
+                });
+                let make = |loaded: &Loaded, reply| match reply {
+                    Reply::WorkflowTaskStarted(started) => Some(StartedWithTail::new(slot, loaded, *started)),
+                    _ => None,
+                };
+                match self.start_for(slot, input, answer, make).await?.flatten() {
+                    Some(task) => Ok(Some(Handout::WorkflowTask(Box::new(
+                        self.with_history(slot, task).await?,
+                    )))),
+                    None => Ok(None),
+                }
+            }
+            Work::Activity {
+                scheduled_event_id,
+                attempt,
+            } => {
+                let input = Input::StartActivity(ActivityPoll {
+                    scheduled_event_id: *scheduled_event_id,
+                    attempt: *attempt,
+                    identity: start.identity.clone(),
+                    request_id: start.request_id.clone(),
+                });
+                let make = |_: &Loaded, reply| match reply {
+                    Reply::ActivityStarted(started) => Some(Handout::Activity(started)),
+                    _ => None,
+                };
+                Ok(self.start_for(slot, input, answer, make).await?.flatten())
+            }
+            Work::Query { query, sticky } => self.hand_out_query(slot, query, *sticky).await,
+        }
+    }
+
+    /// Gives the run the input that starts a task, unless the poller is gone: then `None`.
+    async fn start_for<T>(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        input: Input,
+        answer: &oneshot::Sender<HandedOut>,
+        make: impl FnOnce(&Loaded, Reply) -> T,
+    ) -> Result<Option<T>, Failed> {
+        let mut guard = self.lock(slot).await?;
+        if answer.is_closed() {
+            return Ok(None);
+        }
+        let Step { reply, effects } = self.step(slot, &mut guard, input).await?;
+        let made = guard.loaded().map(|loaded| make(loaded, reply));
+        drop(guard);
+        self.publish(effects);
+        Ok(made)
+    }
+
+    async fn hand_out_query(self: &Arc<Self>, slot: &Arc<Slot>, query: &Arc<PendingQuery>, sticky: bool) -> HandedOut {
+        if !query.is_open() {
+            return Ok(None);
+        }
+        let mut guard = self.lock(slot).await?;
+        let loaded = guard.loaded().ok_or(Fault::Conflict)?;
+        let state = &loaded.state;
+        let (workflow_type, task_queue) = (state.workflow_type().to_owned(), state.task_queue().to_owned());
+        let previous_started_event_id = state.previous_started_event_id();
+        let last = state.history_length();
+        let events = loaded.tail.slice(1, last);
+        drop(guard);
+        // The worker with the run in its cache answers from there.
+        let page = if sticky {
+            FirstPage::default()
+        } else {
+            self.first_page(
+                slot,
+                Part {
+                    from: 1,
+                    to: last,
+                    suffix: Vec::new(),
+                },
+                events,
+            )
+            .await?
+        };
+        Ok(Some(Handout::Query(Box::new(QueryHandout {
+            slot: slot.clone(),
+            query: query.clone(),
+            workflow_type,
+            task_queue,
+            previous_started_event_id,
+            page,
+        }))))
+    }
+}
+
+struct Start {
+    identity: String,
+    request_id: String,
+}
+
+/// Starts a task and answers its poll. Owns the task until one of them is done.
+async fn hand_over(
+    shell: Arc<Shell>,
+    queue: QueueId,
+    offer: Offer,
+    identity: String,
+    answer: oneshot::Sender<HandedOut>,
+) {
+    let request_id = offer.started_by.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+    let start = Start { identity, request_id };
+    let result = shell.start_task(&offer, &start, &answer).await;
+    match result {
+        Ok(Some(handout)) => {
+            if answer.send(Ok(Some(handout))).is_err() {
+                shell.matching.give_back(queue, offer.started(start.request_id));
+            }
+        }
+        Ok(None) if answer.is_closed() => shell.matching.give_back(queue, offer),
+        Ok(None) | Err(Failed::Rejected(_)) => {
+            let _ = answer.send(Ok(None));
+        }
+        Err(fault @ Failed::Fault(_)) => {
+            // Whether the task was started or not: the next poller repeats the start with the same request id.
+            shell.matching.give_back(queue, offer.started(start.request_id));
+            let _ = answer.send(Err(fault));
+        }
+    }
+}

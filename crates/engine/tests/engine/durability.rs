@@ -1,0 +1,346 @@
+//! What was acknowledged is there after a restart or a crash, and what was under way goes on.
+
+use std::sync::Arc;
+
+use helve_engine::{EngineOptions, ManualClock, Timestamp};
+use temporalio_protos::temporal::api::{enums::v1::*, failure::v1::Failure, workflowservice::v1::*};
+
+use crate::client::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledged_start_survives_a_crash() {
+    let world = World::new().await;
+    let run_id = world.client.start("w").await;
+    let world = world.crash().await;
+    assert_eq!(world.engine.recovered(), 1);
+    assert_eq!(
+        world
+            .client
+            .describe("w")
+            .await
+            .workflow_execution_info
+            .unwrap()
+            .execution
+            .unwrap()
+            .run_id,
+        run_id
+    );
+    let task = world.client.poll().await;
+    assert_eq!(task.workflow_execution.as_ref().unwrap().run_id, run_id);
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    assert_eq!(world.client.status("w").await, WorkflowExecutionStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_a_worker_held_can_be_answered_after_a_restart() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    let world = world.restart().await;
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    let kinds = world.client.event_types("w").await;
+    assert_eq!(
+        kinds,
+        [
+            EventType::WorkflowExecutionStarted,
+            EventType::WorkflowTaskScheduled,
+            EventType::WorkflowTaskStarted,
+            EventType::WorkflowTaskCompleted,
+            EventType::WorkflowExecutionCompleted,
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_fires_after_a_restart() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![start_timer("t", 30)]).await;
+    let world = world.restart().await;
+    let next = world.client.polling(QUEUE);
+    world.advance(30);
+    let task = next.await.unwrap();
+    assert!(
+        events(&task)
+            .iter()
+            .any(|event| event.event_type() == EventType::TimerFired)
+    );
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activity_is_retried_after_a_restart() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![schedule_activity("a")]).await;
+    let first = world.client.poll_activity().await;
+    assert_eq!(first.attempt, 1);
+    fail_activity(&world.client, &first).await;
+
+    let world = world.restart().await;
+    let pending = world.client.describe("w").await.pending_activities.remove(0);
+    assert_eq!(pending.attempt, 2);
+    assert_eq!(pending.last_failure.unwrap().message, "no luck");
+    let waiting = {
+        let client = world.client.clone();
+        tokio::spawn(async move { client.poll_activity().await })
+    };
+    world.advance(5);
+    let second = waiting.await.unwrap();
+    assert_eq!(second.attempt, 2);
+    world.client.complete_activity(&second, "luck").await;
+    let task = world.client.poll().await;
+    let started = events(&task)
+        .iter()
+        .find(|event| event.event_type() == EventType::ActivityTaskStarted)
+        .unwrap();
+    assert!(
+        format!("{started:?}").contains("no luck"),
+        "the last failure is in the Started event"
+    );
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+}
+
+async fn fail_activity(client: &Client, task: &PollActivityTaskQueueResponse) {
+    let _: RespondActivityTaskFailedResponse = client
+        .rpc(
+            "RespondActivityTaskFailed",
+            RespondActivityTaskFailedRequest {
+                task_token: task.task_token.clone(),
+                failure: Some(Failure {
+                    message: "no luck".to_owned(),
+                    ..Default::default()
+                }),
+                namespace: NAMESPACE.to_owned(),
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_is_there_after_a_crash() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![schedule_activity("a")]).await;
+    let activity = world.client.poll_activity().await;
+    let beat: RecordActivityTaskHeartbeatResponse = world
+        .client
+        .rpc(
+            "RecordActivityTaskHeartbeat",
+            RecordActivityTaskHeartbeatRequest {
+                task_token: activity.task_token.clone(),
+                details: payloads("half"),
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert!(!beat.cancel_requested);
+    let world = world.crash().await;
+    fail_activity(&world.client, &activity).await;
+    world.advance(5);
+    let again = world.client.poll_activity().await;
+    assert_eq!(text(again.heartbeat_details), "half");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_reports_to_its_parent_across_a_restart() {
+    let world = World::new().await;
+    world.client.start("parent").await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![start_child("child")]).await;
+    let (first, second) = (world.client.poll().await, world.client.poll().await);
+    let (child, parent) = if first.workflow_execution.as_ref().unwrap().workflow_id == "child" {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    assert!(
+        events(&parent)
+            .iter()
+            .any(|event| event.event_type() == EventType::ChildWorkflowExecutionStarted)
+    );
+    world.client.complete(&parent, vec![]).await;
+
+    let world = world.restart().await;
+    world
+        .client
+        .complete(&child, vec![complete_workflow("from the child")])
+        .await;
+    let world = world.crash().await;
+    let parent = world.client.poll().await;
+    let closed = events(&parent)
+        .iter()
+        .find(|event| event.event_type() == EventType::ChildWorkflowExecutionCompleted);
+    assert!(format!("{closed:?}").contains("child"));
+    world.client.complete(&parent, vec![complete_workflow("done")]).await;
+    assert_eq!(world.client.status("parent").await, WorkflowExecutionStatus::Completed);
+    // Nobody owes anybody anything any more.
+    assert_eq!(world.restart().await.engine.recovered(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_to_another_execution_arrives_once_across_crashes() {
+    let world = World::new().await;
+    world.client.start("target").await;
+    let target = world.client.poll().await;
+    world.client.start("sender").await;
+    let sender = world.client.poll().await;
+    world
+        .client
+        .complete(
+            &sender,
+            vec![signal_external("target", "hello"), signal_external("nobody", "hello")],
+        )
+        .await;
+    // Whatever was delivered by then, the rest is delivered after it.
+    let world = world.crash().await;
+    let client = &world.client;
+    eventually("both signals are acknowledged", async || {
+        let kinds = client.event_types("sender").await;
+        kinds.contains(&EventType::ExternalWorkflowExecutionSignaled)
+            && kinds.contains(&EventType::SignalExternalWorkflowExecutionFailed)
+    })
+    .await;
+    client.complete(&target, vec![]).await;
+    let target = loop {
+        let task = client.poll().await;
+        if task.workflow_execution.as_ref().unwrap().workflow_id == "target" {
+            break task;
+        }
+    };
+    assert_eq!(signal_names(events(&target)), ["hello"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buffered_signals_survive_a_crash() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    for name in ["one", "two"] {
+        world.client.signal("w", name).await.unwrap();
+    }
+    let world = world.crash().await;
+    world.client.signal("w", "three").await.unwrap();
+    let world = world.crash().await;
+    assert!(
+        signal_names(&world.client.history("w").await).is_empty(),
+        "they have no place in history yet"
+    );
+    world.client.complete(&task, vec![]).await;
+    let next = world.client.poll().await;
+    assert_eq!(signal_names(events(&next)), ["one", "two", "three"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn continue_as_new_moves_the_current_run_in_one_step() {
+    let world = World::new().await;
+    let first = world.client.start("w").await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![continue_as_new()]).await;
+    let world = world.crash().await;
+    let info = world.client.describe("w").await.workflow_execution_info.unwrap();
+    let second = info.execution.unwrap().run_id;
+    assert_ne!(first, second);
+    assert_eq!(info.first_run_id, first);
+    world.advance(2);
+    let task = world.client.poll().await;
+    assert_eq!(task.workflow_execution.as_ref().unwrap().run_id, second);
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    let listed = world.client.list("WorkflowId = 'w'").await.unwrap().executions;
+    let statuses: Vec<_> = listed.iter().map(|info| info.status()).collect();
+    assert_eq!(
+        statuses,
+        [
+            WorkflowExecutionStatus::Completed,
+            WorkflowExecutionStatus::ContinuedAsNew
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_run_can_be_described_and_its_id_used_again_after_a_restart() {
+    let world = World::new().await;
+    let first = world.client.start("w").await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    let world = world.restart().await;
+    assert_eq!(world.engine.recovered(), 0);
+    assert_eq!(world.client.status("w").await, WorkflowExecutionStatus::Completed);
+    let world = world.restart().await;
+    let second = world.client.start("w").await;
+    assert_ne!(first, second);
+    assert_eq!(world.client.status("w").await, WorkflowExecutionStatus::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_changed_behind_the_engine_s_back_is_read_again() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    let database = helve_db::rusqlite::Connection::open(world.dir.path().join("engine.db")).unwrap();
+    database.execute("UPDATE runs SET version = version + 1", []).unwrap();
+    world.client.signal("w", "s").await.unwrap_or_default();
+    world.client.signal("w", "t").await.unwrap();
+    let task = world.client.poll().await;
+    assert!(signal_names(events(&task)).contains(&"t".to_owned()));
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_writes_and_loses_nothing() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let limited = EngineOptions {
+        max_database_bytes: Some(512 << 10),
+        ..options(dir.path(), &clock)
+    };
+    let world = World::open_with(dir.clone(), clock.clone(), limited).await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![start_timer("t", 30)]).await;
+    let big = SignalWorkflowExecutionRequest {
+        input: payloads(&"x".repeat(1 << 20)),
+        ..signal_request("w", "big")
+    };
+    let refused = world
+        .client
+        .rpc::<SignalWorkflowExecutionResponse>("SignalWorkflowExecution", big)
+        .await;
+    let status = assert_code(refused, tonic::Code::Unavailable);
+    assert!(status.message().contains("free some space"), "{}", status.message());
+    assert_eq!(world.client.history("w").await.len(), 5);
+
+    // What fits goes on, and with more space everything does.
+    world.client.signal("w", "small").await.unwrap();
+    world.engine.shutdown().await;
+    let world = World::open_with(dir.clone(), clock.clone(), options(dir.path(), &clock)).await;
+    world.advance(30);
+    let task = world.client.poll().await;
+    assert_eq!(signal_names(events(&task)), ["small"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_runs_that_were_forgotten_are_read_again() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let small = EngineOptions {
+        max_closed_runs: 2,
+        ..options(dir.path(), &clock)
+    };
+    let world = World::open_with(dir, clock, small).await;
+    for n in 0..20 {
+        world.client.start(&format!("w{n}")).await;
+        world.client.terminate(&format!("w{n}")).await.unwrap();
+    }
+    for n in 0..20 {
+        let id = format!("w{n}");
+        assert_eq!(world.client.status(&id).await, WorkflowExecutionStatus::Terminated);
+        assert_code(world.client.signal(&id, "s").await, tonic::Code::NotFound);
+        assert_eq!(world.client.history(&id).await.len(), 3);
+    }
+}

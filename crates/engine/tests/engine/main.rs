@@ -1,0 +1,9 @@
+//! The engine driven by raw messages, as a client and a worker would. One program, since linking is what takes long.
+
+mod client;
+mod durability;
+mod opening;
+mod polls;
+mod queries;
+mod requests;
+mod sticky;

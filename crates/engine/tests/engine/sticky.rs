@@ -1,0 +1,120 @@
+//! Sticky queues: a worker that has a run in its cache gets only what is new, for as long as it is there.
+
+use crate::client::*;
+use temporalio_protos::temporal::api::{enums::v1::*, workflowservice::v1::*};
+
+/// A run whose worker waits at its sticky queue.
+async fn sticky_run(world: &World) -> tokio::task::JoinHandle<PollWorkflowTaskQueueResponse> {
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    let waiting = world.client.polling("sticky");
+    wait_for_poller(world, "sticky").await;
+    world.client.complete_sticky(&task, vec![], "sticky").await;
+    waiting
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_that_has_the_run_gets_only_the_new_events() {
+    let world = World::new().await;
+    let waiting = sticky_run(&world).await;
+    world.client.signal("w", "s").await.unwrap();
+    let task = waiting.await.unwrap();
+    let ids: Vec<i64> = events(&task).iter().map(|event| event.event_id).collect();
+    assert_eq!(
+        ids,
+        (task.previous_started_event_id + 1..=task.started_event_id).collect::<Vec<_>>()
+    );
+    assert_eq!(task.previous_started_event_id, 3);
+    assert_eq!(signal_names(events(&task)), ["s"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_for_a_worker_that_vanished_goes_to_any_worker_after_its_timeout() {
+    let world = World::new().await;
+    let waiting = sticky_run(&world).await;
+    waiting.abort();
+    let _ = waiting.await;
+    world.client.signal("w", "s").await.unwrap();
+    let anybody = world.client.polling(QUEUE);
+    world.advance(10);
+    let task = anybody.await.unwrap();
+    assert_eq!(events(&task)[0].event_id, 1, "with the whole history");
+    assert_eq!(task.attempt, 1);
+    assert!(
+        events(&task)
+            .iter()
+            .any(|event| event.event_type() == EventType::WorkflowTaskTimedOut)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_for_a_worker_not_seen_for_long_goes_to_any_worker_at_once() {
+    let world = World::new().await;
+    let waiting = sticky_run(&world).await;
+    waiting.abort();
+    let _ = waiting.await;
+    world.advance(11);
+    world.client.signal("w", "s").await.unwrap();
+    let task = world.client.poll().await;
+    assert_eq!(events(&task)[0].event_id, 1);
+    assert!(
+        !events(&task)
+            .iter()
+            .any(|event| event.event_type() == EventType::WorkflowTaskTimedOut)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_shuts_down_gets_empty_polls_and_leaves_its_tasks_to_others() {
+    let world = World::new().await;
+    let waiting = sticky_run(&world).await;
+    let normal = world.client.polling(QUEUE);
+    wait_for_poller(&world, QUEUE).await;
+    let _: ShutdownWorkerResponse = world
+        .client
+        .rpc(
+            "ShutdownWorker",
+            ShutdownWorkerRequest {
+                namespace: NAMESPACE.to_owned(),
+                sticky_task_queue: "sticky".to_owned(),
+                worker_instance_key: "instance".to_owned(),
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(waiting.await.unwrap(), PollWorkflowTaskQueueResponse::default());
+    assert_eq!(normal.await.unwrap(), PollWorkflowTaskQueueResponse::default());
+    world.client.signal("w", "s").await.unwrap();
+    let other = PollWorkflowTaskQueueRequest {
+        worker_instance_key: "other".to_owned(),
+        ..poll_request(QUEUE)
+    };
+    let task: PollWorkflowTaskQueueResponse = world.client.rpc("PollWorkflowTaskQueue", other).await.unwrap();
+    assert_eq!(events(&task)[0].event_id, 1);
+    assert_eq!(signal_names(events(&task)), ["s"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_waits_for_a_worker_moves_when_that_worker_shuts_down() {
+    let world = World::new().await;
+    let waiting = sticky_run(&world).await;
+    waiting.abort();
+    let _ = waiting.await;
+    world.client.signal("w", "s").await.unwrap();
+    let _: ShutdownWorkerResponse = world
+        .client
+        .rpc(
+            "ShutdownWorker",
+            ShutdownWorkerRequest {
+                namespace: NAMESPACE.to_owned(),
+                sticky_task_queue: "sticky".to_owned(),
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
+    let task = world.client.poll().await;
+    assert_eq!(signal_names(events(&task)), ["s"]);
+    assert_eq!(events(&task)[0].event_id, 1);
+}
