@@ -1,0 +1,225 @@
+//! Why a step, or a worker, failed, and what that means for retries.
+
+use helve_blobs::{InvalidId, StoreError, UnpackError};
+use helve_modules::{LoadError, ModuleError};
+use helve_toolbox::run::FAILURE_CONFIG;
+use temporalio_protos::temporal::api::failure::v1::failure::FailureInfo;
+use temporalio_protos::temporal::api::failure::v1::{ApplicationFailureInfo, CanceledFailureInfo, Failure};
+
+use crate::workspace::WorkspaceError;
+
+/// Why a worker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder for workspaces cannot be used.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The engine does not know the namespace, or is not reachable.
+    #[error("the worker was refused: {0}")]
+    Refused(String),
+    /// Options that make no sense together.
+    #[error("the worker cannot be set up: {0}")]
+    Options(String),
+}
+
+impl From<UnpackError> for StepError {
+    fn from(error: UnpackError) -> Self {
+        match error {
+            UnpackError::Cancelled => Self::Cancelled,
+            UnpackError::Store(error) => Self::Store(error),
+            refused => Self::Unpack(refused),
+        }
+    }
+}
+
+/// Why an attempt of a step gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The activity's argument is not what the protocol says.
+    #[error("the input of `{activity}` is not understood: {reason}")]
+    Input {
+        /// Activity type.
+        activity: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No such workflow.
+    #[error("{0}")]
+    UnknownWorkflow(String),
+    /// Parameters that the workflow does not take.
+    #[error("{0}")]
+    Parameters(String),
+    /// The worker carries no such module.
+    #[error("no module `{name}` on this worker{hint}")]
+    UnknownModule {
+        /// As the plan calls it.
+        name: String,
+        /// Names that are near, or empty.
+        hint: String,
+    },
+    /// A module's data files are wrong.
+    #[error("module `{module}` cannot be loaded: {source}")]
+    Load {
+        /// The module.
+        module: String,
+        /// File, line and reason.
+        source: LoadError,
+    },
+    /// The module gave up.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    /// The module panicked: a defect, so trying again is not likely to help.
+    #[error("module `{module}` panicked: {message}")]
+    Panicked {
+        /// The module.
+        module: String,
+        /// What it said.
+        message: String,
+    },
+    /// The target cannot be laid out.
+    #[error("the target cannot be unpacked: {0}")]
+    Unpack(#[source] UnpackError),
+    /// An id that cannot be one of a blob.
+    #[error(transparent)]
+    BlobId(#[from] InvalidId),
+    /// Reading or writing a blob failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The workspace cannot be made.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// A result that cannot be written as JSON, or a report that cannot be read.
+    #[error("{what}: {source}")]
+    Json {
+        /// What was being read or written.
+        what: String,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// The run or the step was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The worker shuts down; the step goes back to the queue.
+    #[error("the worker shut down while the step was running")]
+    GivenBack,
+}
+
+impl StepError {
+    /// Whether another attempt may succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Module(error) => error.is_retryable(),
+            // The blob may be on its way or on another worker; the disk may get room again.
+            Self::Store(_) | Self::Workspace(_) | Self::GivenBack => true,
+            // A target that was refused stays refused.
+            Self::Unpack(_)
+            | Self::BlobId(_)
+            | Self::Input { .. }
+            | Self::UnknownWorkflow(_)
+            | Self::Parameters(_)
+            | Self::UnknownModule { .. }
+            | Self::Load { .. }
+            | Self::Panicked { .. }
+            | Self::Json { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
+    /// The application failure type that the workflow sees.
+    pub fn failure_type(&self) -> &'static str {
+        match self {
+            Self::Input { .. }
+            | Self::BlobId(_)
+            | Self::UnknownWorkflow(_)
+            | Self::Parameters(_)
+            | Self::UnknownModule { .. }
+            | Self::Load { .. }
+            | Self::Module(ModuleError::Config { .. }) => FAILURE_CONFIG,
+            Self::Module(_) => "helve.ModuleFailed",
+            Self::Panicked { .. } => "helve.ModulePanicked",
+            Self::Unpack(_) => "helve.TargetRefused",
+            Self::Store(_) | Self::Workspace(_) | Self::Json { .. } => "helve.Storage",
+            Self::Cancelled => "helve.Cancelled",
+            Self::GivenBack => "helve.GivenBack",
+        }
+    }
+
+    /// Whether the attempt ended because it was told to.
+    pub(crate) fn is_cancellation(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Module(ModuleError::Cancelled))
+    }
+
+    /// As the engine records it.
+    pub(crate) fn to_failure(&self) -> Failure {
+        let failure_info = match self {
+            cancelled if cancelled.is_cancellation() => {
+                FailureInfo::CanceledFailureInfo(CanceledFailureInfo::default())
+            }
+            other => FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
+                r#type: other.failure_type().to_owned(),
+                non_retryable: !other.is_retryable(),
+                // A step that was given back did nothing wrong: the next worker takes it without back-off.
+                next_retry_delay: matches!(other, Self::GivenBack).then(|| prost_types::Duration {
+                    seconds: 0,
+                    nanos: 1_000_000,
+                }),
+                ..Default::default()
+            }),
+        };
+        Failure {
+            message: self.to_string(),
+            source: "helve".to_owned(),
+            failure_info: Some(failure_info),
+            ..Default::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn application(error: &StepError) -> ApplicationFailureInfo {
+        match error.to_failure().failure_info {
+            Some(FailureInfo::ApplicationFailureInfo(info)) => info,
+            other => panic!("not an application failure: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_never_retried() {
+        let info = application(&StepError::Module(ModuleError::Config {
+            module: "secrets".into(),
+            field: "max_file_bytes".into(),
+            message: "must be a number".into(),
+        }));
+        assert!(info.non_retryable);
+        assert_eq!(info.r#type, FAILURE_CONFIG);
+    }
+
+    #[test]
+    fn a_workspace_that_cannot_be_read_is_tried_again() {
+        let error = ModuleError::Io {
+            path: "/w".into(),
+            source: std::io::Error::other("gone"),
+        };
+        assert!(!application(&StepError::Module(error)).non_retryable);
+    }
+
+    #[test]
+    fn a_step_that_is_given_back_is_offered_again_at_once() {
+        let info = application(&StepError::GivenBack);
+        assert!(!info.non_retryable);
+        assert_eq!(info.next_retry_delay.map(|d| d.seconds), Some(0));
+    }
+
+    #[test]
+    fn cancellation_is_reported_as_cancellation() {
+        for error in [StepError::Cancelled, StepError::Module(ModuleError::Cancelled)] {
+            assert!(matches!(
+                error.to_failure().failure_info,
+                Some(FailureInfo::CanceledFailureInfo(_))
+            ));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The worker: an ordinary Temporal worker that carries the modules of its verticals.
+//!
+//! It polls one activity queue per vertical, lays out a workspace per step, runs the module on a blocking thread,
+//! heartbeats with its progress, and leaves the report in the blob store. It also answers the two internal activities
+//! ([`helve_toolbox::run::PLAN_ACTIVITY`], [`helve_toolbox::run::REPORT_ACTIVITY`]) and, with the `workflows` role,
+//! hosts the workflow worker of crate `runtime`. It never sees the engine: everything goes through Temporal's protocol.
+
+mod activities;
+mod error;
+mod events;
+mod internal;
+mod modules;
+mod options;
+mod payload;
+mod progress;
+mod report;
+mod service;
+mod step;
+mod tree;
+mod workspace;
+
+pub use error::{StartError, StepError};
+pub use events::{StepEvent, StepEventKind, StepProgress};
+pub use options::{Limits, Roles, WorkerOptions};
+pub use service::{Worker, WorkerHandle};
+pub use workspace::WorkspaceError;

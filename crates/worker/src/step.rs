@@ -1,0 +1,170 @@
+//! One attempt of a step: workspace, module, report. Blocking throughout; the caller gives it a thread.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use helve_blobs::{BlobStore, Control};
+use helve_findings::{ModuleReport, Notification, NotificationLevel, Status};
+use helve_modules::{Artifact, Context, Output};
+use helve_toolbox::run::{BlobRef, NamedBlob, StepInput, StepOutput, StepStatus};
+
+use crate::modules::Modules;
+use crate::progress::ProgressCell;
+use crate::workspace::{Attempt, Workspaces};
+use crate::{Limits, StepError};
+
+/// Media type of a step's report.
+pub(crate) const REPORT_TYPE: &str = "application/vnd.helve.module-report+json";
+
+/// What every step of a worker needs.
+pub(crate) struct StepRunner {
+    pub(crate) modules: Modules,
+    pub(crate) workspaces: Arc<Workspaces>,
+    pub(crate) blobs: BlobStore,
+    pub(crate) limits: Limits,
+}
+
+/// What one attempt shares with the task that watches over it.
+#[derive(Default)]
+pub(crate) struct Watch {
+    pub(crate) progress: ProgressCell,
+    pub(crate) cancelled: AtomicBool,
+}
+
+impl StepRunner {
+    /// Runs the attempt. Whatever happens, a panic of the module included, the workspace is gone afterwards.
+    pub(crate) fn run(
+        &self,
+        run: &str,
+        number: u32,
+        input: &StepInput,
+        watch: &Watch,
+    ) -> Result<StepOutput, StepError> {
+        let module = self.modules.get(&input.module)?;
+        let attempt = Attempt {
+            run,
+            step: &input.step,
+            number,
+        };
+        let unpacking = |progress: helve_blobs::Progress| watch.progress.set(progress.into());
+        let control = Control::new(&unpacking, &watch.cancelled);
+        let workspace = self
+            .workspaces
+            .lay_out(attempt, input.isolation, input.target.as_ref(), &control)?;
+        let report_progress = |progress: helve_modules::Progress| watch.progress.set(progress.into());
+        let context = Context {
+            workspace: workspace.path(),
+            progress: &report_progress,
+            cancelled: &watch.cancelled,
+        };
+        let output =
+            catch_unwind(AssertUnwindSafe(|| module.execute(&context, &input.config))).map_err(|panic| {
+                StepError::Panicked {
+                    module: input.module.clone(),
+                    message: panic_message(&*panic),
+                }
+            })??;
+        drop(workspace);
+        self.keep(output)
+    }
+
+    /// Stores the report and the artifacts; what is returned is small.
+    fn keep(&self, output: Output) -> Result<StepOutput, StepError> {
+        let Output {
+            mut report,
+            summary,
+            artifacts,
+        } = output;
+        limit_findings(&mut report, self.limits.findings_per_step);
+        let artifacts = self.keep_artifacts(artifacts, &mut report)?;
+        let bytes = serde_json::to_vec(&report).map_err(|source| StepError::Json {
+            what: "the report cannot be written as JSON".to_owned(),
+            source,
+        })?;
+        let stored = self.blobs.put_bytes(&bytes)?;
+        let mut by_severity = BTreeMap::new();
+        for finding in &report.findings {
+            *by_severity.entry(finding.severity.to_string()).or_insert(0) += 1;
+        }
+        Ok(StepOutput {
+            status: match report.status {
+                Status::Completed => StepStatus::Completed,
+                Status::Inconclusive { reason } => StepStatus::Inconclusive { reason },
+            },
+            findings: report.findings.len() as u64,
+            by_severity,
+            summary,
+            report: Some(BlobRef {
+                id: stored.id.to_string(),
+                size: stored.size,
+                media_type: REPORT_TYPE.to_owned(),
+            }),
+            artifacts,
+            notifications: report.notifications.len() as u64,
+        })
+    }
+
+    fn keep_artifacts(&self, artifacts: Vec<Artifact>, report: &mut ModuleReport) -> Result<Vec<NamedBlob>, StepError> {
+        let mut kept = Vec::new();
+        for artifact in artifacts {
+            if kept.len() == self.limits.artifacts_per_step {
+                report.notifications.push(Notification {
+                    level: NotificationLevel::Warning,
+                    message: format!(
+                        "the artifact `{}` was not kept: more than {} per step",
+                        artifact.name,
+                        kept.len()
+                    ),
+                    path: None,
+                });
+                continue;
+            }
+            let stored = self.blobs.put_bytes(&artifact.bytes)?;
+            kept.push(NamedBlob {
+                name: artifact.name,
+                blob: BlobRef {
+                    id: stored.id.to_string(),
+                    size: stored.size,
+                    media_type: artifact.media_type,
+                },
+            });
+        }
+        Ok(kept)
+    }
+}
+
+/// Drops the least severe findings beyond the limit, and says so where nobody can miss it.
+fn limit_findings(report: &mut ModuleReport, limit: usize) {
+    let found = report.findings.len();
+    if found <= limit {
+        return;
+    }
+    report
+        .findings
+        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    report.findings.truncate(limit);
+    let message = format!(
+        "{found} findings are more than a step may report ({limit}): the {} least severe ones were left out. Scan a \
+         smaller target, or narrow the module's rules.",
+        found - limit
+    );
+    report.notifications.push(Notification {
+        level: NotificationLevel::Warning,
+        message: message.clone(),
+        path: None,
+    });
+    if report.status == Status::Completed {
+        report.status = Status::Inconclusive { reason: message };
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

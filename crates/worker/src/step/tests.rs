@@ -1,0 +1,235 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use helve_blobs::{BlobStore, Control, PackOptions, UnpackLimits, pack};
+use helve_findings::{Confidence, Finding, Location, ModuleReport, Rule, Severity};
+use helve_modules::{Artifact, Metadata, Module, ModuleError, Output, Progress};
+use helve_toolbox::run::{Isolation, TargetRef};
+use serde_json::{Map, Value};
+
+use super::*;
+
+type Behaviour = fn(&Context<'_>) -> Result<Output, ModuleError>;
+
+/// A module that does what the test says, and remembers where it ran.
+struct Scripted {
+    metadata: Metadata,
+    behaviour: Behaviour,
+    workspace: Mutex<PathBuf>,
+}
+
+impl Module for Scripted {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn execute(&self, cx: &Context<'_>, _config: &Value) -> Result<Output, ModuleError> {
+        *self.workspace.lock().unwrap() = cx.workspace.to_owned();
+        (self.behaviour)(cx)
+    }
+}
+
+struct Fixture {
+    runner: StepRunner,
+    module: Arc<Scripted>,
+    input: StepInput,
+    watch: Watch,
+    _dir: tempfile::TempDir,
+}
+
+fn fixture(behaviour: Behaviour) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("app");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("main.py"), "print(1)\n").unwrap();
+    let blobs = BlobStore::open(dir.path().join("blobs")).unwrap();
+    let packed = pack(&source, &PackOptions::default(), &blobs, &Control::none()).unwrap();
+    let metadata = Metadata {
+        name: "scripted".into(),
+        version: "1".into(),
+        description: String::new(),
+        config_schema: Value::Null,
+        outputs: Default::default(),
+    };
+    let module = Arc::new(Scripted {
+        metadata,
+        behaviour,
+        workspace: Mutex::default(),
+    });
+    let workspaces = Workspaces::open(&dir.path().join("work"), blobs.clone(), UnpackLimits::default(), 0).unwrap();
+    let runner = StepRunner {
+        modules: Modules::with("scripted", module.clone()),
+        workspaces,
+        blobs,
+        limits: Limits {
+            findings_per_step: 2,
+            artifacts_per_step: 1,
+            ..Limits::default()
+        },
+    };
+    let input = StepInput {
+        step: "scan".into(),
+        module: "scripted".into(),
+        target: Some(TargetRef {
+            id: packed.id.to_string(),
+            name: "app".into(),
+        }),
+        config: Value::Null,
+        isolation: Isolation::Isolated,
+    };
+    Fixture {
+        runner,
+        module,
+        input,
+        watch: Watch::default(),
+        _dir: dir,
+    }
+}
+
+impl Fixture {
+    fn run(&self) -> Result<StepOutput, StepError> {
+        self.runner.run("run-1", 1, &self.input, &self.watch)
+    }
+
+    fn workspace(&self) -> PathBuf {
+        self.module.workspace.lock().unwrap().clone()
+    }
+}
+
+fn output(report: ModuleReport, artifacts: Vec<Artifact>) -> Output {
+    Output {
+        report,
+        summary: Map::new(),
+        artifacts,
+    }
+}
+
+fn report(severities: &[Severity]) -> ModuleReport {
+    let mut report = ModuleReport::new("scripted", "1");
+    for (n, severity) in severities.iter().enumerate() {
+        let rule = Rule {
+            id: "scripted/x".into(),
+            name: String::new(),
+            description: String::new(),
+            severity: *severity,
+            confidence: Confidence::High,
+            cwe: vec![],
+            tags: vec![],
+            remediation: String::new(),
+            references: vec![],
+        };
+        report.findings.push(Finding::new(
+            &rule,
+            "scripted",
+            "m",
+            Location::file(format!("f{n}")),
+            "a",
+        ));
+    }
+    report
+}
+
+#[test]
+fn a_step_sees_its_target_reports_by_reference_and_leaves_no_workspace() {
+    let fixture = fixture(|cx| {
+        assert_eq!(fs::read_to_string(cx.workspace.join("main.py")).unwrap(), "print(1)\n");
+        (cx.progress)(Progress {
+            done: 1,
+            total: Some(1),
+            unit: "files",
+            message: None,
+        });
+        Ok(output(report(&[Severity::High, Severity::Low]), vec![]))
+    });
+    let done = fixture.run().unwrap();
+    assert_eq!((done.findings, done.status), (2, StepStatus::Completed));
+    assert_eq!(
+        done.by_severity,
+        BTreeMap::from([("high".to_owned(), 1), ("low".to_owned(), 1)])
+    );
+    let stored = fixture
+        .runner
+        .blobs
+        .get(&done.report.unwrap().id.parse().unwrap())
+        .unwrap();
+    assert_eq!(
+        serde_json::from_slice::<ModuleReport>(&stored).unwrap().findings.len(),
+        2
+    );
+    assert_eq!(fixture.watch.progress.get().unwrap().done, 1);
+    assert!(!fixture.workspace().exists());
+}
+
+#[test]
+fn a_panic_is_a_failure_of_the_step_and_cleans_up() {
+    let fixture = fixture(|_| panic!("index {} out of range", 3));
+    let error = fixture.run().unwrap_err();
+    assert_eq!(error.to_string(), "module `scripted` panicked: index 3 out of range");
+    assert!(!error.is_retryable());
+    assert!(!fixture.workspace().exists());
+}
+
+#[test]
+fn cancellation_reaches_the_module_and_is_no_failure() {
+    let fixture = fixture(|cx| cx.check_cancelled().map(|()| output(report(&[]), vec![])));
+    fixture.watch.cancelled.store(true, Ordering::Relaxed);
+    assert!(fixture.run().unwrap_err().is_cancellation());
+}
+
+#[test]
+fn a_target_that_is_not_there_may_still_come() {
+    let mut fixture = fixture(|_| Ok(output(report(&[]), vec![])));
+    fixture.input.target = Some(TargetRef {
+        id: "0".repeat(64),
+        name: "gone".into(),
+    });
+    assert!(fixture.run().unwrap_err().is_retryable());
+    fixture.input.target = Some(TargetRef {
+        id: "../../etc".into(),
+        name: "evil".into(),
+    });
+    assert!(
+        !fixture.run().unwrap_err().is_retryable(),
+        "an id that is none never becomes one"
+    );
+}
+
+#[test]
+fn beyond_the_limit_the_least_severe_findings_go_and_the_step_says_so() {
+    let fixture = fixture(|_| {
+        Ok(output(
+            report(&[Severity::Low, Severity::Critical, Severity::Note, Severity::High]),
+            vec![],
+        ))
+    });
+    let done = fixture.run().unwrap();
+    assert_eq!(
+        done.by_severity,
+        BTreeMap::from([("critical".to_owned(), 1), ("high".to_owned(), 1)])
+    );
+    assert_eq!(done.notifications, 1);
+    let StepStatus::Inconclusive { reason } = done.status else {
+        panic!("a cut report is not complete")
+    };
+    assert!(
+        reason.starts_with("4 findings are more than a step may report (2): the 2 least severe"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn artifacts_beyond_the_limit_are_named_and_not_kept() {
+    let fixture = fixture(|_| {
+        let artifact = |name: &str| Artifact {
+            name: name.into(),
+            media_type: "text/plain".into(),
+            bytes: vec![1],
+        };
+        Ok(output(report(&[]), vec![artifact("a"), artifact("b")]))
+    });
+    let done = fixture.run().unwrap();
+    assert_eq!((done.artifacts.len(), done.notifications), (1, 1));
+    assert_eq!(done.artifacts[0].name, "a");
+}

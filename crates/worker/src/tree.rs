@@ -1,0 +1,106 @@
+//! Read-only trees: making them, and getting rid of them.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Takes write permission away from everything below (and including) `root`, so that a step cannot change what other
+/// steps read. A guard against accidents: a process of the same user can undo it.
+#[cfg(unix)]
+pub(crate) fn make_read_only(root: &Path) -> io::Result<()> {
+    visit(root, &mut |path, directory| {
+        set_mode(path, if directory { 0o555 } else { 0o444 })
+    })
+}
+
+/// Windows: permissions of directories mean something else, so nothing is done.
+#[cfg(not(unix))]
+pub(crate) fn make_read_only(_root: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Removes a tree, read-only directories included. A missing tree is fine.
+pub(crate) fn remove(root: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(root) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => {
+            #[cfg(unix)]
+            make_directories_writable(root)?;
+            fs::remove_dir_all(root)
+        }
+    }
+}
+
+#[cfg(unix)]
+fn make_directories_writable(root: &Path) -> io::Result<()> {
+    set_mode(root, 0o700)?;
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_directories_writable(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+// Children first: a directory that was made read-only can still be read, but its parent's mode is set last anyway.
+// Symbolic links are left alone: changing their mode would change what they point to.
+#[cfg(unix)]
+fn visit(path: &Path, change: &mut dyn FnMut(&Path, bool) -> io::Result<()>) -> io::Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_symlink() {
+        return Ok(());
+    }
+    if kind.is_dir() {
+        for entry in fs::read_dir(path)? {
+            visit(&entry?.path(), change)?;
+        }
+    }
+    change(path, kind.is_dir())
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn tree() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("t/a/b")).unwrap();
+        fs::write(dir.path().join("t/a/b/file"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("t/link")).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_read_only_tree_has_no_write_bits_and_links_are_not_followed() {
+        let dir = tree();
+        let before = fs::metadata("/etc/passwd").unwrap().permissions().mode();
+        make_read_only(&dir.path().join("t")).unwrap();
+        for path in ["t", "t/a", "t/a/b", "t/a/b/file"] {
+            assert_eq!(
+                fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o222,
+                0,
+                "{path}"
+            );
+        }
+        assert_eq!(fs::metadata("/etc/passwd").unwrap().permissions().mode(), before);
+    }
+
+    #[test]
+    fn a_read_only_tree_can_be_removed() {
+        let dir = tree();
+        let root = dir.path().join("t");
+        make_read_only(&root).unwrap();
+        remove(&root).unwrap();
+        assert!(!root.exists());
+        remove(&root).unwrap();
+    }
+}
