@@ -1,0 +1,120 @@
+//! The composition root: everything that a verb needs, made in one place.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use helve_blobs::BlobStore;
+use helve_toolbox::{Layer, Loaded, Problem as ToolboxProblem, Toolbox};
+use helve_worker::{Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
+use tokio::sync::mpsc;
+
+use crate::cli::Global;
+use crate::connect::Session;
+use crate::embedded::Sharing;
+use crate::errors::{Problem, Result};
+use crate::paths::DataDir;
+
+/// How long a leaving process waits for steps that were told to stop.
+const ABANDON_AFTER: Duration = Duration::from_secs(3);
+
+/// What the global options lead to.
+pub(crate) struct App {
+    pub(crate) global: Global,
+    pub(crate) toolbox: Arc<Toolbox>,
+    /// What is wrong with workflows and modules that nobody may have asked for.
+    pub(crate) problems: Vec<ToolboxProblem>,
+}
+
+impl App {
+    /// Loads the toolbox; opens nothing else.
+    pub(crate) fn new(global: Global) -> Result<Self> {
+        let mut layers = vec![Layer::embedded()];
+        for dir in &global.toolbox {
+            let layer = Layer::dir(dir).map_err(|error| {
+                Problem::new(error.to_string()).help("--toolbox takes a directory that holds `workflows` or `modules`")
+            })?;
+            layers.push(layer);
+        }
+        let Loaded { toolbox, problems } = Toolbox::load(&layers);
+        Ok(Self {
+            global,
+            toolbox: Arc::new(toolbox),
+            problems,
+        })
+    }
+
+    pub(crate) fn data_dir(&self) -> Result<DataDir> {
+        DataDir::open(self.global.data_dir.as_deref())
+    }
+
+    pub(crate) fn blobs(&self, data: &DataDir) -> Result<BlobStore> {
+        BlobStore::open(data.blobs()).map_err(|error| Problem::new(error.to_string()))
+    }
+
+    pub(crate) async fn session(&self, data: &DataDir, role: &str, sharing: Sharing) -> Result<Session> {
+        Session::open(&self.global.engine, data, role, sharing).await
+    }
+
+    /// Starts a worker for everything in the toolbox.
+    pub(crate) async fn worker(
+        &self,
+        session: &Session,
+        data: &DataDir,
+        blobs: BlobStore,
+        tuning: Tuning,
+    ) -> Result<WorkerHandle> {
+        let options = WorkerOptions {
+            connection: session.client.connection.clone(),
+            namespace: session.client.namespace.clone(),
+            identity: session.worker_identity(),
+            toolbox: Arc::clone(&self.toolbox),
+            blobs,
+            work_dir: data.work(),
+            roles: Roles::ALL,
+            verticals: self.verticals(),
+            concurrency: tuning.concurrency.map_or_else(cores, NonZeroUsize::get),
+            preload: tuning.preload,
+            limits: Limits {
+                drain_grace: tuning.drain_grace,
+                abandon_after: ABANDON_AFTER,
+                ..Limits::default()
+            },
+            events: tuning.events,
+        };
+        Worker::start(options).await.map_err(|error| match &error {
+            StartError::Workspace(workspace) => {
+                Problem::io("prepare workspaces in", &data.work(), workspace.io()).detail(error.to_string())
+            }
+            StartError::Refused(_) => Problem::new(error.to_string()).help(format!(
+                "check that the server has the namespace `{}`",
+                session.client.namespace
+            )),
+            StartError::Options(_) => Problem::new(error.to_string()),
+        })
+    }
+
+    /// Every vertical that a workflow of the toolbox names: all modules of this binary are linked in.
+    fn verticals(&self) -> Vec<String> {
+        let mut all: BTreeSet<String> = BTreeSet::from([helve_toolbox::DEFAULT_VERTICAL.to_owned()]);
+        for workflow in self.toolbox.workflows() {
+            all.insert(workflow.metadata.vertical.clone());
+            all.extend(workflow.plan.steps.iter().filter_map(|step| step.vertical.clone()));
+        }
+        all.into_iter().collect()
+    }
+}
+
+/// How a worker of this process differs between verbs.
+pub(crate) struct Tuning {
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    pub(crate) drain_grace: Duration,
+    pub(crate) events: Option<mpsc::Sender<StepEvent>>,
+    /// Modules that are needed soon.
+    pub(crate) preload: Vec<String>,
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZeroUsize::get).max(2)
+}

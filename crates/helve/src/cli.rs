@@ -1,0 +1,399 @@
+//! The command line: verbs and their options. What they mean is in `verbs`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use helve_findings::Severity;
+use helve_toolbox::Span;
+
+const AFTER_HELP: &str = "\
+Examples:
+  helve run assessment .                        scan this directory
+  helve run assessment src --fail-on high       exit code 2 when something high or critical is found
+  helve run assessment . --sarif out.sarif      write the findings for a code-scanning page
+  helve run --resume assessment-7k2m9qxa        go on with a run that was interrupted
+  helve up                                      serve the engine to other programs and workers
+
+Exit codes:
+  0  done          1  an error          2  findings reach --fail-on
+  64 wrong usage   130 interrupted; the run can be resumed";
+
+const RUN_HELP: &str = "\
+Examples:
+  helve run assessment .
+  helve run assessment . --param min_severity=medium --fail-on high
+  helve run assessment . --json --quiet | jq .summary
+  helve run assessment . --engine temporal://127.0.0.1:7233
+
+The run is durable: when this process dies, start any `helve run` or `helve up` on the same data directory and the run
+goes on, or attach to it with `helve run --resume RUN_ID`.";
+
+/// Durable security testing: hand it a source tree, get deduplicated findings.
+#[derive(Debug, Parser)]
+#[command(name = "helve", version, after_help = AFTER_HELP, max_term_width = 100, disable_help_subcommand = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Where runs, targets and findings are kept [default: the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "HELVE_DATA_DIR", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// `embedded`, or `temporal://host:port[/namespace]` for a Temporal server
+    #[arg(
+        long,
+        global = true,
+        value_name = "ENGINE",
+        env = "HELVE_ENGINE",
+        hide_env_values = true,
+        default_value = "embedded"
+    )]
+    pub(crate) engine: EngineChoice,
+    /// A directory of workflows and modules that goes before the built-in ones (repeatable)
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) toolbox: Vec<PathBuf>,
+    /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a workflow on a target, show its findings
+    Run(Box<RunArgs>),
+    /// Start the engine and a worker, and serve Temporal's gRPC protocol to other programs
+    Up(UpArgs),
+    /// List the workflows, or show one
+    Workflows(NamedArgs),
+    /// List the modules, or show one
+    Modules(NamedArgs),
+    /// List, show, cancel and terminate runs
+    #[command(subcommand)]
+    Runs(RunsVerb),
+    /// Show the findings of a run
+    Findings(FindingsArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// `helve run`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = RUN_HELP)]
+pub(crate) struct RunArgs {
+    /// Name of the workflow (`helve workflows` lists them)
+    #[arg(required_unless_present = "resume", value_name = "WORKFLOW")]
+    pub(crate) workflow: Option<String>,
+    /// Directory or file to scan
+    #[arg(required_unless_present = "resume", value_name = "TARGET", value_hint = ValueHint::AnyPath)]
+    pub(crate) target: Option<PathBuf>,
+    /// A parameter of the workflow (repeatable)
+    #[arg(short, long = "param", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub(crate) params: Vec<KeyValue>,
+    /// Parameters from a YAML or JSON file; --param wins over it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "resume")]
+    pub(crate) params_file: Option<PathBuf>,
+    /// Write the findings as SARIF 2.1.0
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sarif: Option<PathBuf>,
+    /// Print the whole result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit with code 2 when a finding is at least this severe
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::None)]
+    pub(crate) fail_on: FailOn,
+    /// Give up after this time, such as `90s` or `1h30m`; the run then ends, it cannot be resumed
+    #[arg(long, value_name = "TIME", conflicts_with = "resume")]
+    pub(crate) timeout: Option<Span>,
+    /// No progress on standard error
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Scan also what .gitignore and other ignore files exclude
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) no_ignore: bool,
+    /// Attach to a run that was interrupted, or show the result of one that has ended
+    #[arg(long, value_name = "RUN_ID", conflicts_with_all = ["workflow", "target"])]
+    pub(crate) resume: Option<String>,
+}
+
+/// `helve up`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UpArgs {
+    /// Address that Temporal clients and workers connect to
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7233")]
+    pub(crate) grpc: std::net::SocketAddr,
+    /// Steps that run at the same time, per vertical [default: number of cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<std::num::NonZeroUsize>,
+}
+
+/// `helve workflows` and `helve modules`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NamedArgs {
+    /// Show this one in full
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `helve runs`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RunsVerb {
+    /// List runs, newest first
+    List {
+        /// At most this many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+        /// Only runs that have not ended
+        #[arg(long)]
+        open: bool,
+        /// Also workflows of other programs on the same engine
+        #[arg(long)]
+        all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a run: target, parameters, and the history of its steps
+    Show {
+        /// The run
+        run_id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a run to stop; its steps end cleanly and findings so far are kept
+    Cancel {
+        /// The run
+        run_id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a run at once, without cleaning up
+    Terminate {
+        /// The run
+        run_id: String,
+        /// Why, for the history
+        #[arg(long, default_value = "terminated from the command line")]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `helve findings`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FindingsArgs {
+    /// The run
+    pub(crate) run_id: String,
+    /// Only findings that are at least this severe
+    #[arg(long, value_name = "SEVERITY")]
+    pub(crate) severity: Option<Severity>,
+    /// Write the findings as SARIF 2.1.0 (all of them, whatever --severity says)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sarif: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// From which severity on `helve run` fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    Critical,
+    High,
+    Medium,
+    Low,
+    Note,
+    None,
+}
+
+impl FailOn {
+    /// Whether a run whose worst finding is `worst` fails.
+    pub(crate) fn is_met_by(self, worst: Option<Severity>) -> bool {
+        let threshold = match self {
+            Self::Critical => Severity::Critical,
+            Self::High => Severity::High,
+            Self::Medium => Severity::Medium,
+            Self::Low => Severity::Low,
+            Self::Note => Severity::Note,
+            Self::None => return false,
+        };
+        worst.is_some_and(|worst| worst >= threshold)
+    }
+}
+
+/// `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyValue {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for KeyValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => Ok(Self {
+                key: key.trim().to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("write it as KEY=VALUE".to_owned()),
+        }
+    }
+}
+
+/// Which engine runs the workflows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EngineChoice {
+    /// In this process, on the data directory.
+    Embedded,
+    /// A Temporal server.
+    Temporal {
+        /// `host:port`.
+        address: String,
+        /// Namespace.
+        namespace: String,
+    },
+}
+
+/// Temporal's namespace when none is named.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+impl FromStr for EngineChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "expected `embedded` or `temporal://host:port[/namespace]`".to_owned();
+        if text == "embedded" {
+            return Ok(Self::Embedded);
+        }
+        let rest = text.strip_prefix("temporal://").ok_or_else(wrong)?;
+        let (address, namespace) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+        port.parse::<u16>()
+            .map_err(|_| format!("`{port}` is not a port; {}", wrong()))?;
+        if host.is_empty() || host.contains(['@', '?', '#', ' ']) || namespace.contains('/') {
+            return Err(wrong());
+        }
+        let namespace = if namespace.is_empty() {
+            DEFAULT_NAMESPACE
+        } else {
+            namespace
+        };
+        Ok(Self::Temporal {
+            address: address.to_owned(),
+            namespace: namespace.to_owned(),
+        })
+    }
+}
+
+impl std::fmt::Display for EngineChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded"),
+            Self::Temporal { address, namespace } if namespace == DEFAULT_NAMESPACE => {
+                write!(f, "temporal://{address}")
+            }
+            Self::Temporal { address, namespace } => write!(f, "temporal://{address}/{namespace}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    fn run(line: &str) -> RunArgs {
+        match parse(line).unwrap().verb {
+            Verb::Run(args) => *args,
+            other => panic!("not a run: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_takes_repeated_parameters_whose_values_may_hold_equal_signs() {
+        let args = run("helve run assessment . --param a=1 --param b=x=y");
+        let pairs: Vec<_> = args.params.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
+        assert_eq!(pairs, [("a", "1"), ("b", "x=y")]);
+        assert_eq!(args.fail_on, FailOn::None);
+    }
+
+    #[test]
+    fn a_run_needs_a_target_unless_it_resumes() {
+        assert!(parse("helve run assessment").is_err());
+        assert!(parse("helve run").is_err());
+        assert_eq!(
+            run("helve run --resume assessment-1").resume.as_deref(),
+            Some("assessment-1")
+        );
+        assert!(parse("helve run assessment . --resume assessment-1").is_err());
+    }
+
+    #[test]
+    fn engines_are_read_and_written_back() {
+        for (text, back) in [
+            ("embedded", "embedded"),
+            ("temporal://127.0.0.1:7233", "temporal://127.0.0.1:7233"),
+            (
+                "temporal://temporal.example:7233/default",
+                "temporal://temporal.example:7233",
+            ),
+            ("temporal://[::1]:7233/team-a", "temporal://[::1]:7233/team-a"),
+        ] {
+            assert_eq!(text.parse::<EngineChoice>().unwrap().to_string(), back);
+        }
+        for text in [
+            "",
+            "temporal",
+            "temporal://host",
+            "temporal://:7233",
+            "temporal://host:99999",
+            "http://host:1",
+            "temporal://h:1/a/b",
+        ] {
+            assert!(text.parse::<EngineChoice>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn global_options_may_follow_the_verb() {
+        let cli = parse("helve runs list --data-dir /d --json").unwrap();
+        assert_eq!(cli.global.data_dir, Some(PathBuf::from("/d")));
+    }
+
+    #[test]
+    fn fail_on_compares_with_the_worst_finding() {
+        assert!(FailOn::High.is_met_by(Some(Severity::Critical)));
+        assert!(FailOn::High.is_met_by(Some(Severity::High)));
+        assert!(!FailOn::High.is_met_by(Some(Severity::Medium)));
+        assert!(!FailOn::Note.is_met_by(None));
+        assert!(!FailOn::None.is_met_by(Some(Severity::Critical)));
+    }
+}

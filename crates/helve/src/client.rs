@@ -1,0 +1,197 @@
+//! The few calls of Temporal's workflow service that the command line makes, on whatever engine.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use helve_toolbox::run::{RunInput, WORKFLOW_QUEUE};
+use serde::Serialize;
+use serde_json::Value;
+use temporalio_client::Connection;
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::{IntoRequest, Status};
+use temporalio_protos::temporal::api::common::v1::{Memo, Payload, Payloads, WorkflowExecution, WorkflowType};
+use temporalio_protos::temporal::api::enums::v1::{
+    HistoryEventFilterType, TaskQueueKind, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+};
+use temporalio_protos::temporal::api::history::v1::HistoryEvent;
+use temporalio_protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
+use temporalio_protos::temporal::api::workflowservice::v1 as service;
+
+/// Longer than any server lets a call for news wait.
+const LONG_POLL: Duration = Duration::from_secs(70);
+
+/// A connection with its namespace.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) connection: Connection,
+    pub(crate) namespace: String,
+}
+
+/// What a run is started with.
+pub(crate) struct StartRun<'a> {
+    pub(crate) run_id: &'a str,
+    pub(crate) workflow: &'a str,
+    pub(crate) input: &'a RunInput,
+    pub(crate) memo: &'a [(&'static str, Value)],
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// A page of history and the token of the next one.
+pub(crate) type HistoryPage = (Vec<HistoryEvent>, Vec<u8>);
+
+/// Whether a call for history returns at once or waits for what is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    No,
+    ForNews,
+}
+
+impl Client {
+    pub(crate) async fn start(&self, run: StartRun<'_>) -> Result<(), Status> {
+        let request = service::StartWorkflowExecutionRequest {
+            namespace: self.namespace.clone(),
+            workflow_id: run.run_id.to_owned(),
+            workflow_type: Some(WorkflowType {
+                name: run.workflow.to_owned(),
+            }),
+            task_queue: Some(TaskQueue {
+                name: WORKFLOW_QUEUE.to_owned(),
+                kind: TaskQueueKind::Normal.into(),
+                ..Default::default()
+            }),
+            input: Some(Payloads {
+                payloads: vec![json_payload(run.input)],
+            }),
+            workflow_execution_timeout: run.timeout.and_then(|timeout| timeout.try_into().ok()),
+            identity: self.connection.identity().to_owned(),
+            request_id: uuid::Uuid::new_v4().to_string(),
+            workflow_id_reuse_policy: WorkflowIdReusePolicy::RejectDuplicate.into(),
+            workflow_id_conflict_policy: WorkflowIdConflictPolicy::Fail.into(),
+            memo: Some(Memo {
+                fields: run
+                    .memo
+                    .iter()
+                    .map(|(key, v)| ((*key).to_owned(), json_payload(v)))
+                    .collect(),
+            }),
+            ..Default::default()
+        };
+        self.connection
+            .clone()
+            .start_workflow_execution(request.into_request())
+            .await
+            .map(drop)
+    }
+
+    pub(crate) async fn describe(&self, run_id: &str) -> Result<service::DescribeWorkflowExecutionResponse, Status> {
+        let request = service::DescribeWorkflowExecutionRequest {
+            namespace: self.namespace.clone(),
+            execution: Some(execution(run_id)),
+        };
+        Ok(self
+            .connection
+            .clone()
+            .describe_workflow_execution(request.into_request())
+            .await?
+            .into_inner())
+    }
+
+    /// One page. An empty token in the answer means that the run has ended, or, without waiting, that this is all.
+    pub(crate) async fn history(&self, run_id: &str, token: Vec<u8>, wait: Wait) -> Result<HistoryPage, Status> {
+        let request = service::GetWorkflowExecutionHistoryRequest {
+            namespace: self.namespace.clone(),
+            execution: Some(execution(run_id)),
+            next_page_token: token,
+            wait_new_event: wait == Wait::ForNews,
+            history_event_filter_type: HistoryEventFilterType::AllEvent.into(),
+            skip_archival: true,
+            ..Default::default()
+        };
+        let mut request = request.into_request();
+        if wait == Wait::ForNews {
+            request.set_timeout(LONG_POLL);
+        }
+        let page = self
+            .connection
+            .clone()
+            .get_workflow_execution_history(request)
+            .await?
+            .into_inner();
+        Ok((page.history.unwrap_or_default().events, page.next_page_token))
+    }
+
+    /// One page of executions, newest first.
+    pub(crate) async fn list(&self, token: Vec<u8>) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), Status> {
+        let request = service::ListWorkflowExecutionsRequest {
+            namespace: self.namespace.clone(),
+            page_size: 200,
+            next_page_token: token,
+            query: String::new(),
+        };
+        let page = self
+            .connection
+            .clone()
+            .list_workflow_executions(request.into_request())
+            .await?
+            .into_inner();
+        Ok((page.executions, page.next_page_token))
+    }
+
+    pub(crate) async fn cancel(&self, run_id: &str) -> Result<(), Status> {
+        let request = service::RequestCancelWorkflowExecutionRequest {
+            namespace: self.namespace.clone(),
+            workflow_execution: Some(execution(run_id)),
+            identity: self.connection.identity().to_owned(),
+            request_id: uuid::Uuid::new_v4().to_string(),
+            reason: "cancelled from the command line".to_owned(),
+            ..Default::default()
+        };
+        self.connection
+            .clone()
+            .request_cancel_workflow_execution(request.into_request())
+            .await
+            .map(drop)
+    }
+
+    pub(crate) async fn terminate(&self, run_id: &str, reason: &str) -> Result<(), Status> {
+        let request = service::TerminateWorkflowExecutionRequest {
+            namespace: self.namespace.clone(),
+            workflow_execution: Some(execution(run_id)),
+            reason: reason.to_owned(),
+            identity: self.connection.identity().to_owned(),
+            ..Default::default()
+        };
+        self.connection
+            .clone()
+            .terminate_workflow_execution(request.into_request())
+            .await
+            .map(drop)
+    }
+}
+
+fn execution(run_id: &str) -> WorkflowExecution {
+    WorkflowExecution {
+        workflow_id: run_id.to_owned(),
+        run_id: String::new(),
+    }
+}
+
+/// A value as every SDK writes it.
+pub(crate) fn json_payload(value: &impl Serialize) -> Payload {
+    Payload {
+        metadata: HashMap::from([("encoding".to_owned(), b"json/plain".to_vec())]),
+        data: serde_json::to_vec(value).expect("plain data is always JSON"),
+        ..Default::default()
+    }
+}
+
+/// The first payload as a value, if it is JSON of that shape.
+pub(crate) fn from_payloads<T: serde::de::DeserializeOwned>(payloads: Option<&Payloads>) -> Option<T> {
+    from_payload(payloads?.payloads.first()?)
+}
+
+/// A payload as a value, if it is JSON of that shape.
+pub(crate) fn from_payload<T: serde::de::DeserializeOwned>(payload: &Payload) -> Option<T> {
+    serde_json::from_slice(&payload.data).ok()
+}

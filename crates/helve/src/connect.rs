@@ -1,0 +1,149 @@
+//! The way to an engine: one of this process, one of another Helve on the same data directory, or a Temporal server.
+
+use std::time::Duration;
+
+use temporalio_client::{Connection, ConnectionOptions, Url};
+
+use crate::cli::{DEFAULT_NAMESPACE, EngineChoice};
+use crate::client::Client;
+use crate::embedded::{self, Opened, Owned, Sharing};
+use crate::errors::{Problem, Result, unreachable};
+use crate::paths::DataDir;
+use crate::takeover::{self, EMBEDDED_WORKER};
+
+/// How long a server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection, and the engine if it is ours.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    /// As `--json` names the engine.
+    pub(crate) engine: String,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The engine runs in this process.
+    Owned(Owned),
+    /// Another Helve holds the engine, and has a worker.
+    Attached,
+    /// Somebody else's server.
+    External,
+}
+
+impl Session {
+    /// Connects. `role` is what others read when they find the data directory in use.
+    pub(crate) async fn open(choice: &EngineChoice, data: &DataDir, role: &str, sharing: Sharing) -> Result<Self> {
+        match choice {
+            EngineChoice::Embedded => Self::embedded(data, role, sharing).await,
+            EngineChoice::Temporal { address, namespace } => {
+                let url = Url::parse(&format!("http://{address}"))
+                    .map_err(|error| Problem::new(format!("`{address}` is not an address: {error}")))?;
+                let connection = connect(url).await.map_err(|error| unreachable(address, &error))?;
+                let client = Client {
+                    connection,
+                    namespace: namespace.clone(),
+                };
+                Ok(Self {
+                    client,
+                    engine: choice.to_string(),
+                    kind: Kind::External,
+                })
+            }
+        }
+    }
+
+    async fn embedded(data: &DataDir, role: &str, sharing: Sharing) -> Result<Self> {
+        let (connection, kind) = match embedded::open(data, role, sharing).await? {
+            Opened::Here(owned) => {
+                let options = owned.connection_options(identity());
+                let connection = Connection::connect(options)
+                    .await
+                    .map_err(|error| Problem::new(format!("the embedded engine did not start: {error}")))?;
+                (connection, Kind::Owned(owned))
+            }
+            Opened::Elsewhere(connection) => (connection, Kind::Attached),
+        };
+        let client = Client {
+            connection,
+            namespace: DEFAULT_NAMESPACE.to_owned(),
+        };
+        if let Kind::Owned(owned) = &kind
+            && owned.recovered() > 0
+        {
+            takeover::give_back_steps_of_dead_workers(&client).await;
+        }
+        Ok(Self {
+            client,
+            engine: EngineChoice::Embedded.to_string(),
+            kind,
+        })
+    }
+
+    /// Whether runs only go on if this process has a worker.
+    pub(crate) fn needs_worker(&self) -> bool {
+        !matches!(self.kind, Kind::Attached)
+    }
+
+    /// Whether the engine may leave while this process stays.
+    pub(crate) fn is_attached(&self) -> bool {
+        matches!(self.kind, Kind::Attached)
+    }
+
+    /// How a worker of this process calls itself in histories.
+    pub(crate) fn worker_identity(&self) -> String {
+        match self.kind {
+            Kind::Owned(_) => format!("{EMBEDDED_WORKER} {}", process()),
+            Kind::Attached | Kind::External => identity(),
+        }
+    }
+
+    /// The engine of this process.
+    pub(crate) fn owned(&self) -> Option<&Owned> {
+        match &self.kind {
+            Kind::Owned(owned) => Some(owned),
+            Kind::Attached | Kind::External => None,
+        }
+    }
+
+    /// Ready when the engine of this process has not been able to write for a while, with the reason.
+    pub(crate) async fn cannot_write(&self) -> String {
+        match &self.kind {
+            Kind::Owned(owned) => owned.cannot_write().await,
+            Kind::Attached | Kind::External => std::future::pending().await,
+        }
+    }
+
+    /// Closes the engine, if it is ours: what was promised is on disk already, so this only makes the next start quicker.
+    pub(crate) async fn close(self) {
+        if let Kind::Owned(owned) = self.kind {
+            owned.close().await;
+        }
+    }
+}
+
+/// Connects to a server by URL, `http:` or `unix:`.
+pub(crate) async fn connect(url: Url) -> Result<Connection, temporalio_client::errors::ClientConnectError> {
+    let options = ConnectionOptions::new(url)
+        .identity(identity())
+        .client_name("helve")
+        .client_version(env!("CARGO_PKG_VERSION"))
+        .connect_timeout(CONNECT_TIMEOUT)
+        // One address, asked for once: a server behind changing addresses is reached by connecting again.
+        .dns_load_balancing(None)
+        .build();
+    Connection::connect(options).await
+}
+
+/// How this process calls itself in histories.
+pub(crate) fn identity() -> String {
+    format!("helve {}", process())
+}
+
+fn process() -> String {
+    format!(
+        "{}@{}",
+        std::process::id(),
+        gethostname::gethostname().to_string_lossy()
+    )
+}

@@ -1,0 +1,200 @@
+//! Errors as the user reads them: what happened, to what, what to do.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use temporalio_client::errors::ClientConnectError;
+use temporalio_client::tonic::{Code, Status};
+
+/// Exit code of an error.
+pub(crate) const FAILED: u8 = 1;
+/// Exit code when `--fail-on` is met.
+pub(crate) const FINDINGS: u8 = 2;
+/// Exit code of a command line that makes no sense (2, which clap uses, means findings here).
+pub(crate) const USAGE: u8 = 64;
+/// Exit code after Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// What a verb returns.
+pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// One thing that went wrong.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    what: String,
+    details: Vec<String>,
+    help: Option<String>,
+}
+
+impl Problem {
+    /// What happened, to what.
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            details: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What to do about it, if anything is known.
+    pub(crate) fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+
+    /// A line of detail, such as one wrong field.
+    pub(crate) fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+
+    /// Several of them.
+    pub(crate) fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(lines);
+        self
+    }
+
+    /// An operation on a file or folder that failed.
+    pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
+        let problem = Self::new(format!("cannot {action} {}: {}", path.display(), reason(error)));
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                problem.help("check the owner and mode of the path, or choose another one")
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                problem.help("free some space, or use another --data-dir; nothing that was finished is lost")
+            }
+            io::ErrorKind::ReadOnlyFilesystem => problem.help("the file system is read-only: choose another path"),
+            io::ErrorKind::NotADirectory => problem.help("a part of the path is a file"),
+            _ => problem,
+        }
+    }
+
+    /// The text for standard error, without a final line break.
+    pub(crate) fn render(&self, colour: bool) -> String {
+        let paint = |code: &str, text: &str| {
+            if colour {
+                format!("\x1b[{code}m{text}\x1b[0m")
+            } else {
+                text.to_owned()
+            }
+        };
+        let mut text = format!("{} {}", paint("1;31", "error:"), self.what);
+        for detail in &self.details {
+            text.push_str(&format!("\n  {}", detail.replace('\n', "\n  ")));
+        }
+        if let Some(help) = &self.help {
+            text.push_str(&format!(
+                "\n{} {}",
+                paint("1;36", " help:"),
+                help.replace('\n', "\n       ")
+            ));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+/// What the operating system said, without the number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((said, _)) => said.to_lowercase(),
+        None => text,
+    }
+}
+
+/// The engine refused, or is not there.
+pub(crate) fn refused(what: &str, status: &Status) -> Problem {
+    let message = status.message();
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded => Problem::new(format!("{what}: the engine does not answer"))
+            .maybe_detail(message)
+            .help("if it was stopped, start it again and attach with `helve run --resume RUN_ID`; nothing is lost"),
+        Code::ResourceExhausted => Problem::new(format!("{what}: the engine is busy or out of room: {message}"))
+            .help("try again in a moment; check the free space of the data directory"),
+        Code::PermissionDenied | Code::Unauthenticated => Problem::new(format!("{what}: not allowed: {message}")),
+        _ => Problem::new(format!("{what}: {message}")),
+    }
+}
+
+/// No connection to a Temporal server.
+pub(crate) fn unreachable(address: &str, error: &ClientConnectError) -> Problem {
+    let reason = match error {
+        ClientConnectError::TonicTransportError(error) => innermost(error),
+        ClientConnectError::SystemInfoCallError(status) => status.message().to_owned(),
+        ClientConnectError::DnsResolutionError { source, .. } => source.to_string(),
+        ClientConnectError::InvalidUri(error) => error.to_string(),
+        ClientConnectError::InvalidConfig(text) => text.clone(),
+        other => innermost(other),
+    };
+    Problem::new(format!("cannot reach the Temporal server at {address}: {reason}"))
+        .help("check the address and that the server runs, or leave out --engine to use the embedded engine")
+}
+
+/// The error at the bottom of the chain: the ones above say "transport error" and little else.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    match error.downcast_ref::<io::Error>() {
+        Some(error) => reason(error),
+        None => error.to_string(),
+    }
+}
+
+impl Problem {
+    fn maybe_detail(self, line: &str) -> Self {
+        if line.is_empty() { self } else { self.detail(line) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_to_what_and_what_to_do() {
+        let problem = Problem::new("parameters do not fit workflow `assessment`")
+            .detail("`threads` must be an integer")
+            .help("`helve workflows assessment` shows the parameters");
+        assert_eq!(
+            problem.render(false),
+            "error: parameters do not fit workflow `assessment`\n  `threads` must be an integer\n help: `helve workflows \
+             assessment` shows the parameters"
+        );
+        assert!(problem.render(true).starts_with("\x1b[1;31merror:\x1b[0m "));
+    }
+
+    #[test]
+    fn a_system_error_loses_its_number_and_gains_advice() {
+        let error = io::Error::from_raw_os_error(28);
+        let text = Problem::io("write", Path::new("/d/engine.db"), &error).render(false);
+        assert!(
+            text.starts_with("error: cannot write /d/engine.db: no space left on device\n help: free some space"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_engine_that_is_gone_is_not_called_a_transport_error() {
+        let text = refused("cannot start the run", &Status::unavailable("")).render(false);
+        assert!(
+            text.starts_with("error: cannot start the run: the engine does not answer\n help:"),
+            "{text}"
+        );
+    }
+}

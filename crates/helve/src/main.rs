@@ -1,0 +1,71 @@
+//! `helve`: the command line, and the only place that picks implementations.
+
+mod app;
+mod cli;
+mod client;
+mod connect;
+mod embedded;
+mod errors;
+mod history;
+mod logging;
+mod paths;
+mod progress;
+mod render;
+mod result;
+mod signals;
+mod takeover;
+mod terminal;
+mod trouble;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use errors::{FAILED, Problem, USAGE};
+use terminal::{Style, eprint_line};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    logging::init(cli.global.verbose);
+    quiet_panics();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("the process cannot start its threads: {error}")))
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(verbs::run(cli));
+            // A module that does not stop must not keep the process: its step is durable.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(problem) => {
+            eprint_line(&problem.render(Style::stderr().colour));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// A panic of a module is caught and reported as the failure of its step; nobody needs it on the screen twice. What is
+/// left is a defect of Helve itself.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::debug!(place, message, "panic");
+        if std::thread::current().name() == Some("main") {
+            eprint_line(&format!(
+                "error: Helve has a defect: {message} ({place})\n help: please report it; nothing that was finished is lost"
+            ));
+        }
+    }));
+}

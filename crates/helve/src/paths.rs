@@ -1,0 +1,92 @@
+//! Where things are in the data directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+use crate::errors::{Problem, Result};
+
+/// The data directory of this command.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir {
+    root: PathBuf,
+}
+
+impl DataDir {
+    /// The given directory or the platform's; made when it is not there, readable by its owner only.
+    pub(crate) fn open(given: Option<&Path>) -> Result<Self> {
+        let root = match given {
+            Some(dir) => std::path::absolute(dir).map_err(|error| Problem::io("find", dir, &error))?,
+            None => etcetera::choose_base_strategy()
+                .map_err(|_| {
+                    Problem::new("this account has no home directory, so there is no default data directory")
+                        .help("name one with --data-dir DIR or HELVE_DATA_DIR")
+                })?
+                .data_dir()
+                .join("helve"),
+        };
+        create_private(&root).map_err(|error| {
+            Problem::io("create the data directory", &root, &error)
+                .help("choose a directory that you may write to with --data-dir DIR")
+        })?;
+        Ok(Self { root })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Packed targets, reports, artifacts.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// Workspaces of running steps.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    /// Where the process that holds the engine listens for other `helve` commands.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.root.join("engine.sock")
+    }
+}
+
+#[cfg(unix)]
+fn create_private(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+#[cfg(not(unix))]
+fn create_private(dir: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_made_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(Some(&dir.path().join("a/b"))).unwrap();
+        assert!(data.root().is_dir());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(data.root()).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_data_directory_below_a_file_is_one_clear_error() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let error = DataDir::open(Some(&dir.path().join("file/data")))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("cannot create the data directory"), "{error}");
+    }
+}

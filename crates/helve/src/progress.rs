@@ -1,0 +1,349 @@
+//! Live progress of a run on standard error: a bar per step on a terminal, plain lines otherwise.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use helve_worker::{StepEvent, StepEventKind, StepProgress};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::history::{Activity, Outcome, RunHistory};
+use crate::render::runs::{Pending, progress_text};
+use crate::render::{count, duration, millis_between};
+use crate::result::base_id;
+use crate::terminal::{Style, clean, eprint_line};
+
+/// Plain lines about progress come no more often than this.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Redraws of a bar that has no progress of its own.
+const SPIN_EVERY: Duration = Duration::from_millis(120);
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Bars that are redrawn.
+    Bars,
+    /// A line for each thing that happens.
+    Lines,
+    /// Nothing.
+    Silent,
+}
+
+impl Mode {
+    pub(crate) fn choose(quiet: bool, style: Style) -> Self {
+        match (quiet, style.terminal) {
+            (true, _) => Self::Silent,
+            (false, true) => Self::Bars,
+            (false, false) => Self::Lines,
+        }
+    }
+}
+
+/// The display of one run.
+pub(crate) struct Display {
+    mode: Mode,
+    style: Style,
+    bars: MultiProgress,
+    steps: BTreeMap<String, Step>,
+}
+
+/// What is shown of one step; the items of a fan-out are one step.
+struct Step {
+    parts: BTreeMap<String, Part>,
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Waiting,
+    Running,
+    Ended,
+}
+
+impl Display {
+    pub(crate) fn new(mode: Mode, style: Style) -> Self {
+        let target = if mode == Mode::Bars {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            mode,
+            style,
+            bars: MultiProgress::with_draw_target(target),
+            steps: BTreeMap::new(),
+        }
+    }
+
+    /// Says something that is not about a step.
+    pub(crate) fn note(&self, line: &str) {
+        match self.mode {
+            Mode::Bars => self.bars.suspend(|| eprint_line(line)),
+            Mode::Lines => eprint_line(line),
+            Mode::Silent => {}
+        }
+    }
+
+    /// A spinner for work before the first step. Dropping it takes it away.
+    pub(crate) fn spinner(&self, message: &str) -> Spinner {
+        if self.mode == Mode::Lines {
+            eprint_line(message);
+        }
+        let bar = self.bars.add(
+            ProgressBar::new_spinner()
+                .with_style(spinner_style())
+                .with_message(message.to_owned()),
+        );
+        bar.enable_steady_tick(SPIN_EVERY);
+        Spinner { bar }
+    }
+
+    /// Takes in what a worker of this process says.
+    pub(crate) fn event(&mut self, event: &StepEvent) {
+        match &event.kind {
+            StepEventKind::Started => self.running(&event.step, event.attempt),
+            StepEventKind::Progress(progress) => self.progress(&event.step, progress),
+            StepEventKind::Failed {
+                message,
+                retryable: true,
+            } => {
+                self.note(&format!(
+                    "{}: attempt {} failed: {}",
+                    event.step,
+                    event.attempt,
+                    clean(message)
+                ));
+            }
+            // The history says how it ended, once that is durable.
+            StepEventKind::Finished(_) | StepEventKind::Failed { .. } | StepEventKind::Stopped => {}
+        }
+    }
+
+    /// Takes in what the engine says about steps that have not ended.
+    pub(crate) fn pending(&mut self, pending: &[Pending]) {
+        for step in pending
+            .iter()
+            .filter(|step| step.running && !step.activity_id.starts_with("helve."))
+        {
+            self.running(&step.activity_id, step.attempt);
+            if let Some(progress) = &step.progress {
+                self.progress(&step.activity_id, progress);
+            }
+        }
+    }
+
+    /// Takes in the history so far.
+    pub(crate) fn history(&mut self, history: &RunHistory) {
+        // A step whose worker went away is scheduled anew: only its last scheduling counts.
+        let mut last: HashMap<&str, usize> = HashMap::new();
+        for (n, activity) in history.activities.iter().enumerate() {
+            last.insert(&activity.step, n);
+        }
+        let is_last = |n: usize, activity: &Activity| last.get(activity.step.as_str()) == Some(&n);
+        for (n, activity) in history.activities.iter().enumerate() {
+            if activity.is_internal() || !is_last(n, activity) {
+                continue;
+            }
+            if activity.outcome == Outcome::Open {
+                self.waiting(&activity.step);
+            } else {
+                self.ended(activity);
+            }
+        }
+    }
+
+    fn waiting(&mut self, step: &str) {
+        let state = self.step(step);
+        let part = state.parts.entry(step.to_owned()).or_insert(Part::Waiting);
+        if *part == Part::Ended {
+            *part = Part::Waiting;
+            if let Some(bar) = &state.bar {
+                bar.reset();
+                bar.set_style(spinner_style());
+                bar.set_message("its worker went away; waiting for another");
+            }
+        }
+    }
+
+    fn running(&mut self, step: &str, attempt: u32) {
+        let (mode, name) = (self.mode, base_id(step).to_owned());
+        let state = self.step(step);
+        if state.parts.get(step).is_some_and(|part| *part >= Part::Running) && attempt <= 1 {
+            return;
+        }
+        let first = state.parts.values().all(|part| *part == Part::Waiting);
+        let was = state.parts.insert(step.to_owned(), Part::Running);
+        if mode == Mode::Lines && (first || (attempt > 1 && was != Some(Part::Running))) {
+            let again = if attempt > 1 {
+                format!(" (attempt {attempt})")
+            } else {
+                String::new()
+            };
+            eprint_line(&format!("{name}: started{again}"));
+        }
+        if let Some(bar) = &state.bar {
+            bar.set_message("running");
+        }
+    }
+
+    fn progress(&mut self, step: &str, progress: &StepProgress) {
+        let (mode, name) = (self.mode, base_id(step).to_owned());
+        let state = self.step(step);
+        if state.parts.len() > 1 || state.parts.get(step) == Some(&Part::Ended) {
+            return;
+        }
+        if let Some(bar) = &state.bar {
+            if let Some(total) = progress.total.filter(|total| *total > 0) {
+                bar.set_length(total);
+                bar.set_style(bar_style());
+            }
+            bar.set_position(progress.done);
+            bar.set_message(clean(progress.message.as_deref().unwrap_or(&progress.unit)));
+        } else if mode == Mode::Lines && state.last_line.elapsed() >= LINE_EVERY {
+            state.last_line = Instant::now();
+            eprint_line(&format!("{name}: {}", progress_text(progress)));
+        }
+    }
+
+    fn ended(&mut self, activity: &Activity) {
+        let (mode, style) = (self.mode, self.style);
+        let name = base_id(&activity.step).to_owned();
+        let state = self.step(&activity.step);
+        if state.parts.insert(activity.step.clone(), Part::Ended) == Some(Part::Ended) {
+            return;
+        }
+        let (mark, text) = outcome(activity, style);
+        let done = state.parts.values().filter(|part| **part == Part::Ended).count();
+        let all_done = done == state.parts.len();
+        if mode == Mode::Lines {
+            eprint_line(&format!("{}: {text}", clean(&activity.step)));
+        }
+        let Some(bar) = &state.bar else { return };
+        if !all_done {
+            bar.set_style(bar_style());
+            bar.set_length(state.parts.len() as u64);
+            bar.set_position(done as u64);
+            bar.set_message("items");
+        } else {
+            bar.set_style(line_style());
+            let text = if state.parts.len() > 1 {
+                count(done as u64, "item") + " done"
+            } else {
+                text
+            };
+            bar.finish_with_message(format!("{mark} {name:<NAME_WIDTH$} {text}"));
+        }
+    }
+
+    fn step(&mut self, step: &str) -> &mut Step {
+        let name = base_id(step);
+        if !self.steps.contains_key(name) {
+            let bar = (self.mode == Mode::Bars).then(|| {
+                let bar = self.bars.add(ProgressBar::new_spinner().with_style(spinner_style()));
+                bar.set_prefix(clean(name));
+                bar.set_message("waiting for a worker");
+                bar.enable_steady_tick(SPIN_EVERY);
+                bar
+            });
+            let step = Step {
+                parts: BTreeMap::new(),
+                bar,
+                last_line: Instant::now(),
+            };
+            self.steps.insert(name.to_owned(), step);
+        }
+        self.steps.get_mut(name).expect("inserted above")
+    }
+
+    /// Leaves what is on the screen there and draws no more.
+    pub(crate) fn finish(&self) {
+        for bar in self
+            .steps
+            .values()
+            .filter_map(|step| step.bar.as_ref())
+            .filter(|bar| !bar.is_finished())
+        {
+            bar.abandon();
+        }
+    }
+}
+
+/// Columns for the name of a step.
+const NAME_WIDTH: usize = 16;
+
+fn outcome(activity: &Activity, style: Style) -> (String, String) {
+    let took = millis_between(activity.started, activity.ended)
+        .map(|ms| format!(" in {}", duration(ms)))
+        .unwrap_or_default();
+    let good = || style.paint("32", "✓");
+    let bad = || style.paint("31", "✗");
+    let unsure = || style.paint("33", "!");
+    match &activity.outcome {
+        Outcome::Completed(Some(output)) => match output.status.reason() {
+            Some(reason) => (
+                unsure(),
+                format!(
+                    "{}{took}, inconclusive: {}",
+                    count(output.findings, "finding"),
+                    clean(reason)
+                ),
+            ),
+            None => (good(), format!("{}{took}", count(output.findings, "finding"))),
+        },
+        Outcome::Completed(None) | Outcome::Open => (good(), format!("done{took}")),
+        Outcome::Failed(reason) | Outcome::TimedOut(reason) => (bad(), format!("failed{took}: {}", clean(reason))),
+        Outcome::Cancelled => (unsure(), "cancelled".to_owned()),
+    }
+}
+
+fn spinner_style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {prefix:16} {msg}")
+        .expect("a constant template")
+        .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {prefix:16} {bar:28} {human_pos}/{human_len} {msg}")
+        .expect("a constant template")
+        .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+        .progress_chars("━╸─")
+}
+
+fn line_style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}").expect("a constant template")
+}
+
+/// A spinner that disappears when dropped.
+pub(crate) struct Spinner {
+    bar: ProgressBar,
+}
+
+impl Spinner {
+    /// Says how far the work is.
+    pub(crate) fn message(&self, message: String) {
+        self.bar.set_message(message);
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_get_lines_and_quiet_gets_nothing() {
+        let terminal = Style {
+            terminal: true,
+            colour: true,
+            width: 80,
+        };
+        assert_eq!(Mode::choose(false, terminal), Mode::Bars);
+        assert_eq!(Mode::choose(false, Style::PLAIN), Mode::Lines);
+        assert_eq!(Mode::choose(true, terminal), Mode::Silent);
+    }
+}

@@ -1,0 +1,137 @@
+//! `helve workflows` and `helve modules`.
+
+use helve_toolbox::NotFound;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::cli::NamedArgs;
+use crate::errors::{FAILED, Problem, Result};
+use crate::render::catalog;
+use crate::terminal::{Style, eprint_line, print, print_json};
+
+pub(crate) fn workflows(app: &App, args: &NamedArgs) -> Result<u8> {
+    let style = Style::stdout();
+    if let Some(name) = &args.name {
+        let workflow = app.toolbox.workflow(name).map_err(not_found)?;
+        match args.json {
+            true => print_json(&catalog::workflow_json(workflow)),
+            false => print(&catalog::workflow(workflow, style)),
+        }
+        return Ok(0);
+    }
+    let all: Vec<_> = app.toolbox.workflows().collect();
+    match args.json {
+        true => print_json(&Value::Array(
+            all.iter().map(|workflow| catalog::workflow_json(workflow)).collect(),
+        )),
+        false => print(&catalog::workflows(&all, style)),
+    }
+    Ok(report_problems(app))
+}
+
+pub(crate) fn modules(app: &App, args: &NamedArgs) -> Result<u8> {
+    let style = Style::stdout();
+    if let Some(name) = &args.name {
+        let module = app.toolbox.module(name).map_err(not_found)?;
+        match args.json {
+            true => print_json(&json!(module)),
+            false => print(&catalog::module(module, style)),
+        }
+        return Ok(0);
+    }
+    let all: Vec<_> = app.toolbox.modules().collect();
+    match args.json {
+        true => print_json(&json!(all)),
+        false => print(&catalog::modules(&all, style)),
+    }
+    Ok(report_problems(app))
+}
+
+/// Broken workflows and modules are left out of a listing, but never without a word.
+fn report_problems(app: &App) -> u8 {
+    let colour = Style::stderr().colour;
+    for problem in &app.problems {
+        let place = format!("{}:{}:{}", problem.file, problem.line, problem.column);
+        let text = Problem::new(problem.message.clone())
+            .detail(place)
+            .maybe_help(problem.hint.clone());
+        eprint_line(&text.render(colour));
+    }
+    if app.problems.is_empty() { 0 } else { FAILED }
+}
+
+/// A name that is not in the toolbox, or a workflow that is broken.
+pub(crate) fn not_found(error: NotFound) -> Problem {
+    let NotFound {
+        what,
+        name,
+        suggestions,
+        problems,
+    } = error;
+    if !problems.is_empty() {
+        let hint = problems.iter().find_map(|problem| problem.hint.clone());
+        return Problem::new(format!("the {what} `{name}` cannot be used"))
+            .details(
+                problems
+                    .iter()
+                    .map(|p| format!("{}:{}:{}: {}", p.file, p.line, p.column, p.message)),
+            )
+            .maybe_help(hint);
+    }
+    let problem = Problem::new(format!("there is no {what} `{name}`"));
+    match suggestions.as_slice() {
+        [] => problem,
+        [one] => problem.help(format!("did you mean `{one}`? `helve {what}s` lists them")),
+        many => problem.help(format!("there are: {}", many.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(suggestions: &[&str]) -> String {
+        let suggestions = suggestions.iter().map(|s| (*s).to_owned()).collect();
+        not_found(NotFound {
+            what: "workflow",
+            name: "asessment".into(),
+            suggestions,
+            problems: vec![],
+        })
+        .to_string()
+    }
+
+    #[test]
+    fn a_misspelt_workflow_gets_a_suggestion() {
+        assert_eq!(
+            wrong(&["assessment"]),
+            "error: there is no workflow `asessment`\n help: did you mean `assessment`? `helve workflows` lists them"
+        );
+        assert_eq!(
+            wrong(&["a", "b"]),
+            "error: there is no workflow `asessment`\n help: there are: a, b"
+        );
+    }
+
+    #[test]
+    fn a_broken_workflow_names_file_line_and_reason() {
+        let problem = helve_toolbox::Problem {
+            file: "t/workflows/x/workflow.yaml".into(),
+            line: 3,
+            column: 5,
+            message: "unknown key `step`".into(),
+            hint: Some("did you mean `steps`?".into()),
+        };
+        let error = NotFound {
+            what: "workflow",
+            name: "x".into(),
+            suggestions: vec![],
+            problems: vec![problem],
+        };
+        assert_eq!(
+            not_found(error).to_string(),
+            "error: the workflow `x` cannot be used\n  t/workflows/x/workflow.yaml:3:5: unknown key `step`\n help: did you \
+             mean `steps`?"
+        );
+    }
+}

@@ -1,0 +1,417 @@
+//! `helve run`: pack, start, follow, report.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use helve_blobs::{BlobStore, Control, PackError, PackOptions, Packed, pack};
+use helve_toolbox::run::{MEMO_TARGET, MEMO_WORKFLOW_VERSION, PlanOutput, RunInput, TargetRef};
+use helve_worker::{StepEvent, WorkerHandle};
+use serde_json::{Value, json};
+use temporalio_client::tonic::{Code, Status};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::follow::follow;
+use super::parameters;
+use super::report;
+use crate::app::{App, Tuning};
+use crate::cli::RunArgs;
+use crate::client::{StartRun, from_payload};
+use crate::connect::Session;
+use crate::embedded::Sharing;
+use crate::errors::{INTERRUPTED, Problem, Result, refused};
+use crate::history::RunHistory;
+use crate::paths::DataDir;
+use crate::progress::{Display, Mode};
+use crate::render::{bytes, count};
+use crate::result::{MEMO_TARGET_FACTS, RunResult, TargetFacts};
+use crate::signals;
+use crate::terminal::{Style, clean, eprint_line};
+
+/// A step that is interrupted has this long to end by itself before it is given back.
+const INTERRUPT_GRACE: Duration = Duration::from_millis(500);
+/// Step events that wait for the display. When it is full, progress is lost, and starts and ends wait.
+const EVENT_BUFFER: usize = 1024;
+/// Open runs that are named at the end; more would hide the findings.
+const OTHERS_MENTIONED: usize = 5;
+/// How often the packing spinner is told how far it is.
+const PACKING_NEWS: Duration = Duration::from_millis(100);
+
+/// Runs the verb and returns the exit code.
+pub(crate) async fn run(app: &App, args: RunArgs) -> Result<u8> {
+    // Whatever can be refused is refused before anything is opened.
+    let order = match (&args.resume, &args.workflow, &args.target) {
+        (None, Some(workflow), Some(target)) => Some(Order {
+            plan: parameters::pin(app, workflow, &args)?,
+            target: existing(target)?,
+            timeout: args.timeout.map(|timeout| timeout.duration()),
+            ignore_files: !args.no_ignore,
+        }),
+        _ => None,
+    };
+    if let Some(path) = &args.sarif {
+        report::check_destination(path)?;
+    }
+    let interrupted = signals::listen();
+    let data = app.data_dir()?;
+    let blobs = app.blobs(&data)?;
+    let mut run = Run {
+        app,
+        role: format!(
+            "helve run {}",
+            args.resume.as_deref().or(args.workflow.as_deref()).unwrap_or_default()
+        ),
+        display: Display::new(Mode::choose(args.quiet, Style::stderr()), Style::stderr()),
+        data,
+        blobs,
+        interrupted,
+        modules: order.iter().flat_map(Order::modules).collect(),
+    };
+    match order {
+        Some(order) => run.start(order, &args).await,
+        None => run.resume(&args).await,
+    }
+}
+
+/// What is to be run.
+struct Order {
+    plan: PlanOutput,
+    target: PathBuf,
+    timeout: Option<Duration>,
+    ignore_files: bool,
+}
+
+impl Order {
+    /// The modules that its steps use.
+    fn modules(&self) -> BTreeSet<String> {
+        self.plan.plan.plan.steps.iter().map(|step| step.uses.clone()).collect()
+    }
+}
+
+/// The command while it runs.
+struct Run<'a> {
+    app: &'a App,
+    role: String,
+    data: DataDir,
+    blobs: BlobStore,
+    display: Display,
+    interrupted: CancellationToken,
+    /// What the plan uses.
+    modules: Vec<String>,
+}
+
+/// An open engine with a worker, if one is needed.
+struct Open {
+    session: Session,
+    worker: Option<(WorkerHandle, mpsc::Receiver<StepEvent>)>,
+}
+
+impl Open {
+    /// The worker first: it reports what it gives back.
+    async fn close(self) {
+        if let Some((worker, mut events)) = self.worker {
+            // Nobody shows events any more; closing lets senders go on.
+            events.close();
+            worker.drain().await;
+        }
+        self.session.close().await;
+    }
+}
+
+impl Run<'_> {
+    async fn start(&mut self, order: Order, args: &RunArgs) -> Result<u8> {
+        let stop_packing = Arc::new(AtomicBool::new(false));
+        let opening = async {
+            let opened = self.open().await;
+            if opened.is_err() {
+                stop_packing.store(true, Ordering::Relaxed);
+            }
+            opened
+        };
+        let packing = self.pack(&order, &stop_packing);
+        let (opened, packed) = tokio::join!(opening, packing);
+        let mut open = opened?;
+        let packed = match packed {
+            Ok(packed) => packed,
+            Err(problem) => {
+                open.close().await;
+                return if self.interrupted.is_cancelled() {
+                    Ok(INTERRUPTED)
+                } else {
+                    Err(problem)
+                };
+            }
+        };
+        let run_id = new_run_id(&order.plan.plan.workflow);
+        let workflow = order.plan.plan.workflow.clone();
+        let (input, memo) = input_and_memo(order.plan, &packed);
+        let outcome = loop {
+            let start = StartRun {
+                run_id: &run_id,
+                workflow: &workflow,
+                input: &input,
+                memo: &memo,
+                timeout: order.timeout,
+            };
+            match open.session.client.start(start).await {
+                Err(status) if holder_left(&open.session, &status) => open = self.open().await?,
+                outcome => break outcome,
+            }
+        };
+        if let Err(status) = outcome {
+            open.close().await;
+            return Err(refused(&format!("cannot start workflow `{workflow}`"), &status));
+        }
+        self.display.note(&format!(
+            "run {run_id}: {}, {}",
+            count(packed.files, "file"),
+            bytes(packed.bytes)
+        ));
+        self.finish(open, &run_id, Some(TargetFacts::new(&packed)), args).await
+    }
+
+    async fn resume(&mut self, args: &RunArgs) -> Result<u8> {
+        let run_id = args.resume.clone().unwrap_or_default();
+        let mut open = self.open().await?;
+        let described = loop {
+            match open.session.client.describe(&run_id).await {
+                Err(status) if holder_left(&open.session, &status) => open = self.open().await?,
+                described => break described,
+            }
+        };
+        match described {
+            Ok(description) => {
+                let info = description.workflow_execution_info.unwrap_or_default();
+                let facts = info
+                    .memo
+                    .and_then(|memo| from_payload(memo.fields.get(MEMO_TARGET_FACTS)?));
+                self.finish(open, &run_id, facts, args).await
+            }
+            Err(status) => {
+                open.close().await;
+                Err(no_such_run(&run_id, &status))
+            }
+        }
+    }
+
+    /// Opens the engine, and starts a worker unless another process has one.
+    async fn open(&self) -> Result<Open> {
+        let session = self.app.session(&self.data, &self.role, Sharing::Shared).await?;
+        if !session.needs_worker() {
+            return Ok(Open { session, worker: None });
+        }
+        let (sender, events) = mpsc::channel(EVENT_BUFFER);
+        let tuning = Tuning {
+            concurrency: None,
+            drain_grace: INTERRUPT_GRACE,
+            events: Some(sender),
+            preload: self.modules.clone(),
+        };
+        match self.app.worker(&session, &self.data, self.blobs.clone(), tuning).await {
+            Ok(worker) => Ok(Open {
+                session,
+                worker: Some((worker, events)),
+            }),
+            Err(problem) => {
+                session.close().await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn pack(&self, order: &Order, stop: &Arc<AtomicBool>) -> Result<Packed> {
+        let spinner = self.display.spinner(&format!("packing {}", order.target.display()));
+        let files = Arc::new(AtomicU64::new(0));
+        let work = {
+            let (path, blobs, stop, files) = (
+                order.target.clone(),
+                self.blobs.clone(),
+                Arc::clone(stop),
+                Arc::clone(&files),
+            );
+            let options = PackOptions {
+                ignore_files: order.ignore_files,
+                ..PackOptions::default()
+            };
+            tokio::task::spawn_blocking(move || {
+                let progress = |progress: helve_blobs::Progress| files.store(progress.files, Ordering::Relaxed);
+                pack(&path, &options, &blobs, &Control::new(&progress, &stop))
+            })
+        };
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                packed = &mut work => {
+                    return packed
+                        .map_err(|error| Problem::new(format!("packing {} failed: {error}", order.target.display())))?
+                        .map_err(cannot_pack);
+                }
+                () = self.interrupted.cancelled(), if !stop.load(Ordering::Relaxed) => stop.store(true, Ordering::Relaxed),
+                () = tokio::time::sleep(PACKING_NEWS) => {
+                    let packed = count(files.load(Ordering::Relaxed), "file");
+                    spinner.message(format!("packing {}: {packed}", order.target.display()));
+                }
+            }
+        }
+    }
+
+    /// Follows the run and presents its result.
+    async fn finish(&mut self, mut open: Open, run_id: &str, facts: Option<TargetFacts>, args: &RunArgs) -> Result<u8> {
+        let followed = self.follow(&mut open, run_id).await;
+        self.display.finish();
+        let engine = open.session.engine.clone();
+        let outcome = match followed {
+            Ok(Some(history)) => {
+                self.mention_others(&open.session, run_id).await;
+                RunResult::collect(run_id, engine, &history, facts, &self.blobs)
+                    .and_then(|result| report::present(&result, args))
+            }
+            Ok(None) => {
+                if !args.quiet {
+                    eprint_line(&format!(
+                        "stopping; the run is kept. Go on with: helve run --resume {run_id}"
+                    ));
+                }
+                Ok(INTERRUPTED)
+            }
+            Err(problem) => Err(problem),
+        };
+        open.close().await;
+        outcome
+    }
+
+    /// Runs that this process helped along stop when it leaves.
+    async fn mention_others(&self, session: &Session, run_id: &str) {
+        if session.owned().is_none() {
+            return;
+        }
+        let open = super::runs::collect(&session.client, OTHERS_MENTIONED, true, false)
+            .await
+            .unwrap_or_default();
+        for run in open.iter().filter(|run| run.run_id != run_id) {
+            self.display.note(&format!(
+                "run {0} is not finished; go on with: helve run --resume {0}",
+                clean(&run.run_id)
+            ));
+        }
+    }
+
+    /// None when the user interrupted it.
+    async fn follow(&mut self, open: &mut Open, run_id: &str) -> Result<Option<RunHistory>> {
+        loop {
+            let events = open.worker.as_mut().map(|(_, events)| events);
+            let status = tokio::select! {
+                () = self.interrupted.cancelled() => return Ok(None),
+                reason = open.session.cannot_write() => {
+                    return Err(Problem::new(format!("run {run_id} cannot go on: {reason}"))
+                        .help(format!("nothing that was finished is lost; then: helve run --resume {run_id}")));
+                }
+                followed = follow(&open.session.client, run_id, events, &mut self.display) => match followed {
+                    Ok(history) => return Ok(Some(history)),
+                    Err(status) => status,
+                },
+            };
+            if !holder_left(&open.session, &status) {
+                return Err(refused(&format!("lost sight of run {run_id}"), &status).help(format!(
+                    "the run is kept; attach again with `helve run --resume {run_id}`"
+                )));
+            }
+            // The process that held the engine has left: take over, and the run goes on here.
+            tracing::info!(run_id, "the engine of the other process is gone; taking over");
+            *open = self.open().await?;
+        }
+    }
+}
+
+/// The process that had the engine is gone, so whoever is attached to it may take over.
+fn holder_left(session: &Session, status: &Status) -> bool {
+    session.is_attached() && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
+}
+
+fn input_and_memo(order: PlanOutput, packed: &Packed) -> (RunInput, Vec<(&'static str, Value)>) {
+    let PlanOutput { plan, parameters } = order;
+    let target = TargetRef {
+        id: packed.id.to_string(),
+        name: packed.name.clone(),
+    };
+    let memo = vec![
+        (MEMO_TARGET, json!(target.name)),
+        (MEMO_WORKFLOW_VERSION, json!(plan.version)),
+        (MEMO_TARGET_FACTS, json!(TargetFacts::new(packed))),
+    ];
+    (
+        RunInput {
+            target: Some(target),
+            parameters,
+            plan: Some(plan),
+        },
+        memo,
+    )
+}
+
+/// The engine does not know the run.
+pub(crate) fn no_such_run(run_id: &str, status: &Status) -> Problem {
+    match status.code() {
+        Code::NotFound | Code::InvalidArgument => Problem::new(format!("there is no run `{run_id}`")).help(
+            "`helve runs list` shows the runs of this data directory; --data-dir and --engine choose another place",
+        ),
+        _ => refused(&format!("cannot look up run `{run_id}`"), status),
+    }
+}
+
+fn existing(target: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(target).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Problem::new(format!("no such file or directory: {}", target.display()))
+            .help("TARGET is the directory or file to scan"),
+        _ => Problem::io("read", target, &error),
+    })
+}
+
+fn cannot_pack(error: PackError) -> Problem {
+    let problem = Problem::new(error.to_string());
+    match error {
+        PackError::Cancelled => Problem::new("packing was interrupted; nothing was started"),
+        _ => problem,
+    }
+}
+
+/// `<workflow>-<8 characters>`: short enough to type, random enough not to meet another one.
+fn new_run_id(workflow: &str) -> String {
+    // Crockford's alphabet: no letters that look like digits.
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let random = uuid::Uuid::new_v4().into_bytes();
+    let suffix: String = random[8..16]
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
+        .collect();
+    format!("{workflow}-{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_are_short_and_differ() {
+        let (a, b) = (new_run_id("assessment"), new_run_id("assessment"));
+        assert_ne!(a, b);
+        assert_eq!(a.len(), "assessment-".len() + 8);
+        assert!(
+            a.chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+            "{a}"
+        );
+    }
+
+    #[test]
+    fn a_missing_target_is_named() {
+        let error = existing(Path::new("no/such/place")).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "error: no such file or directory: no/such/place\n help: TARGET is the directory or file to scan"
+        );
+    }
+}

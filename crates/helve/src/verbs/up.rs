@@ -1,0 +1,65 @@
+//! `helve up`: engine and worker until somebody asks to stop.
+
+use std::time::Duration;
+
+use crate::app::{App, Tuning};
+use crate::cli::{EngineChoice, UpArgs};
+use crate::embedded::{Owned, Sharing, in_use};
+use crate::errors::Result;
+use crate::render::count;
+use crate::signals;
+use crate::terminal::eprint_line;
+
+/// How long steps may go on after the first Ctrl-C.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
+    let interrupted = signals::listen();
+    let data = app.data_dir()?;
+    let blobs = app.blobs(&data)?;
+    let session = app.session(&data, "helve up", Sharing::Shared).await?;
+    if session.is_attached() {
+        return Err(in_use(&data));
+    }
+    let address = match session.owned() {
+        Some(engine) => match engine.serve_grpc(args.grpc).await {
+            Ok(address) => Some(address),
+            Err(problem) => {
+                session.close().await;
+                return Err(problem);
+            }
+        },
+        None => None,
+    };
+    let tuning = Tuning {
+        concurrency: args.concurrency,
+        drain_grace: DRAIN_GRACE,
+        events: None,
+        preload: Vec::new(),
+    };
+    let worker = match app.worker(&session, &data, blobs, tuning).await {
+        Ok(worker) => worker,
+        Err(problem) => {
+            session.close().await;
+            return Err(problem);
+        }
+    };
+    match (&app.global.engine, address) {
+        (EngineChoice::Embedded, Some(address)) => {
+            eprint_line(&format!(
+                "engine   temporal://{address} (any Temporal client; `helve run --engine temporal://{address}`)"
+            ));
+        }
+        (engine, _) => eprint_line(&format!("engine   {engine}")),
+    }
+    eprint_line(&format!("data     {}", data.root().display()));
+    if let Some(open) = session.owned().map(Owned::recovered).filter(|open| *open > 0) {
+        eprint_line(&format!("runs     {} under way go on", count(open as u64, "run")));
+    }
+    eprint_line("worker   ready; Ctrl-C stops after the running steps");
+    interrupted.cancelled().await;
+    eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
+    worker.drain().await;
+    session.close().await;
+    Ok(0)
+}
