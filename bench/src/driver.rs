@@ -1,0 +1,244 @@
+//! Workers and clients that speak raw gRPC: nothing but the protocol, so that what is measured is the server.
+//!
+//! The workflow runs three activities one after the other. Per run that is 1 start, 4 workflow tasks, 3 activities and
+//! one wait for the result: 16 calls, 23 events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::{IntoRequest, Status};
+use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_protos::temporal::api::command::v1::command::Attributes;
+use temporalio_protos::temporal::api::command::v1::{
+    Command, CompleteWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
+};
+use temporalio_protos::temporal::api::common::v1::{ActivityType, WorkflowExecution, WorkflowType};
+use temporalio_protos::temporal::api::enums::v1::{CommandType, EventType, HistoryEventFilterType, TaskQueueKind};
+use temporalio_protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_protos::temporal::api::workflowservice::v1 as service;
+use tokio::task::JoinSet;
+
+const NAMESPACE: &str = "default";
+const QUEUE: &str = "bench";
+const ACTIVITIES: usize = 3;
+/// A call that takes longer has gone wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a load came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) per_second: f64,
+    /// From start to result as the client sees it, the median.
+    pub(crate) latency_ms: f64,
+}
+
+/// Runs workflows for a while, this many at a time.
+pub(crate) async fn load(address: &str, at_once: usize, time: Duration) -> Result<Measured> {
+    let over = Arc::new(AtomicBool::new(false));
+    let mut workers = JoinSet::new();
+    for _ in 0..pollers(at_once) {
+        let (connection, over) = (connect(address).await?, Arc::clone(&over));
+        workers.spawn(workflow_worker(connection.clone(), Arc::clone(&over)));
+        workers.spawn(activity_worker(connection, over));
+    }
+    let began = Instant::now();
+    let mut clients = JoinSet::new();
+    for client in 0..at_once {
+        clients.spawn(start_in_a_row(connect(address).await?, client, began + time));
+    }
+    let mut latencies = Vec::new();
+    while let Some(done) = clients.join_next().await {
+        latencies.extend(done??);
+    }
+    let took = began.elapsed();
+    over.store(true, Ordering::Relaxed);
+    // Their last polls are still open; nobody waits for those.
+    workers.abort_all();
+    if latencies.is_empty() {
+        bail!("no workflow finished");
+    }
+    let per_second = latencies.len() as f64 / took.as_secs_f64();
+    Ok(Measured {
+        per_second,
+        latency_ms: crate::table::median(latencies),
+    })
+}
+
+fn pollers(at_once: usize) -> usize {
+    at_once.clamp(2, 32)
+}
+
+async fn connect(address: &str) -> Result<Connection> {
+    let options = ConnectionOptions::new(Url::parse(&format!("http://{address}"))?)
+        .identity("helve-bench".to_owned())
+        .client_name("helve-bench")
+        .client_version(env!("CARGO_PKG_VERSION"))
+        .dns_load_balancing(None)
+        .build();
+    Connection::connect(options)
+        .await
+        .with_context(|| format!("connecting to {address}"))
+}
+
+fn queue() -> Option<TaskQueue> {
+    Some(TaskQueue {
+        name: QUEUE.to_owned(),
+        kind: TaskQueueKind::Normal.into(),
+        ..Default::default()
+    })
+}
+
+/// One client: starts a workflow, waits for its result, starts the next.
+async fn start_in_a_row(connection: Connection, client: usize, until: Instant) -> Result<Vec<f64>> {
+    let mut latencies = Vec::new();
+    while Instant::now() < until {
+        let began = Instant::now();
+        let id = format!("bench-{client}-{}-{}", latencies.len(), std::process::id());
+        let unique = format!("{id}-{:?}", jiff::Timestamp::now());
+        tokio::time::timeout(PATIENCE, one(connection.clone(), unique))
+            .await
+            .context("a workflow did not end")??;
+        latencies.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(latencies)
+}
+
+async fn one(mut connection: Connection, workflow_id: String) -> Result<(), Status> {
+    let request = service::StartWorkflowExecutionRequest {
+        namespace: NAMESPACE.to_owned(),
+        workflow_id: workflow_id.clone(),
+        workflow_type: Some(WorkflowType {
+            name: "three-steps".to_owned(),
+        }),
+        task_queue: queue(),
+        request_id: workflow_id.clone(),
+        identity: "helve-bench".to_owned(),
+        ..Default::default()
+    };
+    let run_id = connection
+        .start_workflow_execution(request.into_request())
+        .await?
+        .into_inner()
+        .run_id;
+    let mut token = Vec::new();
+    loop {
+        let request = service::GetWorkflowExecutionHistoryRequest {
+            namespace: NAMESPACE.to_owned(),
+            execution: Some(WorkflowExecution {
+                workflow_id: workflow_id.clone(),
+                run_id: run_id.clone(),
+            }),
+            wait_new_event: true,
+            history_event_filter_type: HistoryEventFilterType::CloseEvent.into(),
+            next_page_token: token,
+            ..Default::default()
+        };
+        let answer = connection
+            .get_workflow_execution_history(request.into_request())
+            .await?
+            .into_inner();
+        let closed = answer.history.is_some_and(|history| {
+            history
+                .events
+                .iter()
+                .any(|event| event.event_type() == EventType::WorkflowExecutionCompleted)
+        });
+        if closed {
+            return Ok(());
+        }
+        token = answer.next_page_token;
+    }
+}
+
+/// Answers workflow tasks: schedules the next activity, or completes.
+async fn workflow_worker(mut connection: Connection, over: Arc<AtomicBool>) -> Result<(), Status> {
+    while !over.load(Ordering::Relaxed) {
+        let request = service::PollWorkflowTaskQueueRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_queue: queue(),
+            identity: "helve-bench".to_owned(),
+            ..Default::default()
+        };
+        let task = connection
+            .poll_workflow_task_queue(request.into_request())
+            .await?
+            .into_inner();
+        if task.task_token.is_empty() {
+            continue;
+        }
+        let events = task.history.unwrap_or_default().events;
+        let done = events
+            .iter()
+            .filter(|event| event.event_type() == EventType::ActivityTaskCompleted)
+            .count();
+        let request = service::RespondWorkflowTaskCompletedRequest {
+            task_token: task.task_token,
+            commands: vec![if done < ACTIVITIES { schedule(done) } else { complete() }],
+            identity: "helve-bench".to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            ..Default::default()
+        };
+        connection
+            .respond_workflow_task_completed(request.into_request())
+            .await?;
+    }
+    Ok(())
+}
+
+fn schedule(number: usize) -> Command {
+    let attributes = ScheduleActivityTaskCommandAttributes {
+        activity_id: number.to_string(),
+        activity_type: Some(ActivityType {
+            name: "nothing".to_owned(),
+        }),
+        task_queue: queue(),
+        start_to_close_timeout: PATIENCE.try_into().ok(),
+        ..Default::default()
+    };
+    Command {
+        command_type: CommandType::ScheduleActivityTask.into(),
+        attributes: Some(Attributes::ScheduleActivityTaskCommandAttributes(attributes)),
+        ..Default::default()
+    }
+}
+
+fn complete() -> Command {
+    let attributes = CompleteWorkflowExecutionCommandAttributes::default();
+    Command {
+        command_type: CommandType::CompleteWorkflowExecution.into(),
+        attributes: Some(Attributes::CompleteWorkflowExecutionCommandAttributes(attributes)),
+        ..Default::default()
+    }
+}
+
+/// Answers activity tasks at once.
+async fn activity_worker(mut connection: Connection, over: Arc<AtomicBool>) -> Result<(), Status> {
+    while !over.load(Ordering::Relaxed) {
+        let request = service::PollActivityTaskQueueRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_queue: queue(),
+            identity: "helve-bench".to_owned(),
+            ..Default::default()
+        };
+        let task = connection
+            .poll_activity_task_queue(request.into_request())
+            .await?
+            .into_inner();
+        if task.task_token.is_empty() {
+            continue;
+        }
+        let request = service::RespondActivityTaskCompletedRequest {
+            task_token: task.task_token,
+            identity: "helve-bench".to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            ..Default::default()
+        };
+        connection
+            .respond_activity_task_completed(request.into_request())
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! End-to-end tests: the helve program from outside.
+
+mod durability;
+mod limits;
+mod scanning;
+mod verbs;
+mod wrong_input;

@@ -1,0 +1,97 @@
+//! The Python environment that the official SDK and the real server live in, made under the target directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::environment::Environment;
+use crate::process::{exists, quietly, show};
+
+/// Whether Python is there with what the conformance tests need.
+pub(crate) enum Prepared {
+    Ready(Python),
+    /// What is missing, in a phrase.
+    Missing(String),
+}
+
+/// A virtual environment with the requirements installed.
+pub(crate) struct Python {
+    folder: PathBuf,
+}
+
+impl Python {
+    pub(crate) fn program(&self) -> PathBuf {
+        self.bin("python")
+    }
+
+    /// Temporal's command line, which is also its development server.
+    pub(crate) fn temporal(&self) -> PathBuf {
+        self.bin("temporal")
+    }
+
+    fn bin(&self, name: &str) -> PathBuf {
+        let folder = if cfg!(windows) { "Scripts" } else { "bin" };
+        self.folder
+            .join(folder)
+            .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    }
+}
+
+/// Makes the environment unless it is there already with these very requirements.
+pub(crate) fn prepare(environment: &Environment) -> Result<Prepared> {
+    let requirements = environment.root.join("tests/conformance/requirements.txt");
+    let wanted = fs::read_to_string(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    let python = Python {
+        folder: environment.target.join("conformance-python"),
+    };
+    let stamp = python.folder.join("requirements.installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && works(&python) {
+        return Ok(Prepared::Ready(python));
+    }
+    let Some(system) = ["python3", "python"].into_iter().find(|name| exists(name, "--version")) else {
+        return Ok(Prepared::Missing("python3 is missing (version 3.10 or newer)".into()));
+    };
+    println!("making a Python environment in {}", python.folder.display());
+    if python.folder.exists() {
+        fs::remove_dir_all(&python.folder).with_context(|| format!("removing {}", python.folder.display()))?;
+    }
+    let made = quietly(environment.command(system).args(["-m", "venv"]).arg(&python.folder))?;
+    if !made.success {
+        println!("{}", made.text());
+        return Ok(Prepared::Missing(format!(
+            "`{system} -m venv` does not work (on Debian: apt install python3-venv)"
+        )));
+    }
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ];
+    let installed = show(environment.command(python.program()).args(install).arg(&requirements))?;
+    if !installed.success {
+        return Ok(Prepared::Missing(format!(
+            "the packages in {} cannot be installed",
+            short(environment, &requirements)
+        )));
+    }
+    fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))?;
+    Ok(Prepared::Ready(python))
+}
+
+/// An environment is tied to its own place and to the system's Python, and either may have changed.
+fn works(python: &Python) -> bool {
+    [python.program(), python.temporal()]
+        .iter()
+        .all(|program| exists(&program.to_string_lossy(), "--version"))
+}
+
+fn short(environment: &Environment, path: &Path) -> String {
+    path.strip_prefix(&environment.root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
