@@ -4,7 +4,6 @@
 //! one wait for the result: 16 calls, 23 events.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -22,10 +21,11 @@ use temporalio_protos::temporal::api::workflowservice::v1 as service;
 use tokio::task::JoinSet;
 
 const NAMESPACE: &str = "default";
-const QUEUE: &str = "bench";
 const ACTIVITIES: usize = 3;
-/// A call that takes longer has gone wrong.
+/// A workflow that takes longer has gone wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// An activity that a worker took and lost is given out again after this.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a load came to.
 #[derive(Debug, Clone, Copy)]
@@ -37,25 +37,30 @@ pub(crate) struct Measured {
 
 /// Runs workflows for a while, this many at a time.
 pub(crate) async fn load(address: &str, at_once: usize, time: Duration) -> Result<Measured> {
-    let over = Arc::new(AtomicBool::new(false));
+    // A queue of its own: the polls that the load before left open take nothing away from this one.
+    let queue = Arc::new(format!("bench-{}", jiff::Timestamp::now()));
     let mut workers = JoinSet::new();
     for _ in 0..pollers(at_once) {
-        let (connection, over) = (connect(address).await?, Arc::clone(&over));
-        workers.spawn(workflow_worker(connection.clone(), Arc::clone(&over)));
-        workers.spawn(activity_worker(connection, over));
+        let connection = connect(address).await?;
+        workers.spawn(workflow_worker(connection.clone(), Arc::clone(&queue)));
+        workers.spawn(activity_worker(connection, Arc::clone(&queue)));
     }
     let began = Instant::now();
     let mut clients = JoinSet::new();
     for client in 0..at_once {
-        clients.spawn(start_in_a_row(connect(address).await?, client, began + time));
+        clients.spawn(start_in_a_row(connect(address).await?, Arc::clone(&queue), client, began + time));
     }
     let mut latencies = Vec::new();
-    while let Some(done) = clients.join_next().await {
-        latencies.extend(done??);
+    loop {
+        tokio::select! {
+            done = clients.join_next() => match done {
+                Some(done) => latencies.extend(done??),
+                None => break,
+            },
+            Some(worker) = workers.join_next() => worker?.context("a worker gave up")?,
+        }
     }
     let took = began.elapsed();
-    over.store(true, Ordering::Relaxed);
-    // Their last polls are still open; nobody waits for those.
     workers.abort_all();
     if latencies.is_empty() {
         bail!("no workflow finished");
@@ -83,37 +88,31 @@ async fn connect(address: &str) -> Result<Connection> {
         .with_context(|| format!("connecting to {address}"))
 }
 
-fn queue() -> Option<TaskQueue> {
-    Some(TaskQueue {
-        name: QUEUE.to_owned(),
-        kind: TaskQueueKind::Normal.into(),
-        ..Default::default()
-    })
+fn task_queue(name: &str) -> Option<TaskQueue> {
+    Some(TaskQueue { name: name.to_owned(), kind: TaskQueueKind::Normal.into(), ..Default::default() })
 }
 
 /// One client: starts a workflow, waits for its result, starts the next.
-async fn start_in_a_row(connection: Connection, client: usize, until: Instant) -> Result<Vec<f64>> {
+async fn start_in_a_row(connection: Connection, queue: Arc<String>, client: usize, until: Instant) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
     while Instant::now() < until {
         let began = Instant::now();
-        let id = format!("bench-{client}-{}-{}", latencies.len(), std::process::id());
-        let unique = format!("{id}-{:?}", jiff::Timestamp::now());
-        tokio::time::timeout(PATIENCE, one(connection.clone(), unique))
-            .await
+        let id = format!("{queue}-{client}-{}", latencies.len());
+        tokio::time::timeout(PATIENCE, one(connection.clone(), &queue, id)).await
             .context("a workflow did not end")??;
         latencies.push(began.elapsed().as_secs_f64() * 1e3);
     }
     Ok(latencies)
 }
 
-async fn one(mut connection: Connection, workflow_id: String) -> Result<(), Status> {
+async fn one(mut connection: Connection, queue: &str, workflow_id: String) -> Result<(), Status> {
     let request = service::StartWorkflowExecutionRequest {
         namespace: NAMESPACE.to_owned(),
         workflow_id: workflow_id.clone(),
         workflow_type: Some(WorkflowType {
             name: "three-steps".to_owned(),
         }),
-        task_queue: queue(),
+        task_queue: task_queue(queue),
         request_id: workflow_id.clone(),
         identity: "helve-bench".to_owned(),
         ..Default::default()
@@ -154,11 +153,11 @@ async fn one(mut connection: Connection, workflow_id: String) -> Result<(), Stat
 }
 
 /// Answers workflow tasks: schedules the next activity, or completes.
-async fn workflow_worker(mut connection: Connection, over: Arc<AtomicBool>) -> Result<(), Status> {
-    while !over.load(Ordering::Relaxed) {
+async fn workflow_worker(mut connection: Connection, queue: Arc<String>) -> Result<(), Status> {
+    loop {
         let request = service::PollWorkflowTaskQueueRequest {
             namespace: NAMESPACE.to_owned(),
-            task_queue: queue(),
+            task_queue: task_queue(&queue),
             identity: "helve-bench".to_owned(),
             ..Default::default()
         };
@@ -176,7 +175,7 @@ async fn workflow_worker(mut connection: Connection, over: Arc<AtomicBool>) -> R
             .count();
         let request = service::RespondWorkflowTaskCompletedRequest {
             task_token: task.task_token,
-            commands: vec![if done < ACTIVITIES { schedule(done) } else { complete() }],
+            commands: vec![if done < ACTIVITIES { schedule(done, &queue) } else { complete() }],
             identity: "helve-bench".to_owned(),
             namespace: NAMESPACE.to_owned(),
             ..Default::default()
@@ -185,17 +184,16 @@ async fn workflow_worker(mut connection: Connection, over: Arc<AtomicBool>) -> R
             .respond_workflow_task_completed(request.into_request())
             .await?;
     }
-    Ok(())
 }
 
-fn schedule(number: usize) -> Command {
+fn schedule(number: usize, queue: &str) -> Command {
     let attributes = ScheduleActivityTaskCommandAttributes {
         activity_id: number.to_string(),
         activity_type: Some(ActivityType {
             name: "nothing".to_owned(),
         }),
-        task_queue: queue(),
-        start_to_close_timeout: PATIENCE.try_into().ok(),
+        task_queue: task_queue(queue),
+        start_to_close_timeout: ACTIVITY_TIMEOUT.try_into().ok(),
         ..Default::default()
     };
     Command {
@@ -215,11 +213,11 @@ fn complete() -> Command {
 }
 
 /// Answers activity tasks at once.
-async fn activity_worker(mut connection: Connection, over: Arc<AtomicBool>) -> Result<(), Status> {
-    while !over.load(Ordering::Relaxed) {
+async fn activity_worker(mut connection: Connection, queue: Arc<String>) -> Result<(), Status> {
+    loop {
         let request = service::PollActivityTaskQueueRequest {
             namespace: NAMESPACE.to_owned(),
-            task_queue: queue(),
+            task_queue: task_queue(&queue),
             identity: "helve-bench".to_owned(),
             ..Default::default()
         };
@@ -240,5 +238,4 @@ async fn activity_worker(mut connection: Connection, over: Arc<AtomicBool>) -> R
             .respond_activity_task_completed(request.into_request())
             .await?;
     }
-    Ok(())
 }

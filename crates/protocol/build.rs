@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in &mut descriptors.file {
         let package = file.package().to_string();
         if packages.contains(package.as_str()) {
-            file.service.retain(|service| SERVE.contains(&(package.as_str(), service.name())));
+            file.service
+                .retain(|service| SERVE.contains(&(package.as_str(), service.name())));
         } else {
             file.service.clear();
         }

@@ -102,12 +102,20 @@ pub struct Statement {
 impl Statement {
     /// A statement without a precondition.
     pub fn new(sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> Self {
-        Statement { sql: sql.into(), params, expect: None }
+        Statement {
+            sql: sql.into(),
+            params,
+            expect: None,
+        }
     }
 
     /// A statement that must change exactly `rows` rows.
     pub fn expecting(sql: impl Into<Cow<'static, str>>, params: Vec<Value>, rows: usize) -> Self {
-        Statement { sql: sql.into(), params, expect: Some(rows) }
+        Statement {
+            sql: sql.into(),
+            params,
+            expect: Some(rows),
+        }
     }
 
     fn size(&self) -> usize {

@@ -107,7 +107,10 @@ impl CommitError {
 
     /// Whether the failure is the store's and not the batch's, so that a whole group shares it.
     pub(crate) fn is_of_store(&self) -> bool {
-        matches!(self, CommitError::Full { .. } | CommitError::Io { .. } | CommitError::Corrupt { .. })
+        matches!(
+            self,
+            CommitError::Full { .. } | CommitError::Io { .. } | CommitError::Corrupt { .. }
+        )
     }
 
     pub(crate) fn from_sqlite(error: &rusqlite::Error, statement: usize) -> Self {

@@ -78,7 +78,9 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection, 
 /// Opens a connection that can only read.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.pragma_update(None, "query_only", true).map_err(|error| explain(path, &error))?;
+    connection
+        .pragma_update(None, "query_only", true)
+        .map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 
@@ -88,7 +90,9 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
         .map_err(|error| explain(path, &error))?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     // Only a checkpoint at the wrong moment can make a connection wait: there is one writer.
-    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| explain(path, &error))?;
+    connection
+        .busy_timeout(Duration::from_secs(10))
+        .map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 
@@ -98,7 +102,12 @@ fn check_header(path: &Path) -> Result<(), OpenError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(OpenError::Io { path: path.to_owned(), reason: error.to_string() }),
+        Err(error) => {
+            return Err(OpenError::Io {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            });
+        }
     };
     let length = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
     if length == 0 {
@@ -106,7 +115,10 @@ fn check_header(path: &Path) -> Result<(), OpenError> {
     }
     match file.read_exact(&mut header) {
         Ok(()) if &header == MAGIC => Ok(()),
-        _ => Err(OpenError::Corrupt { path: path.to_owned(), reason: "its header is not SQLite's".to_owned() }),
+        _ => Err(OpenError::Corrupt {
+            path: path.to_owned(),
+            reason: "its header is not SQLite's".to_owned(),
+        }),
     }
 }
 
@@ -116,28 +128,44 @@ fn version(connection: &Connection) -> rusqlite::Result<u32> {
 
 fn refuse_others(path: &Path, connection: &Connection, options: &Options, found: u32) -> Result<(), OpenError> {
     let explain = |error| explain(path, &error);
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(explain)?;
-    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(explain)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(explain)?;
+    let id: i32 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(explain)?;
     if tables > 0 && id != options.application_id {
         return Err(OpenError::Foreign { path: path.to_owned() });
     }
     let known = options.migrations.len() as u32;
     if found > known {
-        return Err(OpenError::NewerSchema { path: path.to_owned(), found, known });
+        return Err(OpenError::NewerSchema {
+            path: path.to_owned(),
+            found,
+            known,
+        });
     }
     Ok(())
 }
 
 fn check_pages(path: &Path, connection: &Connection, options: &Options) -> Result<(), OpenError> {
-    let size = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
+    let size = std::fs::metadata(path)
+        .map(|metadata| metadata.len())
+        .unwrap_or_default();
     if size > options.check_up_to_bytes {
         return Ok(());
     }
     let answer: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| explain(path, &error))?;
-    if answer == "ok" { Ok(()) } else { Err(OpenError::Corrupt { path: path.to_owned(), reason: answer }) }
+    if answer == "ok" {
+        Ok(())
+    } else {
+        Err(OpenError::Corrupt {
+            path: path.to_owned(),
+            reason: answer,
+        })
+    }
 }
 
 fn configure_writer(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
@@ -149,7 +177,9 @@ fn configure_writer(connection: &Connection, options: &Options) -> rusqlite::Res
     connection.query_row(&format!("PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}"), [], |_| Ok(()))?;
     if let Some(bytes) = options.max_file_bytes {
         let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))? as u64;
-        connection.query_row(&format!("PRAGMA max_page_count={}", (bytes / page).max(1)), [], |_| Ok(()))?;
+        connection.query_row(&format!("PRAGMA max_page_count={}", (bytes / page).max(1)), [], |_| {
+            Ok(())
+        })?;
     }
     Ok(())
 }

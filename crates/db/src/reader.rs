@@ -21,8 +21,13 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn open(path: &Path, count: usize) -> Result<Self, OpenError> {
         let count = count.max(1);
-        let idle = (0..count).map(|_| open::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(count)) })
+        let idle = (0..count)
+            .map(|_| open::open_reader(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Readers {
+            idle: Mutex::new(idle),
+            permits: Arc::new(Semaphore::new(count)),
+        })
     }
 
     /// Runs `read` on a blocking thread with a connection of the pool.
@@ -31,7 +36,12 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| ReadError::Closed)?;
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| ReadError::Closed)?;
         let readers = self.clone();
         tokio::task::spawn_blocking(move || {
             let lent = Lent::take(&readers).ok_or(ReadError::Closed)?;
@@ -60,7 +70,10 @@ struct Lent<'a> {
 impl<'a> Lent<'a> {
     fn take(readers: &'a Readers) -> Option<Self> {
         let connection = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        Some(Lent { readers, connection: Some(connection) })
+        Some(Lent {
+            readers,
+            connection: Some(connection),
+        })
     }
 
     fn connection(&self) -> &Connection {
@@ -73,7 +86,11 @@ impl Drop for Lent<'_> {
         if let Some(connection) = self.connection.take()
             && !self.readers.permits.is_closed()
         {
-            self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            self.readers
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
         }
     }
 }

@@ -51,18 +51,31 @@ impl Store {
         let readers = Arc::new(Readers::open(path, options.readers)?);
         let counters = Arc::new(Counters::default());
         let (queue, requests) = mpsc::channel(options.max_queued);
-        Writer::spawn(connection, requests, options, counters.clone())
-            .map_err(|error| OpenError::Io { path: path.to_owned(), reason: error.to_string() })?;
-        Ok(Store { queue, readers, counters, max_batch_bytes: options.max_batch_bytes })
+        Writer::spawn(connection, requests, options, counters.clone()).map_err(|error| OpenError::Io {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Store {
+            queue,
+            readers,
+            counters,
+            max_batch_bytes: options.max_batch_bytes,
+        })
     }
 
     /// Commits a batch; `Ok` means that it is on disk. The batch stays queued if the returned future is dropped.
     pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
         if batch.size() > self.max_batch_bytes {
-            return Err(CommitError::TooLarge { size: batch.size(), limit: self.max_batch_bytes });
+            return Err(CommitError::TooLarge {
+                size: batch.size(),
+                limit: self.max_batch_bytes,
+            });
         }
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Request::Commit { batch, answer }).await.map_err(|_| CommitError::Closed)?;
+        self.queue
+            .send(Request::Commit { batch, answer })
+            .await
+            .map_err(|_| CommitError::Closed)?;
         answered.await.unwrap_or(Err(CommitError::Closed))
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Writer {
     max_group: usize,
     max_group_bytes: usize,
     remembered_keys: usize,
+    /// The last commit failed. Said once, and once when it is over: callers retry, and each of them is told anyway.
+    is_failing: bool,
 }
 
 /// Batches of one transaction, each with its caller and, once tried, its result.
@@ -49,8 +51,12 @@ impl Writer {
             max_group: options.max_group.max(1),
             max_group_bytes: options.max_group_bytes,
             remembered_keys: options.remembered_keys,
+            is_failing: false,
         };
-        std::thread::Builder::new().name("helve-db-writer".to_owned()).spawn(move || writer.run()).map(drop)
+        std::thread::Builder::new()
+            .name("helve-db-writer".to_owned())
+            .spawn(move || writer.run())
+            .map(drop)
     }
 
     fn run(mut self) {
@@ -62,7 +68,10 @@ impl Writer {
         }
         // Callers that are already queued behind the close are answered `Closed` when their senders are dropped.
         self.requests.close();
-        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        if let Err(error) = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
             tracing::warn!(%error, "the WAL was not copied into the database; this happens at the next start");
         }
         drop(self.connection);
@@ -98,13 +107,16 @@ impl Writer {
         Some(group)
     }
 
-    fn commit_group(&self, members: Vec<(Batch, Answer)>) {
+    fn commit_group(&mut self, members: Vec<(Batch, Answer)>) {
         if members.is_empty() {
             return;
         }
         match self.try_group(&members) {
             Ok(results) => {
                 let committed = results.iter().filter(|result| result.is_ok()).count() as u64;
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("writing the database works again");
+                }
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 self.counters.batches.fetch_add(committed, Ordering::Relaxed);
                 for ((_, answer), result) in members.into_iter().zip(results) {
@@ -112,7 +124,9 @@ impl Writer {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, batches = members.len(), "a commit failed");
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::error!(%error, "the database cannot be written");
+                }
                 if !self.connection.is_autocommit() {
                     // Cannot fail in a way that matters: without it the next BEGIN says so.
                     let _ = self.connection.execute_batch("ROLLBACK");
@@ -144,7 +158,9 @@ impl Writer {
             Err(error) if error.is_of_store() => return Err(error.clone()),
             // SQLite gives up the whole transaction for some errors: then the neighbours are gone as well.
             Err(error) if self.connection.is_autocommit() => {
-                return Err(CommitError::Io { reason: error.to_string() });
+                return Err(CommitError::Io {
+                    reason: error.to_string(),
+                });
             }
             Err(_) => self.control("ROLLBACK TO batch")?,
         }
@@ -158,7 +174,11 @@ impl Writer {
         {
             return Ok(());
         }
-        batch.statements.iter().enumerate().try_for_each(|(index, statement)| self.run_statement(index, statement))
+        batch
+            .statements
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, statement)| self.run_statement(index, statement))
     }
 
     fn run_statement(&self, index: usize, statement: &Statement) -> Result<(), CommitError> {
@@ -168,9 +188,11 @@ impl Writer {
             .and_then(|mut prepared| prepared.execute(params_from_iter(&statement.params)))
             .map_err(|error| CommitError::from_sqlite(&error, index))?;
         match statement.expect {
-            Some(expected) if expected != changed => {
-                Err(CommitError::Conflict { statement: index, expected, changed })
-            }
+            Some(expected) if expected != changed => Err(CommitError::Conflict {
+                statement: index,
+                expected,
+                changed,
+            }),
             _ => Ok(()),
         }
     }
@@ -192,11 +214,13 @@ impl Writer {
 
     /// Runs a statement that controls the transaction: its failure is always the store's.
     fn control(&self, sql: &'static str) -> Result<(), CommitError> {
-        self.connection.prepare_cached(sql).and_then(|mut prepared| prepared.execute([])).map(drop).map_err(|error| {
-            match CommitError::from_sqlite(&error, 0) {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut prepared| prepared.execute([]))
+            .map(drop)
+            .map_err(|error| match CommitError::from_sqlite(&error, 0) {
                 CommitError::Statement { reason, .. } => CommitError::Io { reason },
                 other => other,
-            }
-        })
+            })
     }
 }

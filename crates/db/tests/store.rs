@@ -7,7 +7,11 @@ use helve_db::{Batch, CommitError, OpenError, Options, ReadError, Statement, Sto
 const SCHEMA: &[&str] = &["CREATE TABLE item (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, body BLOB) STRICT;"];
 
 fn options() -> Options {
-    Options { migrations: SCHEMA, application_id: 77, ..Options::default() }
+    Options {
+        migrations: SCHEMA,
+        application_id: 77,
+        ..Options::default()
+    }
 }
 
 fn open(dir: &Path) -> Store {
@@ -16,16 +20,26 @@ fn open(dir: &Path) -> Store {
 
 fn insert(id: i64) -> Batch {
     let mut batch = Batch::new();
-    batch.run_one("INSERT INTO item (id, version, body) VALUES (?1, 1, ?2)", vec![id.into(), vec![7u8; 64].into()]);
+    batch.run_one(
+        "INSERT INTO item (id, version, body) VALUES (?1, 1, ?2)",
+        vec![id.into(), vec![7u8; 64].into()],
+    );
     batch
 }
 
 fn bump(id: i64, from: i64) -> Statement {
-    Statement::expecting("UPDATE item SET version = version + 1 WHERE id = ?1 AND version = ?2", vec![id.into(), from.into()], 1)
+    Statement::expecting(
+        "UPDATE item SET version = version + 1 WHERE id = ?1 AND version = ?2",
+        vec![id.into(), from.into()],
+        1,
+    )
 }
 
 async fn count(store: &Store) -> i64 {
-    store.read(|db| Ok(db.query_row("SELECT count(*) FROM item", [], |row| row.get(0))?)).await.unwrap()
+    store
+        .read(|db| Ok(db.query_row("SELECT count(*) FROM item", [], |row| row.get(0))?))
+        .await
+        .unwrap()
 }
 
 /// Keeps the writer busy for long enough that callers queue up behind it.
@@ -76,7 +90,14 @@ async fn a_conflicting_batch_does_not_roll_back_its_neighbours() {
     );
     slow.unwrap();
     before.unwrap();
-    assert_eq!(conflict.unwrap_err(), CommitError::Conflict { statement: 1, expected: 1, changed: 0 });
+    assert_eq!(
+        conflict.unwrap_err(),
+        CommitError::Conflict {
+            statement: 1,
+            expected: 1,
+            changed: 0
+        }
+    );
     after.unwrap();
     let ids: Vec<i64> = store
         .read(|db| {
@@ -104,8 +125,14 @@ async fn a_statement_that_fails_fails_alone() {
         store.commit(insert(5))
     );
     slow.unwrap();
-    assert!(matches!(wrong, Err(CommitError::Statement { statement: 1, .. })), "{wrong:?}");
-    assert!(matches!(twice, Err(CommitError::Statement { statement: 1, .. })), "{twice:?}");
+    assert!(
+        matches!(wrong, Err(CommitError::Statement { statement: 1, .. })),
+        "{wrong:?}"
+    );
+    assert!(
+        matches!(twice, Err(CommitError::Statement { statement: 1, .. })),
+        "{twice:?}"
+    );
     good.unwrap();
     assert_eq!(count(&store).await, 2);
 }
@@ -113,11 +140,17 @@ async fn a_statement_that_fails_fails_alone() {
 #[tokio::test]
 async fn a_full_disk_is_an_error_for_the_callers_and_the_store_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let limited = Options { max_file_bytes: Some(256 << 10), ..options() };
+    let limited = Options {
+        max_file_bytes: Some(256 << 10),
+        ..options()
+    };
     let store = Store::open(&dir.path().join("t.db"), &limited).unwrap();
     store.commit(insert(1)).await.unwrap();
     let mut big = Batch::new();
-    big.run("INSERT INTO item (id, version, body) VALUES (2, 1, ?1)", vec![vec![1u8; 1 << 20].into()]);
+    big.run(
+        "INSERT INTO item (id, version, body) VALUES (2, 1, ?1)",
+        vec![vec![1u8; 1 << 20].into()],
+    );
     let error = store.commit(big).await.unwrap_err();
     assert!(matches!(error, CommitError::Full { .. }), "{error}");
     assert!(error.is_retryable());
@@ -163,16 +196,36 @@ async fn a_batch_with_a_known_key_is_acknowledged_and_changes_nothing() {
 #[tokio::test]
 async fn a_batch_over_the_limit_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("t.db"), &Options { max_batch_bytes: 1000, ..options() }).unwrap();
+    let store = Store::open(
+        &dir.path().join("t.db"),
+        &Options {
+            max_batch_bytes: 1000,
+            ..options()
+        },
+    )
+    .unwrap();
     let mut batch = Batch::new();
-    batch.run("INSERT INTO item (id, version, body) VALUES (1, 1, ?1)", vec![Value::Blob(vec![0; 2000])]);
-    assert!(matches!(store.commit(batch).await, Err(CommitError::TooLarge { limit: 1000, .. })));
+    batch.run(
+        "INSERT INTO item (id, version, body) VALUES (1, 1, ?1)",
+        vec![Value::Blob(vec![0; 2000])],
+    );
+    assert!(matches!(
+        store.commit(batch).await,
+        Err(CommitError::TooLarge { limit: 1000, .. })
+    ));
 }
 
 #[tokio::test]
 async fn a_read_that_panics_gives_its_connection_back() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("t.db"), &Options { readers: 1, ..options() }).unwrap();
+    let store = Store::open(
+        &dir.path().join("t.db"),
+        &Options {
+            readers: 1,
+            ..options()
+        },
+    )
+    .unwrap();
     let panicked = store.read(|_| -> Result<(), ReadError> { panic!("in a read") }).await;
     assert!(panicked.is_err());
     assert_eq!(count(&store).await, 0);
@@ -182,7 +235,9 @@ async fn a_read_that_panics_gives_its_connection_back() {
 async fn readers_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let written = store.read(|db| Ok(db.execute("INSERT INTO item (id, version) VALUES (1, 1)", [])?)).await;
+    let written = store
+        .read(|db| Ok(db.execute("INSERT INTO item (id, version) VALUES (1, 1)", [])?))
+        .await;
     assert!(written.is_err());
 }
 
@@ -222,7 +277,10 @@ async fn a_damaged_page_is_found_at_open() {
     assert!(matches!(open_error(&path), OpenError::Corrupt { .. }));
 
     std::fs::write(&path, &bytes[..5000]).unwrap();
-    assert!(matches!(open_error(&path), OpenError::Corrupt { .. }), "a truncated file");
+    assert!(
+        matches!(open_error(&path), OpenError::Corrupt { .. }),
+        "a truncated file"
+    );
 }
 
 #[tokio::test]
@@ -234,8 +292,14 @@ async fn a_newer_schema_and_a_foreign_database_are_refused() {
         let raw = helve_db::rusqlite::Connection::open(&path).unwrap();
         raw.pragma_update(None, "user_version", 2).unwrap();
     }
-    assert!(matches!(open_error(&path), OpenError::NewerSchema { found: 2, known: 1, .. }));
-    let other = Options { application_id: 78, ..options() };
+    assert!(matches!(
+        open_error(&path),
+        OpenError::NewerSchema { found: 2, known: 1, .. }
+    ));
+    let other = Options {
+        application_id: 78,
+        ..options()
+    };
     assert!(matches!(Store::open(&path, &other), Err(OpenError::Foreign { .. })));
 }
 
@@ -247,10 +311,15 @@ async fn a_new_migration_runs_once_on_the_old_data() {
     store.commit(insert(1)).await.unwrap();
     store.close().await;
     for _ in 0..2 {
-        let next = Options { migrations: NEXT, ..options() };
+        let next = Options {
+            migrations: NEXT,
+            ..options()
+        };
         let store = Store::open(&dir.path().join("t.db"), &next).unwrap();
-        let note: String =
-            store.read(|db| Ok(db.query_row("SELECT note FROM item", [], |row| row.get(0))?)).await.unwrap();
+        let note: String = store
+            .read(|db| Ok(db.query_row("SELECT note FROM item", [], |row| row.get(0))?))
+            .await
+            .unwrap();
         assert_eq!(note, "none");
         store.close().await;
     }

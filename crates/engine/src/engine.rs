@@ -1,11 +1,12 @@
 //! The engine as its owner sees it: open, serve, shut down.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use helve_db::Store;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    task::JoinError,
 };
 use tokio_stream::Stream;
 use tonic::transport::{
@@ -39,23 +40,20 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Engine {
     shell: Arc<Shell>,
     services: Services,
-    lock: Arc<DataDirLock>,
     recovered: usize,
 }
 
 impl Engine {
     /// Opens the engine of a data directory, which is made if it is not there, and goes on with what was under way.
     pub async fn open(options: EngineOptions) -> Result<Engine, OpenError> {
-        let io = |path: &PathBuf, error: std::io::Error| OpenError::Io {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
         check(&options)?;
+        let dir = options.data_dir.clone();
+        let stopped = |error: JoinError| OpenError::io(&dir, &std::io::Error::other(error));
         let lock = {
             let (dir, role) = (options.data_dir.clone(), options.role.clone());
             tokio::task::spawn_blocking(move || DataDirLock::acquire(&dir, &role))
                 .await
-                .map_err(|error| io(&options.data_dir, std::io::Error::other(error)))??
+                .map_err(stopped)??
         };
         let path = options.data_dir.join(DATABASE);
         let db = helve_db::Options {
@@ -66,15 +64,15 @@ impl Engine {
         };
         let store = tokio::task::spawn_blocking(move || Store::open(&path, &db))
             .await
-            .map_err(|error| io(&options.data_dir, std::io::Error::other(error)))?
+            .map_err(stopped)?
             .map_err(OpenError::from_db)?;
 
-        let fault = |fault| OpenError::from_fault(&fault);
+        let fault = |fault| OpenError::from_fault(&dir, &fault);
         let namespaces = Namespaces::open(&store, &options.namespaces, options.clock.now())
             .await
             .map_err(fault)?;
         let last_row = store.read(max_row).await.map_err(|error| fault(error.into()))?;
-        let shell = Arc::new(Shell::new(options, store, namespaces, last_row));
+        let shell = Arc::new(Shell::new(options, lock, store, namespaces, last_row));
         let recovered = shell.recover().await.map_err(fault)?;
         shell.background.spawn(shell.clone().fire_timers());
         shell.background.spawn(shell.clone().tidy());
@@ -82,7 +80,6 @@ impl Engine {
         Ok(Engine {
             shell,
             services,
-            lock: Arc::new(lock),
             recovered,
         })
     }
@@ -104,7 +101,9 @@ impl Engine {
 
     /// Writes down where the engine serves gRPC, for whoever finds the data directory in use.
     pub fn announce(&self, grpc: impl Into<String>) -> std::io::Result<()> {
-        self.lock.announce(&self.shell.options.role, Some(grpc.into()))
+        self.shell
+            .lock_file
+            .announce(&self.shell.options.role, Some(grpc.into()))
     }
 
     /// Serves the connections that a listener accepts; see [`Engine::serve`].
@@ -156,7 +155,16 @@ impl Engine {
             );
         }
         shell.store.close().await;
-        self.lock.release();
+        shell.lock_file.release();
+    }
+}
+
+/// An engine that is dropped without [`Engine::shutdown`] stops as soon as it can. Its data directory stays locked until
+/// nobody uses its services any more.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shell.stopping.cancel();
+        self.shell.matching.close();
     }
 }
 

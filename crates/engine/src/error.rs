@@ -1,6 +1,6 @@
 //! Errors, split by who must act.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use helve_db::{CommitError, ReadError};
 use helve_history::{Corrupt, Rejection};
@@ -55,8 +55,24 @@ impl OpenError {
         }
     }
 
-    pub(crate) fn from_fault(fault: &Fault) -> Self {
-        OpenError::Corrupt(fault.to_string())
+    pub(crate) fn from_fault(data_dir: &Path, fault: &Fault) -> Self {
+        match fault {
+            Fault::Corrupt(message) => OpenError::Corrupt(message.clone()),
+            other => OpenError::Io {
+                path: data_dir.to_owned(),
+                reason: other.to_string(),
+            },
+        }
+    }
+
+    pub(crate) fn io(data_dir: &Path, error: &std::io::Error) -> Self {
+        let reason = error.to_string();
+        // The number says nothing to whoever reads this.
+        let words = reason.find(" (os error").map_or(reason.as_str(), |at| &reason[..at]);
+        OpenError::Io {
+            path: data_dir.to_owned(),
+            reason: words.to_owned(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use serde::{Deserialize, Serialize};
@@ -36,14 +37,12 @@ impl Holder {
 pub(crate) struct DataDirLock {
     file: File,
     note: PathBuf,
+    is_released: AtomicBool,
 }
 
 impl DataDirLock {
     pub(crate) fn acquire(data_dir: &Path, role: &str) -> Result<Self, OpenError> {
-        let io = |error: io::Error| OpenError::Io {
-            path: data_dir.to_owned(),
-            reason: error.to_string(),
-        };
+        let io = |error: io::Error| OpenError::io(data_dir, &error);
         fs::create_dir_all(data_dir).map_err(io)?;
         let file = OpenOptions::new()
             .create(true)
@@ -64,6 +63,7 @@ impl DataDirLock {
         let lock = DataDirLock {
             file,
             note: data_dir.join(NOTE),
+            is_released: AtomicBool::new(false),
         };
         lock.announce(role, None).map_err(io)?;
         Ok(lock)
@@ -82,9 +82,18 @@ impl DataDirLock {
         fs::rename(&partial, &self.note)
     }
 
+    /// Gives the directory free. Done once: by then it may be somebody else's.
     pub(crate) fn release(&self) {
-        // A note that stays behind is harmless: the lock is what counts.
-        let _ = fs::remove_file(&self.note);
-        let _ = self.file.unlock();
+        if !self.is_released.swap(true, Ordering::AcqRel) {
+            // A note that stays behind is harmless: the lock is what counts.
+            let _ = fs::remove_file(&self.note);
+            let _ = self.file.unlock();
+        }
+    }
+}
+
+impl Drop for DataDirLock {
+    fn drop(&mut self) {
+        self.release();
     }
 }

@@ -17,7 +17,7 @@ const RECOVERY_CHUNK: usize = 128;
 /// A timer whose run could not be changed (a full disk, say) fires again after this.
 const TIMER_PAUSE: Duration = Duration::from_secs(1);
 /// Unused task queues are looked for this often.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 impl Shell {
     /// Loads every run that is open or owes something, and goes on where it stopped. Answers how many there are.
@@ -84,7 +84,10 @@ impl Shell {
             if error == Failed::Fault(Fault::ShuttingDown) {
                 return;
             }
-            tracing::warn!(run = %slot.key, %error, "a timer fires again later");
+            // A store that cannot write says so itself, once and not for every run.
+            if !matches!(error, Failed::Fault(Fault::Unavailable(_))) {
+                tracing::warn!(run = %slot.key, %error, "a timer fires again later");
+            }
             self.timers.arm(self.now() + TIMER_PAUSE, Arc::downgrade(&slot));
         }
     }

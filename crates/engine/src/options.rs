@@ -29,6 +29,8 @@ pub struct EngineOptions {
     pub sticky_worker_gone_after: Duration,
     /// Closed runs kept in memory for queries and repeated starts; older ones are read again when asked for.
     pub max_closed_runs: usize,
+    /// How many bytes of closed runs' histories those may have together.
+    pub max_closed_bytes: u64,
     /// Events in one page of history; the rest comes with the next page.
     pub page_events: usize,
     /// Bytes in one page of history; the rest comes with the next page.
@@ -53,6 +55,7 @@ impl EngineOptions {
             max_buffered_queries: 100,
             sticky_worker_gone_after: Duration::from_secs(10),
             max_closed_runs: 1_000,
+            max_closed_bytes: 32 << 20,
             page_events: 256,
             page_bytes: 2 << 20,
             max_database_bytes: None,

@@ -42,6 +42,8 @@ pub(crate) async fn deliver(shell: Arc<Shell>, sender: Arc<Slot>, message: Messa
                 return;
             }
             Err(Failed::Fault(Fault::ShuttingDown)) => return,
+            // A store that cannot write says so itself, once and not for every message.
+            Err(Failed::Fault(Fault::Unavailable(_))) => {}
             Err(error) => tracing::warn!(run = %sender.key, id = ?message.id, %error, "a delivery is tried again"),
         }
         if !shell.sleep(pause).await {

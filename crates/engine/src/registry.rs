@@ -15,20 +15,24 @@ struct Maps {
     by_run_id: HashMap<String, Arc<Slot>>,
     /// The current runs of workflow ids. An id that is missing here has no open run.
     current: HashMap<WorkflowKey, Arc<Slot>>,
-    /// Closed runs that owe nothing, in the order in which they may be forgotten.
-    closed: VecDeque<Arc<Slot>>,
+    /// Closed runs that owe nothing, in the order in which they may be forgotten, each with its weight.
+    closed: VecDeque<(Arc<Slot>, u64)>,
+    /// The weights in `closed`.
+    closed_bytes: u64,
 }
 
 pub(crate) struct Registry {
     maps: Mutex<Maps>,
     max_closed: usize,
+    max_closed_bytes: u64,
 }
 
 impl Registry {
-    pub(crate) fn new(max_closed: usize) -> Self {
+    pub(crate) fn new(max_closed: usize, max_closed_bytes: u64) -> Self {
         Registry {
             maps: Mutex::default(),
             max_closed,
+            max_closed_bytes,
         }
     }
 
@@ -95,14 +99,17 @@ impl Registry {
     /// Notes that a run is closed and owes nothing, and forgets the oldest such runs.
     pub(crate) fn settle(&self, slot: &Arc<Slot>) {
         let mut maps = self.lock();
-        maps.closed.push_back(slot.clone());
+        maps.keep_closed(slot.clone());
         // Each is looked at no more than twice: once to take its second chance away, once to forget it.
         let mut looks = 2 * maps.closed.len();
-        while maps.closed.len() > self.max_closed && looks > 0 {
+        while looks > 0 && (maps.closed.len() > self.max_closed || maps.closed_bytes > self.max_closed_bytes) {
             looks -= 1;
-            let Some(oldest) = maps.closed.pop_front() else { break };
+            let Some((oldest, weight)) = maps.closed.pop_front() else {
+                break;
+            };
+            maps.closed_bytes -= weight;
             if oldest.touched.swap(false, Ordering::Relaxed) || maps.is_used(&oldest) {
-                maps.closed.push_back(oldest);
+                maps.keep_closed(oldest);
             } else {
                 maps.remove(&oldest);
             }
@@ -116,6 +123,12 @@ impl Registry {
 }
 
 impl Maps {
+    fn keep_closed(&mut self, slot: Arc<Slot>) {
+        let weight = slot.weight.load(Ordering::Relaxed);
+        self.closed_bytes += weight;
+        self.closed.push_back((slot, weight));
+    }
+
     fn insert(&mut self, slot: &Arc<Slot>) {
         self.by_row.insert(slot.row, slot.clone());
         self.by_run_id.insert(slot.key.run_id.clone(), slot.clone());

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) queries: QueryBuffer,
     /// Looked at since the cache last wanted to forget it.
     pub(crate) touched: AtomicBool,
+    /// Roughly what it takes in memory: the bytes of its history.
+    pub(crate) weight: AtomicU64,
 }
 
 /// How far a run got.
@@ -99,6 +101,7 @@ impl Slot {
             progress: watch::Sender::new(progress),
             queries: QueryBuffer::default(),
             touched: AtomicBool::new(true),
+            weight: AtomicU64::new(0),
         };
         (Arc::new(slot), guard)
     }
@@ -111,6 +114,7 @@ impl Slot {
 
     /// Shows how far the run got.
     pub(crate) fn show_progress(&self, state: &RunState) {
+        self.weight.store(state.history_size(), Ordering::Relaxed);
         let now = Progress {
             last_event_id: state.history_length(),
             status: state.status(),

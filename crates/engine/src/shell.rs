@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     error::{Failed, Fault},
+    lock::DataDirLock,
     matching::Matching,
     namespaces::{Namespace, Namespaces},
     options::EngineOptions,
@@ -34,6 +35,8 @@ use crate::{
 /// All that the engine's parts share.
 pub(crate) struct Shell {
     pub(crate) options: EngineOptions,
+    /// Held for as long as anything may write.
+    pub(crate) lock_file: DataDirLock,
     pub(crate) store: Store,
     pub(crate) namespaces: Namespaces,
     pub(crate) registry: Registry,
@@ -60,10 +63,17 @@ struct Newborn {
 }
 
 impl Shell {
-    pub(crate) fn new(options: EngineOptions, store: Store, namespaces: Namespaces, last_row: RowId) -> Self {
+    pub(crate) fn new(
+        options: EngineOptions,
+        lock_file: DataDirLock,
+        store: Store,
+        namespaces: Namespaces,
+        last_row: RowId,
+    ) -> Self {
         Shell {
-            registry: Registry::new(options.max_closed_runs),
+            registry: Registry::new(options.max_closed_runs, options.max_closed_bytes),
             options,
+            lock_file,
             store,
             namespaces,
             matching: Matching::new(),

@@ -50,7 +50,7 @@ struct Starting {
 enum Outcome {
     Done(Started, Effects),
     /// The run was not the current one after all.
-    Again(Transition),
+    Again(Box<Transition>),
 }
 
 impl Shell {
@@ -124,7 +124,7 @@ impl Starting {
                     self.shell.publish(effects);
                     return Ok(started);
                 }
-                Outcome::Again(back) => transition = back,
+                Outcome::Again(back) => transition = *back,
             }
             look_on_disk = true;
         }
@@ -135,7 +135,9 @@ impl Starting {
         let run_id = transition.key().run_id.clone();
         match self.shell.commit_start(&self.namespace, transition, previous).await {
             Ok(effects) => Ok(Outcome::Done(new_run(run_id), effects)),
-            Err(StartFailed::NotFirst(Some(back)) | StartFailed::NotNewest(Some(back))) => Ok(Outcome::Again(back)),
+            Err(StartFailed::NotFirst(Some(back)) | StartFailed::NotNewest(Some(back))) => {
+                Ok(Outcome::Again(Box::new(back)))
+            }
             Err(StartFailed::NotFirst(None) | StartFailed::NotNewest(None)) => {
                 Err(Fault::Bug("a start was lost".to_owned()).into())
             }
@@ -149,12 +151,12 @@ impl Starting {
             Ok(guard) => guard,
             // It was never committed.
             Err(Failed::Fault(Fault::Conflict)) if !self.shell.registry.is_current(slot) => {
-                return Ok(Outcome::Again(transition));
+                return Ok(Outcome::Again(Box::new(transition)));
             }
             Err(failed) => return Err(failed),
         };
         if !self.shell.registry.is_current(slot) {
-            return Ok(Outcome::Again(transition));
+            return Ok(Outcome::Again(Box::new(transition)));
         }
         let state = &guard.loaded().ok_or(Fault::Conflict)?.state;
         match self.resolve(state) {

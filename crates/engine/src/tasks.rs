@@ -93,7 +93,9 @@ impl Offer {
 
 impl Task for Offer {
     fn is_live(&self) -> bool {
-        self.live.load(Ordering::Relaxed)
+        // A task that was started for a poll which left is not known to its run any more, but ends with it.
+        let outlives_run = matches!(self.work, Work::Query { .. });
+        self.live.load(Ordering::Relaxed) && (outlives_run || self.slot.progress.borrow().is_running())
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::terminal::clean;
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code, Status};
 
@@ -86,16 +87,17 @@ impl Problem {
                 text.to_owned()
             }
         };
-        let mut text = format!("{} {}", paint("1;31", "error:"), self.what);
+        // What an error quotes may come from a target, a toolbox or a server.
+        let lines = |text: &str, indent: &str| {
+            let lines: Vec<String> = text.lines().map(clean).collect();
+            lines.join(&format!("\n{indent}"))
+        };
+        let mut text = format!("{} {}", paint("1;31", "error:"), lines(&self.what, ""));
         for detail in &self.details {
-            text.push_str(&format!("\n  {}", detail.replace('\n', "\n  ")));
+            text.push_str(&format!("\n  {}", lines(detail, "  ")));
         }
         if let Some(help) = &self.help {
-            text.push_str(&format!(
-                "\n{} {}",
-                paint("1;36", " help:"),
-                help.replace('\n', "\n       ")
-            ));
+            text.push_str(&format!("\n{} {}", paint("1;36", " help:"), lines(help, "       ")));
         }
         text
     }
@@ -177,6 +179,15 @@ mod tests {
              assessment` shows the parameters"
         );
         assert!(problem.render(true).starts_with("\x1b[1;31merror:\x1b[0m "));
+    }
+
+    #[test]
+    fn what_an_error_quotes_cannot_control_the_terminal() {
+        let problem = Problem::new("no module `\u{1b}[31mx`").detail("one\ntwo\u{7}");
+        assert_eq!(
+            problem.render(false),
+            "error: no module `\u{fffd}[31mx`\n  one\n  two\u{fffd}"
+        );
     }
 
     #[test]

@@ -18,11 +18,12 @@ mod terminal;
 mod trouble;
 mod verbs;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::Cli;
+use cli::{Cli, Verb};
 use errors::{FAILED, Problem, USAGE};
 use terminal::{Style, eprint_line};
 
@@ -34,7 +35,9 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
-    logging::init(cli.global.verbose);
+    // A server has nobody to answer to, so its log is how it speaks.
+    let talkative = u8::from(matches!(cli.verb, Verb::Up(_)));
+    logging::init(cli.global.verbose.saturating_add(talkative));
     quiet_panics();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -46,6 +49,10 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             outcome
         });
+    let outcome = match terminal::lost_output() {
+        Some(error) => outcome.and(Err(Problem::io("write", Path::new("standard output"), error))),
+        None => outcome,
+    };
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(problem) => {

@@ -68,7 +68,19 @@ impl Style {
 /// Writes to standard output. A reader that left (`helve findings X | head`) is not an error.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
+}
+
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Why a part of the output was lost, if it was: what a script stored is then not the whole.
+pub(crate) fn lost_output() -> Option<&'static io::Error> {
+    LOST.get()
 }
 
 /// Writes a line to standard error.

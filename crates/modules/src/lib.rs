@@ -4,6 +4,7 @@
 //! says in notifications: "no data" is never "clean". Modules do no network IO and never leave the workspace.
 
 mod config;
+mod limit;
 pub mod sast;
 pub mod secrets;
 pub mod walk;

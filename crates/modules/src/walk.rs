@@ -2,6 +2,7 @@
 //!
 //! Links are never followed: what a link inside the workspace points to is walked under its own name.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use helve_findings::{Notification, NotificationLevel};
@@ -160,6 +161,36 @@ fn relative(root: &Path, path: &Path) -> String {
     } else {
         stripped
     };
-    let parts: Vec<_> = stripped.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+    let parts: Vec<_> = stripped
+        .components()
+        .map(|part| readable(part.as_os_str()))
+        .collect();
     parts.join("/")
+}
+
+/// A name as text. Bytes that are no UTF-8 are written out, so that two names never become the same.
+fn readable(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_utf8_stay_apart() {
+        let name = |bytes: &[u8]| relative(Path::new("/w"), &Path::new("/w/d").join(OsStr::from_bytes(bytes)));
+        assert_eq!(name(b"a\xff.py"), "d/a\\xff.py");
+        assert_ne!(name(b"a\xff.py"), name(b"a\xfe.py"));
+        assert_eq!(name("é.py".as_bytes()), "d/é.py");
+    }
 }

@@ -11,6 +11,8 @@ use crate::problem::Problem;
 const MAX_FILE: u64 = 8 << 20;
 /// Most files in one layer: more is surely a mistaken `--toolbox /`.
 const MAX_FILES: usize = 20_000;
+/// How deep folders may lie below `workflows` and the like.
+const MAX_DEPTH: usize = 4;
 
 /// One source of workflows and modules. A later layer's folder shadows an earlier one's of the same name.
 #[derive(Debug, Clone)]
@@ -151,10 +153,14 @@ impl Layer {
                 continue;
             };
             let path = format!("{relative}/{name}");
-            // Follows links: a user may keep a workflow elsewhere and link it. Cycles end at the limit of files.
+            // A user may keep a workflow elsewhere and link its folder. Links below that could lead anywhere.
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            let depth = relative.matches('/').count();
             let Ok(kind) = fs::metadata(entry.path()) else { continue };
-            if kind.is_dir() && relative.matches('/').count() < 16 {
-                self.collect(root, &path)?;
+            if kind.is_dir() && depth < MAX_DEPTH && (!is_link || depth == 0) {
+                if let Err(LayerError::Read { path: dir, source }) = self.collect(root, &path) {
+                    self.note_unreadable(path, format!("the folder {} cannot be read: {source}", dir.display()));
+                }
             } else if kind.is_file() && (name.ends_with(".yaml") || name.ends_with(".yml")) {
                 self.read(root, path, kind.len());
             }
@@ -177,19 +183,19 @@ impl Layer {
             Ok(text) => {
                 self.files.insert(path, text);
             }
-            Err(message) => {
-                let file = self.display(&path);
-                self.unreadable.insert(
-                    path,
-                    Problem {
-                        file,
-                        line: 1,
-                        column: 1,
-                        message,
-                        hint: None,
-                    },
-                );
-            }
+            Err(message) => self.note_unreadable(path, message),
         }
+    }
+
+    fn note_unreadable(&mut self, path: String, message: String) {
+        let file = self.display(&path);
+        let problem = Problem {
+            file,
+            line: 1,
+            column: 1,
+            message,
+            hint: None,
+        };
+        self.unreadable.insert(path, problem);
     }
 }

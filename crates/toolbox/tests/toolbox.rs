@@ -103,6 +103,30 @@ fn a_directory_is_a_layer_and_says_what_it_cannot_read() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn links_inside_a_workflow_lead_nowhere_and_hide_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    // A whole workflow may be a link; a link below it is not followed.
+    let linked = elsewhere.path().join("mine");
+    fs::create_dir_all(&linked).unwrap();
+    fs::write(
+        linked.join("metadata.yaml"),
+        "name: mine\nversion: 1.0.0\ndescription: Mine.\nauthor: me\n",
+    )
+    .unwrap();
+    fs::write(linked.join("workflow.yaml"), "steps:\n  - id: a\n    uses: secrets\n").unwrap();
+    std::os::unix::fs::symlink("/", linked.join("root")).unwrap();
+    let workflows = dir.path().join("workflows");
+    fs::create_dir_all(&workflows).unwrap();
+    std::os::unix::fs::symlink(&linked, workflows.join("mine")).unwrap();
+    let loaded = Toolbox::load(&[Layer::embedded(), Layer::dir(dir.path()).unwrap()]);
+    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+    assert!(loaded.toolbox.workflow("mine").is_ok());
+    assert!(loaded.toolbox.workflow("assessment").is_ok());
+}
+
 #[test]
 fn a_plan_survives_its_trip_through_json_with_the_same_digest() {
     let loaded = Toolbox::load(&[Layer::embedded()]);

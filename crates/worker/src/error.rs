@@ -15,7 +15,7 @@ pub enum StartError {
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
     /// The engine does not know the namespace, or is not reachable.
-    #[error("the worker was refused: {0}")]
+    #[error("the engine refused the worker: {0}")]
     Refused(String),
     /// Options that make no sense together.
     #[error("the worker cannot be set up: {0}")]

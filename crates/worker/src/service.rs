@@ -8,8 +8,8 @@ use helve_toolbox::run::{WORKFLOW_QUEUE, vertical_queue};
 use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_common::worker::WorkerTaskTypes;
 use temporalio_sdk_core::{
-    CoreRuntime, PollerBehavior, RuntimeOptions, Worker as CoreWorker, WorkerConfig, WorkerVersioningStrategy,
-    init_worker,
+    CoreRuntime, PollerBehavior, RuntimeOptions, Worker as CoreWorker, WorkerConfig, WorkerValidationError,
+    WorkerVersioningStrategy, init_worker,
 };
 use tokio::task::JoinSet;
 
@@ -59,9 +59,7 @@ impl Worker {
         let mut loops = JoinSet::new();
         for (queue, concurrency) in queues {
             let core = Arc::new(core_worker(&core_runtime, &options, queue, concurrency)?);
-            core.validate()
-                .await
-                .map_err(|error| StartError::Refused(error.to_string()))?;
+            core.validate().await.map_err(refused)?;
             loops.spawn(
                 Arc::new(Activities {
                     core: Arc::clone(&core),
@@ -116,6 +114,12 @@ impl WorkerHandle {
             tracing::warn!("a step did not stop in time and was abandoned; it will be tried again");
         }
     }
+}
+
+/// Without the wire format's details, which a status shows when it is printed whole.
+fn refused(error: WorkerValidationError) -> StartError {
+    let WorkerValidationError::NamespaceDescribeError { source, namespace } = error;
+    StartError::Refused(format!("namespace `{namespace}`: {}", source.message()))
 }
 
 /// In the background; a module that cannot be loaded is reported by the step that needs it.

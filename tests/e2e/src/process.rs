@@ -77,7 +77,7 @@ impl Finished {
 pub struct Running {
     child: Child,
     began: Instant,
-    stdout: thread::JoinHandle<String>,
+    stdout: Option<thread::JoinHandle<String>>,
     stderr: Receiver<String>,
     seen: Vec<String>,
     peak_memory: u64,
@@ -112,7 +112,7 @@ impl Running {
         Self {
             child,
             began,
-            stdout,
+            stdout: Some(stdout),
             stderr,
             seen: Vec::new(),
             peak_memory: 0,
@@ -201,12 +201,21 @@ impl Running {
     fn finish(mut self) -> Finished {
         let status = self.child.wait().expect("it is our child");
         self.seen.extend(self.stderr.iter());
+        let stdout = self.stdout.take().map(|reader| reader.join().expect("the reader does not panic"));
         Finished {
             code: status.code(),
-            stdout: self.stdout.join().expect("the reader does not panic"),
+            stdout: stdout.unwrap_or_default(),
             stderr: self.seen.join("\n"),
             took: self.began.elapsed(),
             peak_memory: self.peak_memory,
         }
+    }
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

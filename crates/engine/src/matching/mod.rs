@@ -185,11 +185,14 @@ impl<T: Task> Matching<T> {
         drop(queues);
     }
 
-    /// Forgets queues that nobody uses.
+    /// Forgets tasks that nobody wants any more, and queues that nobody uses.
     pub(crate) fn tidy(&self, now: Timestamp) {
-        self.lock()
-            .queues
-            .retain(|_, queue| !queue.is_idle(now, FORGET_IDLE_QUEUE));
+        let mut inner = self.lock();
+        let dead: Vec<T> = inner.queues.values_mut().flat_map(Queue::take_dead).collect();
+        inner.queues.retain(|_, queue| !queue.is_idle(now, FORGET_IDLE_QUEUE));
+        drop(inner);
+        // Tasks hold runs, whose drop must not happen under the lock.
+        drop(dead);
     }
 
     /// What is known of a queue: its backlog and its recent pollers with the time they were last seen.

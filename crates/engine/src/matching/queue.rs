@@ -69,6 +69,17 @@ impl<T: Task> Queue<T> {
         }
     }
 
+    /// Takes out the tasks that nobody wants any more.
+    pub(super) fn take_dead(&mut self) -> Vec<T> {
+        if self.backlog.iter().all(T::is_live) {
+            return Vec::new();
+        }
+        let (live, dead): (VecDeque<T>, VecDeque<T>) =
+            std::mem::take(&mut self.backlog).into_iter().partition(T::is_live);
+        self.backlog = live;
+        Vec::from(dead)
+    }
+
     pub(super) fn take_live(&mut self) -> Option<T> {
         loop {
             let task = self.backlog.pop_front()?;

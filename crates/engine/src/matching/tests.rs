@@ -143,3 +143,16 @@ async fn a_queue_knows_whether_somebody_polled_it_recently() {
     matching.tidy(NOW + Duration::from_secs(1000));
     assert_eq!(matching.lock().queues.len(), 0);
 }
+
+#[tokio::test]
+async fn tasks_that_nobody_wants_any_more_do_not_keep_a_queue_alive() {
+    let matching = Matching::new();
+    let (dead, live) = (job(1), job(2));
+    matching.offer(queue("q"), dead.clone());
+    matching.offer(queue("other"), live);
+    dead.1.store(false, Ordering::Relaxed);
+    matching.tidy(NOW);
+    let left: Vec<String> = matching.lock().queues.keys().map(|id| id.name.to_string()).collect();
+    assert_eq!(left, ["other"]);
+    assert_eq!(Arc::strong_count(&dead.1), 1, "the task is gone");
+}

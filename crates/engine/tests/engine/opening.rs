@@ -115,3 +115,33 @@ async fn a_client_over_the_network_sees_the_same_engine() {
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_only_dropped_frees_its_directory_when_nobody_uses_it() {
+    let World {
+        dir,
+        clock,
+        engine,
+        client,
+    } = World::new().await;
+    let run_id = client.start("w").await;
+    let poll = client.polling("elsewhere");
+    drop(engine);
+    poll.await.unwrap();
+    assert!(
+        matches!(refused(options(dir.path(), &clock)).await, OpenError::Locked { .. }),
+        "the client is still there"
+    );
+    drop(client);
+    let mut again = None;
+    eventually("the directory is free", async || {
+        again = Engine::open(options(dir.path(), &clock)).await.ok();
+        again.is_some()
+    })
+    .await;
+    let again = again.unwrap();
+    let client = Client {
+        call: again.in_process(),
+    };
+    assert_eq!(client.poll().await.workflow_execution.unwrap().run_id, run_id);
+}

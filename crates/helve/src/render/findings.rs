@@ -1,6 +1,6 @@
 //! Findings as a table, and the line that sums a run up.
 
-use helve_findings::{Finding, Severity};
+use helve_findings::{Finding, ModuleReport, NotificationLevel, Severity};
 use unicode_width::UnicodeWidthStr;
 
 use super::table::{Cell, table, wrap};
@@ -136,7 +136,29 @@ fn caveats(result: &RunResult) -> Vec<String> {
         }
         None => lines.push("the run had no target, so nothing was scanned".to_owned()),
     }
+    lines.extend(result.report.modules.iter().filter_map(not_looked_at));
     lines
+}
+
+/// What a module was given and did not look at, in part or at all.
+fn not_looked_at(module: &ModuleReport) -> Option<String> {
+    let gaps: Vec<String> = module
+        .notifications
+        .iter()
+        .filter(|notification| notification.level != NotificationLevel::Note)
+        .map(|notification| match &notification.path {
+            Some(path) => format!("{path} ({})", notification.message),
+            None => notification.message.clone(),
+        })
+        .collect();
+    (!gaps.is_empty()).then(|| {
+        let total = gaps.len() as u64;
+        format!(
+            "{} could not look at everything: {}",
+            clean(&module.module),
+            some_of(&gaps, total)
+        )
+    })
 }
 
 fn forced(target: &TargetFacts) -> Option<String> {

@@ -94,6 +94,11 @@ impl Engine {
         Ok(Engine { lang, rules, library, by_kind, keywords, by_keyword, always })
     }
 
+    /// Whether the files may be PHP between HTML.
+    pub(super) fn is_php(&self) -> bool {
+        self.lang == SupportLang::Php
+    }
+
     /// Which rules could match this text at all.
     pub(super) fn active(&self, text: &str, disabled: &[bool]) -> Vec<bool> {
         let mut active = vec![false; self.rules.len()];

@@ -8,6 +8,7 @@ use regex::{Captures, Regex};
 use serde_json::json;
 
 use super::engine::{Engine, Hit, MAX_DEPTH, Trouble, is_tainted};
+use super::php;
 use super::suppress::is_suppressed;
 use super::text::{self, Lines, shorten, squeeze};
 
@@ -46,13 +47,15 @@ pub(super) fn scan(
     cancelled: &AtomicBool,
 ) -> FileResult {
     if let Some(unfit) = text::unfit(path, &text) {
-        return FileResult::note(NotificationLevel::Note, path, unfit.reason());
+        return FileResult::note(NotificationLevel::Warning, path, unfit.reason());
     }
     let active = engine.active(&text, disabled);
     if !active.contains(&true) {
         return FileResult { scanned: true, ..FileResult::default() };
     }
-    let tree = match engine.parse(text, &|| cancelled.load(Ordering::Relaxed)) {
+    // Masking keeps every offset, so places and snippets are taken from what the author wrote.
+    let (code, original) = if engine.is_php() { (php::mask(&text), Some(text)) } else { (text, None) };
+    let tree = match engine.parse(code, &|| cancelled.load(Ordering::Relaxed)) {
         Ok(tree) => tree,
         Err(trouble) => return FileResult::note(NotificationLevel::Warning, path, explain(&trouble)),
     };
@@ -64,7 +67,7 @@ pub(super) fn scan(
         result.scanned &= trouble != Trouble::TooDeep;
     }
     if !hits.is_empty() {
-        report(engine, hits, path, tree.source(), &mut result);
+        report(engine, hits, path, original.as_deref().unwrap_or(tree.source()), &mut result);
     }
     result
 }
@@ -116,6 +119,8 @@ fn finding(engine: &Engine, hit: &Hit<'_>, path: &str, source: &str, lines: &Lin
     let rule = &engine.rules[hit.rule];
     let focus = rule.focus.as_ref().and_then(|name| hit.matched.get_env().get_match(name));
     let range = focus.map_or_else(|| hit.matched.range(), |node| node.range());
+    // A statement that masking put between HTML may begin inside of a character of that HTML.
+    let range = source.floor_char_boundary(range.start)..source.ceil_char_boundary(range.end);
     let location = Location {
         path: path.to_owned(),
         region: Some(lines.region(range.clone())),

@@ -394,7 +394,7 @@ fn is_constant_name(name: &str) -> bool {
 /// Only what is known to come from outside is believed over the name.
 fn unless_schema_name(name: &str, value: Value) -> Value {
     const ENDINGS: &[&str] =
-        &["table", "tablename", "table_name", "prefix", "column", "columns", "schema", "placeholders", "column_name"];
+        &["table", "tablename", "table_name", "prefix", "suffix", "column", "columns", "schema", "placeholders", "column_name"];
     let lower = name.to_ascii_lowercase();
     let schema = ENDINGS.iter().any(|ending| lower.ends_with(ending));
     if schema && value.level < Level::Tainted { Value::of(Level::Constant) } else { value }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use helve_findings::{ModuleReport, Notification, NotificationLevel, Rule, Severity, Status};
+use helve_findings::{ModuleReport, Notification, NotificationLevel, Rule, Severity};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::engine::Engine;
 use super::file::{self, FileResult};
-use super::{lang, manifest, php, rules, text};
+use super::{lang, manifest, rules, text};
+use crate::limit::{MAX_FINDINGS, Worst};
 use crate::walk::{Entry, WalkOptions, walk};
 use crate::{Context, LoadError, Metadata, Module, ModuleError, Output, Progress, RuleFile, config};
 
@@ -134,7 +135,7 @@ impl Sast {
         let text = match text::decode(&bytes) {
             Ok(text) => text,
             Err(unfit) => {
-                return by_name.map(|_| FileResult::note(NotificationLevel::Note, path, unfit.reason()));
+                return by_name.map(|_| FileResult::note(NotificationLevel::Warning, path, unfit.reason()));
             }
         };
         drop(bytes);
@@ -143,7 +144,6 @@ impl Sast {
             return None;
         }
         let slot = lang::index(lang);
-        let text = if lang == ast_grep_language::SupportLang::Php { php::mask(&text) } else { text };
         Some(file::scan(&self.engines[slot], &plan.disabled[slot], path, text, cx.cancelled))
     }
 }
@@ -174,9 +174,11 @@ impl Module for Sast {
         let entries: Vec<&Entry> = walked.entries.iter().filter(|e| !plan.exclude.is_match(&e.relative)).collect();
         let total = entries.len() as u64;
         let (done, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        let worst = Worst::new(MAX_FINDINGS);
         let scan = |entry: &&Entry| -> Result<FileResult, ModuleError> {
             cx.check_cancelled()?;
-            let result = self.scan_file(entry, &plan, cx).unwrap_or_default();
+            let mut result = self.scan_file(entry, &plan, cx).unwrap_or_default();
+            worst.add(std::mem::take(&mut result.findings));
             if result.scanned {
                 bytes.fetch_add(entry.bytes, Ordering::Relaxed);
             }
@@ -189,18 +191,24 @@ impl Module for Sast {
         let results: Vec<FileResult> = entries.par_iter().map(scan).collect::<Result<_, _>>()?;
         cx.check_cancelled()?;
         let rules = self.infos.iter().filter(|rule| rule.severity >= min_severity).map(|rule| (**rule).clone());
-        Ok(self.output(results, rules.collect(), walked.skipped, bytes.into_inner()))
+        Ok(self.output(results, worst, rules.collect(), walked.skipped, bytes.into_inner()))
     }
 }
 
 impl Sast {
-    fn output(&self, all: Vec<FileResult>, rules: Vec<Rule>, mut notes: Vec<Notification>, bytes: u64) -> Output {
-        let (mut findings, mut scanned, mut skipped, mut suppressed) = (Vec::new(), 0_u64, 0_u64, 0_u64);
+    fn output(
+        &self,
+        all: Vec<FileResult>,
+        worst: Worst,
+        rules: Vec<Rule>,
+        mut notes: Vec<Notification>,
+        bytes: u64,
+    ) -> Output {
+        let (mut scanned, mut skipped, mut suppressed) = (0_u64, 0_u64, 0_u64);
         for result in all {
             scanned += u64::from(result.scanned);
             skipped += u64::from(!result.scanned && !result.notes.is_empty());
             suppressed += result.suppressed;
-            findings.extend(result.findings);
             notes.extend(result.notes);
         }
         for (id, reason) in self.engines.iter().flat_map(Engine::failures) {
@@ -214,20 +222,16 @@ impl Sast {
             let message = format!("{rest} more files were not scanned, or in part only");
             notes.push(Notification { level: NotificationLevel::Warning, message, path: None });
         }
+        let mut report = ModuleReport::new(&self.metadata.name, &self.metadata.version);
+        report.rules = rules;
+        report.notifications = notes;
+        let found = worst.finish(&mut report);
         let mut summary = Map::new();
         summary.insert("files_scanned".to_owned(), json!(scanned));
         summary.insert("files_skipped".to_owned(), json!(skipped));
         summary.insert("bytes_scanned".to_owned(), json!(bytes));
-        summary.insert("findings".to_owned(), json!(findings.len()));
+        summary.insert("findings".to_owned(), json!(found));
         summary.insert("suppressed".to_owned(), json!(suppressed));
-        let report = ModuleReport {
-            module: self.metadata.name.clone(),
-            version: self.metadata.version.clone(),
-            status: Status::Completed,
-            rules,
-            findings,
-            notifications: notes,
-        };
         Output { report, summary, artifacts: Vec::new() }
     }
 }

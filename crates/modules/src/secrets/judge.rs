@@ -125,7 +125,8 @@ pub(crate) fn is_placeholder(value: &[u8], allow: &Allow) -> bool {
 /// Whether something else is to be filled in here.
 fn is_template(value: &[u8]) -> bool {
     let has = |needle: &[u8]| value.windows(needle.len()).any(|window| window == needle);
-    let marked = value.iter().any(|b| b"$#{%@<".contains(b));
+    // Long random values hold any two characters by chance.
+    let marked = value.len() < 60 && value.iter().any(|b| b"$#{%@<".contains(b));
     let within = |open: &[u8], close: &[u8]| value.starts_with(open) && value.ends_with(close);
     within(b"<", b">")
         || within(b"[", b"]")
@@ -290,7 +291,11 @@ fn is_password_like(value: &[u8], quoted: bool) -> bool {
 
 /// Judges what a machine must have made.
 fn random(value: &[u8], setting: &Setting<'_>) -> Option<Confidence> {
-    if value.len() < SHORTEST_RANDOM || value.iter().any(|b| b.is_ascii_whitespace() || !b.is_ascii_graphic()) {
+    let blanks = value.iter().filter(|&&b| b == b' ').count();
+    let text = value.iter().all(|&b| b.is_ascii_graphic() || b == b' ');
+    // The keys that WordPress and the like generate hold blanks too.
+    let generated = setting.quoted && value.len() >= 48 && blanks * 8 < value.len() && wordiness(value) < 0.25;
+    if value.len() < SHORTEST_RANDOM || !text || blanks > 0 && !generated {
         return None;
     }
     let alphabet = Alphabet::of(value);

@@ -39,6 +39,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::limit::{MAX_FINDINGS, Worst};
 use crate::walk::{Entry, WalkOptions, walk};
 use crate::{Context, LoadError, Metadata, Module, ModuleError, Output, Progress, RuleFile, config};
 use rules::RuleSet;
@@ -187,13 +188,15 @@ impl Module for Secrets {
             },
         )?;
         let done = AtomicU64::new(0);
+        let worst = Worst::new(MAX_FINDINGS);
         let total = walked.entries.len() as u64;
         let results = walked
             .entries
             .par_iter()
             .map(|entry| {
                 cx.check_cancelled()?;
-                let result = run.file(entry);
+                let mut result = run.file(entry);
+                worst.add(std::mem::take(&mut result.findings));
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                 if done.is_multiple_of(PROGRESS_EVERY) || done == total {
                     (cx.progress)(Progress {
@@ -206,7 +209,7 @@ impl Module for Secrets {
                 Ok(result)
             })
             .collect::<Result<Vec<_>, ModuleError>>()?;
-        Ok(self.output(&run, results, walked.skipped))
+        Ok(self.output(&run, results, worst, walked.skipped))
     }
 }
 
@@ -236,7 +239,13 @@ impl Secrets {
         })
     }
 
-    fn output(&self, run: &Run<'_>, results: Vec<FileResult>, mut skipped: Vec<Notification>) -> Output {
+    fn output(
+        &self,
+        run: &Run<'_>,
+        results: Vec<FileResult>,
+        worst: Worst,
+        mut skipped: Vec<Notification>,
+    ) -> Output {
         let mut report = ModuleReport::new(NAME, VERSION);
         let enabled = self
             .rules
@@ -250,16 +259,16 @@ impl Secrets {
             files += u64::from(result.scanned);
             bytes += result.bytes;
             suppressed += result.suppressed;
-            report.findings.extend(result.findings);
             skipped.extend(result.notification);
         }
         let mut summary = Map::new();
         summary.insert("files_scanned".into(), files.into());
         summary.insert("bytes_scanned".into(), bytes.into());
         summary.insert("files_skipped".into(), skipped.len().into());
-        summary.insert("findings".into(), report.findings.len().into());
         summary.insert("suppressed".into(), suppressed.into());
         report.notifications = condense(skipped);
+        let found = worst.finish(&mut report);
+        summary.insert("findings".into(), found.into());
         Output {
             report,
             summary,

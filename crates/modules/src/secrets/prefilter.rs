@@ -4,7 +4,7 @@
 //! are put into a small bitmap, which is asked at every position independently of the others; the automaton walks only
 //! where the bitmap says yes, which is one position in a hundred of source text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aho_corasick::automaton::OverlappingState;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
@@ -62,12 +62,13 @@ struct Signs {
 
 impl Signs {
     fn of<'k>(keywords: impl Iterator<Item = &'k String>) -> Self {
+        let common = common_groups();
         let mut signs = Signs {
             bitmap: Box::new([0; 1024]),
             offsets: vec![0; 1 << 16],
         };
         for keyword in keywords {
-            let offset = Self::offset(keyword.as_bytes());
+            let offset = Self::offset(keyword.as_bytes(), &common);
             if let Some(&[a, b, c]) = keyword.as_bytes()[offset..].first_chunk::<3>() {
                 let slot = Self::slot(u32::from_le_bytes([a, b, c, 0]));
                 signs.bitmap[slot >> 6] |= 1 << (slot & 63);
@@ -78,13 +79,13 @@ impl Signs {
     }
 
     /// Where in a keyword its rarest group of three bytes stands.
-    fn offset(keyword: &[u8]) -> usize {
+    fn offset(keyword: &[u8], known: &HashMap<&[u8], u64>) -> usize {
         let groups = keyword.windows(3).take(u32::BITS as usize).enumerate();
         let common = |three: &[u8]| {
             let product: u64 = three.iter().map(|&byte| commonness(byte)).product();
-            let lower = three.to_ascii_lowercase();
-            let rank = COMMON.split(' ').position(|group| group.as_bytes() == lower);
-            rank.map_or(product, |rank| product + (1 << 30) - rank as u64)
+            known
+                .get(three.to_ascii_lowercase().as_slice())
+                .map_or(product, |rank| product + (1 << 30) - rank)
         };
         groups
             .min_by_key(|(_, three)| common(three))
@@ -118,6 +119,14 @@ const COMMON: &str = "sel elf ion the ing tio str ent for ter ate ame ite con tu
     igh st_ cke uil ant low nta usi nne oth efa er_ _eq bui ste ruc _na ail sen pri fau inc sed man ran rce map \
     ang vis aul any tab gen nse ces ull pos ntr rib on_ bas nto ume ene inf eta ndi rac ght gro cur ach ifi inp \
     pli ise _di lon _li ast syn ade ber";
+
+fn common_groups() -> HashMap<&'static [u8], u64> {
+    COMMON
+        .split(' ')
+        .zip(0..)
+        .map(|(group, rank)| (group.as_bytes(), rank))
+        .collect()
+}
 
 /// Roughly how often a byte occurs in source text, per thousand.
 fn commonness(byte: u8) -> u64 {
@@ -196,7 +205,11 @@ impl Prefilter {
             .map_err(|error| error.to_string())?;
         let signs = Signs::of(table.keys());
         let longest = table.keys().map(String::len).max().unwrap_or(0);
-        let sign_of = table.keys().map(|keyword| Signs::offset(keyword.as_bytes())).collect();
+        let common = common_groups();
+        let sign_of = table
+            .keys()
+            .map(|keyword| Signs::offset(keyword.as_bytes(), &common))
+            .collect();
         Ok(Prefilter {
             signs,
             automaton,

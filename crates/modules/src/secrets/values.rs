@@ -58,6 +58,12 @@ const ASKING: &[&str] = &[
     "import",
     "type",
     "regexp",
+    "encode",
+    "replace",
+    "strip",
+    "split",
+    "startswith",
+    "endswith",
 ];
 
 /// A value.
