@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use temporalio_client::grpc::WorkflowService;
-use temporalio_client::tonic::{IntoRequest, Status};
+use temporalio_client::tonic::{IntoRequest, Request, Status};
 use temporalio_client::{Connection, ConnectionOptions, Url};
 use temporalio_protos::temporal::api::command::v1::command::Attributes;
 use temporalio_protos::temporal::api::command::v1::{
@@ -48,7 +48,12 @@ pub(crate) async fn load(address: &str, at_once: usize, time: Duration) -> Resul
     let began = Instant::now();
     let mut clients = JoinSet::new();
     for client in 0..at_once {
-        clients.spawn(start_in_a_row(connect(address).await?, Arc::clone(&queue), client, began + time));
+        clients.spawn(start_in_a_row(
+            connect(address).await?,
+            Arc::clone(&queue),
+            client,
+            began + time,
+        ));
     }
     let mut latencies = Vec::new();
     loop {
@@ -88,8 +93,19 @@ async fn connect(address: &str) -> Result<Connection> {
         .with_context(|| format!("connecting to {address}"))
 }
 
+/// The server answers a poll before this, with a task or without. Given up earlier, a poll may take a task with it.
+fn long_poll<T>(request: T) -> Request<T> {
+    let mut request = request.into_request();
+    request.set_timeout(PATIENCE + ACTIVITY_TIMEOUT);
+    request
+}
+
 fn task_queue(name: &str) -> Option<TaskQueue> {
-    Some(TaskQueue { name: name.to_owned(), kind: TaskQueueKind::Normal.into(), ..Default::default() })
+    Some(TaskQueue {
+        name: name.to_owned(),
+        kind: TaskQueueKind::Normal.into(),
+        ..Default::default()
+    })
 }
 
 /// One client: starts a workflow, waits for its result, starts the next.
@@ -98,7 +114,8 @@ async fn start_in_a_row(connection: Connection, queue: Arc<String>, client: usiz
     while Instant::now() < until {
         let began = Instant::now();
         let id = format!("{queue}-{client}-{}", latencies.len());
-        tokio::time::timeout(PATIENCE, one(connection.clone(), &queue, id)).await
+        tokio::time::timeout(PATIENCE, one(connection.clone(), &queue, id))
+            .await
             .context("a workflow did not end")??;
         latencies.push(began.elapsed().as_secs_f64() * 1e3);
     }
@@ -162,7 +179,7 @@ async fn workflow_worker(mut connection: Connection, queue: Arc<String>) -> Resu
             ..Default::default()
         };
         let task = connection
-            .poll_workflow_task_queue(request.into_request())
+            .poll_workflow_task_queue(long_poll(request))
             .await?
             .into_inner();
         if task.task_token.is_empty() {
@@ -175,7 +192,11 @@ async fn workflow_worker(mut connection: Connection, queue: Arc<String>) -> Resu
             .count();
         let request = service::RespondWorkflowTaskCompletedRequest {
             task_token: task.task_token,
-            commands: vec![if done < ACTIVITIES { schedule(done, &queue) } else { complete() }],
+            commands: vec![if done < ACTIVITIES {
+                schedule(done, &queue)
+            } else {
+                complete()
+            }],
             identity: "helve-bench".to_owned(),
             namespace: NAMESPACE.to_owned(),
             ..Default::default()
@@ -222,7 +243,7 @@ async fn activity_worker(mut connection: Connection, queue: Arc<String>) -> Resu
             ..Default::default()
         };
         let task = connection
-            .poll_activity_task_queue(request.into_request())
+            .poll_activity_task_queue(long_poll(request))
             .await?
             .into_inner();
         if task.task_token.is_empty() {

@@ -13,13 +13,18 @@ use crate::table;
 
 const AT_ONCE: [usize; 3] = [1, 50, 200];
 
-pub(crate) fn measure(quick: bool) -> Result<Value> {
+pub(crate) fn measure(quick: bool, address: Option<&str>) -> Result<Value> {
     let time = Duration::from_secs(if quick { 2 } else { 10 });
     let runtime = tokio::runtime::Runtime::new()?;
     let folder = tempfile::tempdir()?;
     let syncs = syncs_per_second(folder.path(), time / 5)?;
     println!("this disk makes {syncs:.0} writes per second permanent, one after the other");
 
+    if let Some(address) = address {
+        let there = loads(&runtime, address, time)?;
+        print(&there, None);
+        return Ok(json!({ "syncs_per_second": syncs, "address": address, "there": numbers(&there) }));
+    }
     let home = Home::new();
     let mut up = home.start(&["up", "--grpc", "127.0.0.1:0"]);
     let line = up.wait_for_line("temporal://127.0.0.1:");

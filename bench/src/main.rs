@@ -22,11 +22,13 @@ helve-bench [scan] [start] [engine] [--quick] [--json FILE]
     start    from the command to its first step
     engine   workflows of three activities per second, beside the real Temporal server's (HELVE_TEMPORAL_BIN)
     --quick  a tenth of the work, to see that it works; the numbers mean little
+    --address HOST:PORT  measure the engine of the server there, and no other
     --json   write the numbers to a file, besides printing them";
 
 struct Options {
     parts: Vec<String>,
     quick: bool,
+    address: Option<String>,
     json: Option<PathBuf>,
 }
 
@@ -44,6 +46,7 @@ fn options() -> Result<Options> {
     let mut options = Options {
         parts: Vec::new(),
         quick: false,
+        address: None,
         json: None,
     };
     let mut arguments = std::env::args().skip(1);
@@ -51,6 +54,7 @@ fn options() -> Result<Options> {
         match argument.as_str() {
             "--quick" => options.quick = true,
             "--json" => options.json = Some(arguments.next().context("--json takes the name of a file")?.into()),
+            "--address" => options.address = Some(arguments.next().context("--address takes HOST:PORT")?),
             "scan" | "start" | "engine" => options.parts.push(argument),
             "help" | "--help" | "-h" => {
                 println!("{HELP}");
@@ -79,7 +83,7 @@ fn run(options: &Options) -> Result<()> {
         let measured: Value = match part.as_str() {
             "scan" => scan::measure(options.quick)?,
             "start" => start::measure(options.quick)?,
-            _ => engine::measure(options.quick)?,
+            _ => engine::measure(options.quick, options.address.as_deref())?,
         };
         numbers.insert(part.clone(), measured);
     }

@@ -35,20 +35,38 @@ fn scan(directory: &Path, config: &Value) -> Fallible {
     let begin = Instant::now();
     let module = builtin("sast", &rule_files()?).ok_or("no such module")??;
     let loaded = begin.elapsed();
-    let cx = Context { workspace: directory, progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let cx = Context {
+        workspace: directory,
+        progress: &|_| {},
+        cancelled: &AtomicBool::new(false),
+    };
     let begin = Instant::now();
     let output = module.execute(&cx, config)?;
     let took = begin.elapsed();
     for finding in &output.report.findings {
         let region = finding.location.region.ok_or("no region")?;
-        let snippet = finding.location.snippet.as_deref().unwrap_or_default().replace('\n', " ⏎ ");
-        let place = format!("{}:{}:{}", finding.location.path, region.start_line, region.start_column);
-        println!("{} {} {} {place}\t{snippet}", finding.rule_id, finding.severity, finding.confidence);
+        let snippet = finding
+            .location
+            .snippet
+            .as_deref()
+            .unwrap_or_default()
+            .replace('\n', " ⏎ ");
+        let place = format!(
+            "{}:{}:{}",
+            finding.location.path, region.start_line, region.start_column
+        );
+        println!(
+            "{} {} {} {place}\t{snippet}",
+            finding.rule_id, finding.severity, finding.confidence
+        );
     }
     for note in &output.report.notifications {
         eprintln!("note: {}: {}", note.path.as_deref().unwrap_or("-"), note.message);
     }
-    eprintln!("loaded in {loaded:?}, scanned in {took:?}: {}", Value::Object(output.summary));
+    eprintln!(
+        "loaded in {loaded:?}, scanned in {took:?}: {}",
+        Value::Object(output.summary)
+    );
     Ok(())
 }
 
@@ -57,8 +75,17 @@ fn test() -> Fallible {
     for failure in &result.failures {
         println!("{failure}\n");
     }
-    println!("{} rules, {} snippets, {} failures", result.rules, result.snippets, result.failures.len());
-    if result.failures.is_empty() { Ok(()) } else { Err("some snippets failed".into()) }
+    println!(
+        "{} rules, {} snippets, {} failures",
+        result.rules,
+        result.snippets,
+        result.failures.len()
+    );
+    if result.failures.is_empty() {
+        Ok(())
+    } else {
+        Err("some snippets failed".into())
+    }
 }
 
 fn rule_files() -> Fallible<Vec<RuleFile>> {
@@ -72,7 +99,10 @@ fn rule_files() -> Fallible<Vec<RuleFile>> {
                 stack.push(path);
             } else {
                 let relative = path.strip_prefix(&toolbox)?.to_string_lossy().replace('\\', "/");
-                files.push(RuleFile { path: relative, text: std::fs::read_to_string(&path)? });
+                files.push(RuleFile {
+                    path: relative,
+                    text: std::fs::read_to_string(&path)?,
+                });
             }
         }
     }

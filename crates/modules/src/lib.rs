@@ -62,7 +62,11 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Fails when the run was cancelled; call it once per file or so.
     pub fn check_cancelled(&self) -> Result<(), ModuleError> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(ModuleError::Cancelled) } else { Ok(()) }
+        if self.cancelled.load(Ordering::Relaxed) {
+            Err(ModuleError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -161,10 +161,7 @@ fn relative(root: &Path, path: &Path) -> String {
     } else {
         stripped
     };
-    let parts: Vec<_> = stripped
-        .components()
-        .map(|part| readable(part.as_os_str()))
-        .collect();
+    let parts: Vec<_> = stripped.components().map(|part| readable(part.as_os_str())).collect();
     parts.join("/")
 }
 

@@ -81,7 +81,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            findings_per_step: 20_000,
+            findings_per_step: 10_000,
             artifacts_per_step: 100,
             idle_targets: 1,
             heartbeat_interval: Duration::from_secs(1),

@@ -201,7 +201,10 @@ impl Running {
     fn finish(mut self) -> Finished {
         let status = self.child.wait().expect("it is our child");
         self.seen.extend(self.stderr.iter());
-        let stdout = self.stdout.take().map(|reader| reader.join().expect("the reader does not panic"));
+        let stdout = self
+            .stdout
+            .take()
+            .map(|reader| reader.join().expect("the reader does not panic"));
         Finished {
             code: status.code(),
             stdout: stdout.unwrap_or_default(),

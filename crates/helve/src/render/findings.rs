@@ -136,16 +136,24 @@ fn caveats(result: &RunResult) -> Vec<String> {
         }
         None => lines.push("the run had no target, so nothing was scanned".to_owned()),
     }
-    lines.extend(result.report.modules.iter().filter_map(not_looked_at));
+    // A step says why it is inconclusive, and its module may say the same.
+    let told = |message: &str| result.inconclusive.iter().any(|gap| gap.reason == message);
+    lines.extend(
+        result
+            .report
+            .modules
+            .iter()
+            .filter_map(|module| not_looked_at(module, &told)),
+    );
     lines
 }
 
 /// What a module was given and did not look at, in part or at all.
-fn not_looked_at(module: &ModuleReport) -> Option<String> {
+fn not_looked_at(module: &ModuleReport, told: &dyn Fn(&str) -> bool) -> Option<String> {
     let gaps: Vec<String> = module
         .notifications
         .iter()
-        .filter(|notification| notification.level != NotificationLevel::Note)
+        .filter(|notification| notification.level != NotificationLevel::Note && !told(&notification.message))
         .map(|notification| match &notification.path {
             Some(path) => format!("{path} ({})", notification.message),
             None => notification.message.clone(),

@@ -213,8 +213,9 @@ fn fill(
         cron::backoff(&a.cron_schedule, env.now, env.now).unwrap_or_default()
     };
     a.first_workflow_task_backoff = Some(proto_duration(backoff));
-    a.workflow_execution_timeout = Some(proto_duration(timeouts.execution));
-    a.workflow_run_timeout = Some(proto_duration(timeouts.run));
+    // Left out if there is none: SDKs tell workflow code "none" and "zero" apart.
+    a.workflow_execution_timeout = (!timeouts.execution.is_zero()).then(|| proto_duration(timeouts.execution));
+    a.workflow_run_timeout = (!timeouts.run.is_zero()).then(|| proto_duration(timeouts.run));
     a.workflow_task_timeout = Some(proto_duration(timeouts.task));
     if !timeouts.execution.is_zero() {
         a.workflow_execution_expiration_time = Some((env.now + backoff + timeouts.execution).into());

@@ -56,8 +56,15 @@ type Place = (usize, Range<usize>);
 impl<'t> Index<'t> {
     /// Walks the file once.
     pub(super) fn new(root: &Node<'t>) -> Self {
-        let outer = Scope { parent: None, range: root.range(), parameters: Vec::new() };
-        let mut index = Index { scopes: vec![outer], assigns: HashMap::new() };
+        let outer = Scope {
+            parent: None,
+            range: root.range(),
+            parameters: Vec::new(),
+        };
+        let mut index = Index {
+            scopes: vec![outer],
+            assigns: HashMap::new(),
+        };
         let mut stack: Vec<(Node<'t>, Place)> = vec![(root.clone(), (0, root.range()))];
         while let Some((node, place)) = stack.pop() {
             let place = index.enter(&node, place);
@@ -91,15 +98,27 @@ impl<'t> Index<'t> {
 
     /// The parameter of that name.
     pub(super) fn parameter(&self, scope: usize, key: &str) -> Option<Node<'t>> {
-        self.scopes[scope].parameters.iter().find(|(name, _)| name == key).map(|(_, node)| node.clone())
+        self.scopes[scope]
+            .parameters
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, node)| node.clone())
     }
 
     fn enter(&mut self, node: &Node<'t>, (scope, block): Place) -> Place {
         if roles::opens_scope(node) {
-            self.scopes.push(Scope { parent: Some(scope), range: node.range(), parameters: parameters(node) });
+            self.scopes.push(Scope {
+                parent: Some(scope),
+                range: node.range(),
+                parameters: parameters(node),
+            });
             return (self.scopes.len() - 1, node.range());
         }
-        let block = if roles::is_block(&node.kind()) { node.range() } else { block };
+        let block = if roles::is_block(&node.kind()) {
+            node.range()
+        } else {
+            block
+        };
         (scope, block)
     }
 
@@ -107,7 +126,10 @@ impl<'t> Index<'t> {
         let kind = node.kind();
         if let Some((left, right, adds)) = roles::assignment(&kind) {
             if let (Some(left), Some(right)) = (node.field(left), node.field(right)) {
-                let operator = node.field("operator").map(|op| op.text().into_owned()).unwrap_or_default();
+                let operator = node
+                    .field("operator")
+                    .map(|op| op.text().into_owned())
+                    .unwrap_or_default();
                 let adds = adds || (operator.len() > 1 && operator.ends_with('=') && operator != ":=");
                 self.assign(node, &left, &right, adds, place);
             }
@@ -144,11 +166,20 @@ impl<'t> Index<'t> {
     /// Calls that write to what they are called on or to their first argument.
     fn call(&mut self, node: &Node<'t>, place: &Place) {
         let name = callee_name(node);
-        let arguments: Vec<_> = node.field("arguments").map(|list| list.named_children().collect()).unwrap_or_default();
-        if matches!(name.as_str(), "append" | "push_str" | "push" | "add" | "insert" | "concat" | "WriteString") {
+        let arguments: Vec<_> = node
+            .field("arguments")
+            .map(|list| list.named_children().collect())
+            .unwrap_or_default();
+        if matches!(
+            name.as_str(),
+            "append" | "push_str" | "push" | "add" | "insert" | "concat" | "WriteString"
+        ) {
             // `text.append(a).append(b)` all write to `text`.
             let mut receiver = receiver_of(node);
-            while let Some(call) = receiver.as_ref().filter(|receiver| roles::role(&receiver.kind()) == Role::Call) {
+            while let Some(call) = receiver
+                .as_ref()
+                .filter(|receiver| roles::role(&receiver.kind()) == Role::Call)
+            {
                 receiver = receiver_of(call);
             }
             if let Some(receiver) = receiver {
@@ -163,8 +194,11 @@ impl<'t> Index<'t> {
             "read" | "recv" | "recvfrom" | "fscanf" | "sscanf" => 1,
             _ => return,
         };
-        let is_c = matches!(&*node.kind(), "call_expression") && node.field("function").is_some_and(|f| f.kind() == "identifier");
-        let Some(buffer) = arguments.get(target).filter(|_| is_c) else { return };
+        let is_c = matches!(&*node.kind(), "call_expression")
+            && node.field("function").is_some_and(|f| f.kind() == "identifier");
+        let Some(buffer) = arguments.get(target).filter(|_| is_c) else {
+            return;
+        };
         let key = squeeze(buffer.text().trim_start_matches('&'));
         let value = match name.as_str() {
             "fgets" | "gets" | "read" | "recv" | "recvfrom" | "scanf" | "fscanf" => Assigned::Outside(node.range()),
@@ -176,7 +210,13 @@ impl<'t> Index<'t> {
 
     fn push(&mut self, key: String, node: &Node<'t>, value: Assigned<'t>, adds: bool, (scope, block): &Place) {
         let Range { start, end } = node.range();
-        let assign = Assign { value, start, end, block: block.clone(), adds };
+        let assign = Assign {
+            value,
+            start,
+            end,
+            block: block.clone(),
+            adds,
+        };
         self.assigns.entry((*scope, key)).or_default().push(assign);
     }
 }
@@ -221,11 +261,14 @@ fn parameters<'t>(function: &Node<'t>) -> Vec<(String, Node<'t>)> {
     }
     let body = function.field("body").map(|body| body.range());
     let outside_body = |node: &Node<'t>| body.as_ref().is_none_or(|body| node.range().start < body.start);
-    let lists = function.children().filter(|child| outside_body(child)).flat_map(|child| {
-        let mut found: Vec<Node<'t>> = child.dfs().filter(|node| roles::is_parameters(&node.kind())).collect();
-        found.truncate(2);
-        found
-    });
+    let lists = function
+        .children()
+        .filter(|child| outside_body(child))
+        .flat_map(|child| {
+            let mut found: Vec<Node<'t>> = child.dfs().filter(|node| roles::is_parameters(&node.kind())).collect();
+            found.truncate(2);
+            found
+        });
     let mut all = Vec::new();
     for list in lists.collect::<Vec<_>>() {
         for declaration in list.named_children() {

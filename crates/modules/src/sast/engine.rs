@@ -43,7 +43,6 @@ pub(super) enum Trouble {
     Broken(u8),
 }
 
-
 /// The rules of one grammar.
 pub(super) struct Engine {
     lang: SupportLang,
@@ -91,7 +90,15 @@ impl Engine {
             }
         }
         let keywords = AhoCorasick::new(&words).map_err(|error| error.to_string())?;
-        Ok(Engine { lang, rules, library, by_kind, keywords, by_keyword, always })
+        Ok(Engine {
+            lang,
+            rules,
+            library,
+            by_kind,
+            keywords,
+            by_keyword,
+            always,
+        })
     }
 
     /// Whether the files may be PHP between HTML.
@@ -108,22 +115,32 @@ impl Engine {
         for found in self.keywords.find_overlapping_iter(text) {
             let word = found.pattern().as_usize();
             if !std::mem::replace(&mut seen[word], true) {
-                self.by_keyword[word].iter().for_each(|rule| active[usize::from(*rule)] = true);
+                self.by_keyword[word]
+                    .iter()
+                    .for_each(|rule| active[usize::from(*rule)] = true);
                 left -= 1;
                 if left == 0 {
                     break;
                 }
             }
         }
-        active.iter_mut().zip(disabled).for_each(|(active, disabled)| *active &= !disabled);
+        active
+            .iter_mut()
+            .zip(disabled)
+            .for_each(|(active, disabled)| *active &= !disabled);
         active
     }
 
     /// Rules that turned out not to work, with the reason.
     pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
         let rules = self.rules.iter().map(|rule| (rule.info.id.as_str(), &rule.matcher));
-        let library = [&self.library.sources, &self.library.cleans].into_iter().flatten().map(|lazy| ("library", lazy));
-        rules.chain(library).filter_map(|(id, lazy)| Some((id, lazy.failure()?)))
+        let library = [&self.library.sources, &self.library.cleans]
+            .into_iter()
+            .flatten()
+            .map(|lazy| ("library", lazy));
+        rules
+            .chain(library)
+            .filter_map(|(id, lazy)| Some((id, lazy.failure()?)))
     }
 
     /// Parses, within limits.
@@ -136,7 +153,9 @@ impl Engine {
             return Err(Trouble::TooDeep);
         }
         let mut parser = Parser::new();
-        parser.set_language(&self.lang.get_ts_language()).map_err(|_| Trouble::ParseTimeout)?;
+        parser
+            .set_language(&self.lang.get_ts_language())
+            .map_err(|_| Trouble::ParseTimeout)?;
         let deadline = Instant::now() + FILE_BUDGET;
         let mut watch = |_: &ParseState| {
             if cancelled() || Instant::now() > deadline {
@@ -148,8 +167,14 @@ impl Engine {
         let options = ParseOptions::new().progress_callback(&mut watch);
         let bytes = text.as_bytes();
         let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
-        let tree = parser.parse_with_options(&mut read, None, Some(options)).ok_or(Trouble::ParseTimeout)?;
-        Ok(AstGrep::doc(StrDoc { src: text, lang: self.lang, tree }))
+        let tree = parser
+            .parse_with_options(&mut read, None, Some(options))
+            .ok_or(Trouble::ParseTimeout)?;
+        Ok(AstGrep::doc(StrDoc {
+            src: text,
+            lang: self.lang,
+            tree,
+        }))
     }
 
     /// All matches of the active rules, and what stood in the way.
@@ -198,13 +223,24 @@ impl Engine {
                 best = Some(value);
             }
         }
-        Some(Hit { rule: at, matched, value: best })
+        Some(Hit {
+            rule: at,
+            matched,
+            value: best,
+        })
     }
 
     fn survey<'t>(&self, tree: &'t AstGrep<StrDoc<SupportLang>>, active: &[bool]) -> Survey<'t> {
-        let wanted: Vec<bool> =
-            self.by_kind.iter().map(|rules| rules.iter().any(|rule| active[usize::from(*rule)])).collect();
-        let mut survey = Survey { candidates: Vec::new(), depth: 0, broken_bytes: 0 };
+        let wanted: Vec<bool> = self
+            .by_kind
+            .iter()
+            .map(|rules| rules.iter().any(|rule| active[usize::from(*rule)]))
+            .collect();
+        let mut survey = Survey {
+            candidates: Vec::new(),
+            depth: 0,
+            broken_bytes: 0,
+        };
         let root = tree.root().get_inner_node();
         let mut cursor = root.walk();
         let mut depth = 0;
@@ -237,8 +273,13 @@ impl Engine {
 /// The part of an error that was not understood: without the pieces of code that were.
 fn broken_bytes(error: &tree_sitter::Node<'_>) -> usize {
     let mut cursor = error.walk();
-    let understood = error.children(&mut cursor).filter(|child| child.is_error() || child.child_count() > 0);
-    error.byte_range().len().saturating_sub(understood.map(|child| child.byte_range().len()).sum())
+    let understood = error
+        .children(&mut cursor)
+        .filter(|child| child.is_error() || child.child_count() > 0);
+    error
+        .byte_range()
+        .len()
+        .saturating_sub(understood.map(|child| child.byte_range().len()).sum())
 }
 
 /// Whether outside data reaches what the rule asked about.

@@ -1,7 +1,7 @@
 //! One file: from bytes to findings and notes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use helve_findings::{Confidence, Finding, Location, Notification, NotificationLevel, code_anchor};
 use regex::{Captures, Regex};
@@ -33,41 +33,62 @@ pub(super) struct FileResult {
 impl FileResult {
     /// A file that was not looked at.
     pub(super) fn note(level: NotificationLevel, path: &str, message: impl Into<String>) -> Self {
-        let note = Notification { level, message: message.into(), path: Some(path.to_owned()) };
-        FileResult { notes: vec![note], ..FileResult::default() }
+        let note = Notification {
+            level,
+            message: message.into(),
+            path: Some(path.to_owned()),
+        };
+        FileResult {
+            notes: vec![note],
+            ..FileResult::default()
+        }
     }
 }
 
 /// Scans the text of a file.
-pub(super) fn scan(
-    engine: &Engine,
-    disabled: &[bool],
-    path: &str,
-    text: String,
-    cancelled: &AtomicBool,
-) -> FileResult {
+pub(super) fn scan(engine: &Engine, disabled: &[bool], path: &str, text: String, cancelled: &AtomicBool) -> FileResult {
     if let Some(unfit) = text::unfit(path, &text) {
         return FileResult::note(NotificationLevel::Warning, path, unfit.reason());
     }
     let active = engine.active(&text, disabled);
     if !active.contains(&true) {
-        return FileResult { scanned: true, ..FileResult::default() };
+        return FileResult {
+            scanned: true,
+            ..FileResult::default()
+        };
     }
     // Masking keeps every offset, so places and snippets are taken from what the author wrote.
-    let (code, original) = if engine.is_php() { (php::mask(&text), Some(text)) } else { (text, None) };
+    let (code, original) = if engine.is_php() {
+        (php::mask(&text), Some(text))
+    } else {
+        (text, None)
+    };
     let tree = match engine.parse(code, &|| cancelled.load(Ordering::Relaxed)) {
         Ok(tree) => tree,
         Err(trouble) => return FileResult::note(NotificationLevel::Warning, path, explain(&trouble)),
     };
     let (hits, troubles) = engine.matches(&tree, &active);
-    let mut result = FileResult { scanned: true, ..FileResult::default() };
+    let mut result = FileResult {
+        scanned: true,
+        ..FileResult::default()
+    };
     for trouble in troubles {
         let (level, message) = (NotificationLevel::Warning, explain(&trouble));
-        result.notes.push(Notification { level, message, path: Some(path.to_owned()) });
+        result.notes.push(Notification {
+            level,
+            message,
+            path: Some(path.to_owned()),
+        });
         result.scanned &= trouble != Trouble::TooDeep;
     }
     if !hits.is_empty() {
-        report(engine, hits, path, original.as_deref().unwrap_or(tree.source()), &mut result);
+        report(
+            engine,
+            hits,
+            path,
+            original.as_deref().unwrap_or(tree.source()),
+            &mut result,
+        );
     }
     result
 }
@@ -85,7 +106,13 @@ fn explain(trouble: &Trouble) -> String {
 
 fn report(engine: &Engine, mut hits: Vec<Hit<'_>>, path: &str, source: &str, result: &mut FileResult) {
     let lines = Lines::new(source);
-    hits.sort_by_key(|hit| (hit.rule, hit.matched.range().start, std::cmp::Reverse(hit.matched.range().end)));
+    hits.sort_by_key(|hit| {
+        (
+            hit.rule,
+            hit.matched.range().start,
+            std::cmp::Reverse(hit.matched.range().end),
+        )
+    });
     let (mut rule, mut count, mut covered) = (usize::MAX, 0, 0..0);
     for hit in hits {
         let range = hit.matched.range();
@@ -109,7 +136,11 @@ fn report(engine: &Engine, mut hits: Vec<Hit<'_>>, path: &str, source: &str, res
         } else if count == MAX_PER_RULE + 1 {
             let message = format!("{id}: only the first {MAX_PER_RULE} findings of this file are reported");
             let level = NotificationLevel::Warning;
-            result.notes.push(Notification { level, message, path: Some(path.to_owned()) });
+            result.notes.push(Notification {
+                level,
+                message,
+                path: Some(path.to_owned()),
+            });
         }
     }
     result.findings.sort_by_key(|finding| finding.location.region);
@@ -117,7 +148,10 @@ fn report(engine: &Engine, mut hits: Vec<Hit<'_>>, path: &str, source: &str, res
 
 fn finding(engine: &Engine, hit: &Hit<'_>, path: &str, source: &str, lines: &Lines<'_>) -> Finding {
     let rule = &engine.rules[hit.rule];
-    let focus = rule.focus.as_ref().and_then(|name| hit.matched.get_env().get_match(name));
+    let focus = rule
+        .focus
+        .as_ref()
+        .and_then(|name| hit.matched.get_env().get_match(name));
     let range = focus.map_or_else(|| hit.matched.range(), |node| node.range());
     // A statement that masking put between HTML may begin inside of a character of that HTML.
     let range = source.floor_char_boundary(range.start)..source.ceil_char_boundary(range.end);
@@ -132,12 +166,20 @@ fn finding(engine: &Engine, hit: &Hit<'_>, path: &str, source: &str, lines: &Lin
     if let Some((line, text)) = &origin {
         message = format!("{} Outside data enters as `{text}` on line {line}.", message.trim_end());
     }
-    let mut finding = Finding::new(&rule.info, "sast", redact(&message), location, code_anchor(&source[range]));
+    let mut finding = Finding::new(
+        &rule.info,
+        "sast",
+        redact(&message),
+        location,
+        code_anchor(&source[range]),
+    );
     if is_tainted(hit) {
         finding.confidence = Confidence::High;
     }
     if let Some((line, text)) = origin {
-        finding.properties.insert("source".to_owned(), json!({ "line": line, "text": redact(&text) }));
+        finding
+            .properties
+            .insert("source".to_owned(), json!({ "line": line, "text": redact(&text) }));
     }
     finding
 }

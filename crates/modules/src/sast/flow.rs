@@ -52,11 +52,19 @@ pub(super) struct Value {
 
 impl Value {
     fn of(level: Level) -> Self {
-        Value { level, source: None, text: false }
+        Value {
+            level,
+            source: None,
+            text: false,
+        }
     }
 
     fn text(level: Level) -> Self {
-        Value { level, source: None, text: true }
+        Value {
+            level,
+            source: None,
+            text: true,
+        }
     }
 
     fn join(self, other: Value) -> Self {
@@ -86,7 +94,12 @@ pub(super) struct Flow<'t, 'r> {
 impl<'t, 'r> Flow<'t, 'r> {
     /// For the file with this root.
     pub(super) fn new(root: Node<'t>, library: &'r Library) -> Self {
-        Flow { root, library, index: OnceCell::new(), visits: Cell::new(0) }
+        Flow {
+            root,
+            library,
+            index: OnceCell::new(),
+            visits: Cell::new(0),
+        }
     }
 
     /// What is known of the values of these nodes together.
@@ -99,7 +112,10 @@ impl<'t, 'r> Flow<'t, 'r> {
     }
 
     fn join(&self, nodes: impl IntoIterator<Item = Node<'t>>, depth: u32) -> Value {
-        nodes.into_iter().map(|node| self.value(&node, depth)).fold(Value::of(Level::Constant), Value::join)
+        nodes
+            .into_iter()
+            .map(|node| self.value(&node, depth))
+            .fold(Value::of(Level::Constant), Value::join)
     }
 
     fn value(&self, node: &Node<'t>, depth: u32) -> Value {
@@ -112,7 +128,11 @@ impl<'t, 'r> Flow<'t, 'r> {
             return Value::of(Level::Constant);
         }
         if matches(&self.library.sources, node) {
-            return Value { level: Level::Tainted, source: Some(node.range()), text: false };
+            return Value {
+                level: Level::Tainted,
+                source: Some(node.range()),
+                text: false,
+            };
         }
         let depth = depth + 1;
         match roles::role(&node.kind()) {
@@ -133,9 +153,15 @@ impl<'t, 'r> Flow<'t, 'r> {
 
     /// A string: as variable as what is interpolated.
     fn text(&self, node: &Node<'t>, depth: u32) -> Value {
-        let varying = node.named_children().filter(|child| !roles::is_plain_text(&child.kind())).collect::<Vec<_>>();
+        let varying = node
+            .named_children()
+            .filter(|child| !roles::is_plain_text(&child.kind()))
+            .collect::<Vec<_>>();
         let glue = matches!(&*node.kind(), "concatenated_string" | "chained_string");
-        let value = varying.iter().map(|part| self.value(part, depth)).fold(Value::text(Level::Constant), Value::join);
+        let value = varying
+            .iter()
+            .map(|part| self.value(part, depth))
+            .fold(Value::text(Level::Constant), Value::join);
         if glue { value } else { value.glued() }
     }
 
@@ -143,7 +169,10 @@ impl<'t, 'r> Flow<'t, 'r> {
         let (Some(left), Some(right)) = (node.field("left"), node.field("right")) else {
             return self.join(parts(node), depth);
         };
-        let operator = node.field("operator").map(|op| op.text().into_owned()).unwrap_or_default();
+        let operator = node
+            .field("operator")
+            .map(|op| op.text().into_owned())
+            .unwrap_or_default();
         let left = self.value(&left, depth);
         match operator.as_str() {
             "==" | "!=" | "<" | ">" | "<=" | ">=" | "===" | "!==" | "instanceof" | "in" | "=~" => {
@@ -161,11 +190,18 @@ impl<'t, 'r> Flow<'t, 'r> {
     }
 
     fn choice(&self, node: &Node<'t>, depth: u32) -> Value {
-        let named = ["consequence", "body", "alternative"].into_iter().filter_map(|field| node.field(field));
+        let named = ["consequence", "body", "alternative"]
+            .into_iter()
+            .filter_map(|field| node.field(field));
         let mut branches: Vec<_> = named.collect();
         if branches.is_empty() {
             // Python: value, condition, other value.
-            branches = node.named_children().enumerate().filter(|(at, _)| *at != 1).map(|(_, n)| n).collect();
+            branches = node
+                .named_children()
+                .enumerate()
+                .filter(|(at, _)| *at != 1)
+                .map(|(_, n)| n)
+                .collect();
         }
         self.join(branches, depth)
     }
@@ -225,7 +261,11 @@ impl<'t, 'r> Flow<'t, 'r> {
             // A look-up in a constant table can only give what the table holds.
             Some(receiver) if name == "get" && receiver.level == Level::Constant && receiver.text => receiver,
             Some(receiver) if name == "get" => {
-                if receiver.level == Level::Tainted { receiver } else { Value::of(Level::Dynamic) }
+                if receiver.level == Level::Tainted {
+                    receiver
+                } else {
+                    Value::of(Level::Dynamic)
+                }
             }
             Some(receiver) => receiver.join(joined),
         }
@@ -233,15 +273,27 @@ impl<'t, 'r> Flow<'t, 'r> {
 
     /// `format!("... {name}", value)`: every name among the tokens counts.
     fn macro_call(&self, node: &Node<'t>, depth: u32) -> Value {
-        let name = node.field("macro").map(|name| name.text().into_owned()).unwrap_or_default();
+        let name = node
+            .field("macro")
+            .map(|name| name.text().into_owned())
+            .unwrap_or_default();
         let tokens = node.named_children().find(|child| child.kind() == "token_tree");
-        let Some(tokens) = tokens else { return Value::of(Level::Dynamic) };
+        let Some(tokens) = tokens else {
+            return Value::of(Level::Dynamic);
+        };
         match name.as_str() {
             "concat" | "env" | "include_str" | "stringify" | "line" | "file" => Value::of(Level::Constant),
             "format" | "vec" | "format_args" => {
-                let names = tokens.dfs().filter(|token| token.kind() == "identifier").collect::<Vec<_>>();
+                let names = tokens
+                    .dfs()
+                    .filter(|token| token.kind() == "identifier")
+                    .collect::<Vec<_>>();
                 let mut value = self.join(names, depth);
-                let format = tokens.named_children().next().map(|first| first.text().into_owned()).unwrap_or_default();
+                let format = tokens
+                    .named_children()
+                    .next()
+                    .map(|first| first.text().into_owned())
+                    .unwrap_or_default();
                 for name in inline_names(&format) {
                     value = value.join(self.resolve(name, node, depth));
                 }
@@ -257,7 +309,8 @@ impl<'t, 'r> Flow<'t, 'r> {
         }
         let end = node.range().end;
         let body = node.ancestors().find_map(|up| {
-            up.children().find(|child| child.kind() == "heredoc_body" && child.range().start >= end)
+            up.children()
+                .find(|child| child.kind() == "heredoc_body" && child.range().start >= end)
         });
         body.map_or(Value::of(Level::Dynamic), |body| self.text(&body, depth))
     }
@@ -316,7 +369,11 @@ impl<'t, 'r> Flow<'t, 'r> {
                 if assign.adds { value.glued() } else { value }
             }
             Assigned::Glue(nodes) => self.join(nodes.iter().cloned(), depth).glued(),
-            Assigned::Outside(range) => Value { level: Level::Tainted, source: Some(range.clone()), text: false },
+            Assigned::Outside(range) => Value {
+                level: Level::Tainted,
+                source: Some(range.clone()),
+                text: false,
+            },
         }
     }
 
@@ -326,14 +383,22 @@ impl<'t, 'r> Flow<'t, 'r> {
             return Value::of(Level::Constant);
         }
         if matches(&self.library.sources, node) {
-            return Value { level: Level::Tainted, source: Some(node.range()), text: false };
+            return Value {
+                level: Level::Tainted,
+                source: Some(node.range()),
+                text: false,
+            };
         }
         Value::of(Level::Dynamic)
     }
 }
 
 fn matches(matcher: &Option<Lazy>, node: &Node<'_>) -> bool {
-    matcher.as_ref().is_some_and(|matcher| matcher.get().is_some_and(|core| core.match_node(node.clone()).is_some()))
+    matcher.as_ref().is_some_and(|matcher| {
+        matcher
+            .get()
+            .is_some_and(|core| core.match_node(node.clone()).is_some())
+    })
 }
 
 /// The named children that carry values: not comments, types, labels or argument names.
@@ -354,19 +419,28 @@ fn parts<'t>(node: &Node<'t>) -> Vec<Node<'t>> {
     };
     let last_only = matches!(&*kind, "block" | "then" | "else" | "sequence_expression");
     let named: Vec<_> = node.named_children().filter(|child| !skipped(child)).collect();
-    if last_only { named.into_iter().next_back().into_iter().collect() } else { named }
+    if last_only {
+        named.into_iter().next_back().into_iter().collect()
+    } else {
+        named
+    }
 }
 
 /// What a member or element is taken from.
 pub(super) fn object_of<'t>(node: &Node<'t>) -> Option<Node<'t>> {
     const FIELDS: &[&str] = &["object", "value", "operand", "argument", "array", "scope", "path"];
-    FIELDS.iter().find_map(|field| node.field(field)).or_else(|| node.named_children().next())
+    FIELDS
+        .iter()
+        .find_map(|field| node.field(field))
+        .or_else(|| node.named_children().next())
 }
 
 /// The object a method is called on.
 pub(super) fn receiver_of<'t>(call: &Node<'t>) -> Option<Node<'t>> {
     if let Some(function) = call.field("function") {
-        return (roles::role(&function.kind()) == Role::Member).then(|| object_of(&function)).flatten();
+        return (roles::role(&function.kind()) == Role::Member)
+            .then(|| object_of(&function))
+            .flatten();
     }
     ["object", "receiver"].iter().find_map(|field| call.field(field))
 }
@@ -375,38 +449,67 @@ pub(super) fn receiver_of<'t>(call: &Node<'t>) -> Option<Node<'t>> {
 pub(super) fn callee_name(call: &Node<'_>) -> String {
     const CALLEES: &[&str] = &["function", "constructor", "method", "name", "type"];
     const PROPERTIES: &[&str] = &["property", "attribute", "field", "name", "function"];
-    let callee = CALLEES.iter().find_map(|field| call.field(field)).or_else(|| call.named_children().next());
+    let callee = CALLEES
+        .iter()
+        .find_map(|field| call.field(field))
+        .or_else(|| call.named_children().next());
     let Some(callee) = callee else { return String::new() };
     let property = PROPERTIES.iter().find_map(|field| callee.field(field));
     let text = property.unwrap_or(callee).text();
     let text = text.split(['(', '<', '[']).next().unwrap_or_default();
-    text.rsplit(['.', ':', '>', '\\']).next().unwrap_or_default().trim().to_owned()
+    text.rsplit(['.', ':', '>', '\\'])
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// `MAX_SIZE`, `K8S`: by convention not changed at run time. PHP's superglobals (`$_GET`) begin with a sign.
 fn is_constant_name(name: &str) -> bool {
     name.len() > 1
         && name.starts_with(|c: char| c.is_ascii_uppercase())
-        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// Names of tables, columns and the like: code that holds them in variables takes them from itself, not from clients.
 /// Only what is known to come from outside is believed over the name.
 fn unless_schema_name(name: &str, value: Value) -> Value {
-    const ENDINGS: &[&str] =
-        &["table", "tablename", "table_name", "prefix", "suffix", "column", "columns", "schema", "placeholders", "column_name"];
+    const ENDINGS: &[&str] = &[
+        "table",
+        "tablename",
+        "table_name",
+        "prefix",
+        "suffix",
+        "column",
+        "columns",
+        "schema",
+        "placeholders",
+        "column_name",
+    ];
     let lower = name.to_ascii_lowercase();
     let schema = ENDINGS.iter().any(|ending| lower.ends_with(ending));
-    if schema && value.level < Level::Tainted { Value::of(Level::Constant) } else { value }
+    if schema && value.level < Level::Tainted {
+        Value::of(Level::Constant)
+    } else {
+        value
+    }
 }
 
 fn makes_lists(name: &str) -> bool {
-    matches!(name, "join" | "Join" | "repeat" | "Repeat" | "fill" | "map" | "implode" | "str_repeat" | "collect")
+    matches!(
+        name,
+        "join" | "Join" | "repeat" | "Repeat" | "fill" | "map" | "implode" | "str_repeat" | "collect"
+    )
 }
 
 /// `",".join(["?"] * n)` and the like make the placeholders of a parameterised query.
 fn is_placeholder_list(text: &str) -> bool {
-    text.len() < 400 && ["'?'", "\"?\"", "'%s'", "\"%s\"", "'?,'", "'?, '", "\"?,\""].iter().any(|mark| text.contains(mark))
+    text.len() < 400
+        && ["'?'", "\"?\"", "'%s'", "\"%s\"", "'?,'", "'?, '", "\"?,\""]
+            .iter()
+            .any(|mark| text.contains(mark))
 }
 
 /// The names in `{name}` and `{name:?}` of a Rust format string.

@@ -22,7 +22,10 @@ pub(super) const ALL: &[SupportLang] = &[
 /// A rule for `javascript` holds in TypeScript too, and one for `c` in C++: the APIs are the same.
 const FAMILIES: &[(&str, &[SupportLang])] = &[
     ("python", &[SupportLang::Python]),
-    ("javascript", &[SupportLang::JavaScript, SupportLang::TypeScript, SupportLang::Tsx]),
+    (
+        "javascript",
+        &[SupportLang::JavaScript, SupportLang::TypeScript, SupportLang::Tsx],
+    ),
     ("typescript", &[SupportLang::TypeScript, SupportLang::Tsx]),
     ("java", &[SupportLang::Java]),
     ("go", &[SupportLang::Go]),
@@ -35,7 +38,10 @@ const FAMILIES: &[(&str, &[SupportLang])] = &[
 
 /// The grammars that a language name in a rule stands for.
 pub(super) fn family(name: &str) -> Option<&'static [SupportLang]> {
-    FAMILIES.iter().find(|(known, _)| *known == name).map(|(_, langs)| *langs)
+    FAMILIES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, langs)| *langs)
 }
 
 /// All language names, for error messages.
@@ -97,7 +103,9 @@ pub(super) fn may_be_script(path: &str) -> bool {
 /// The language that a `#!` line asks for.
 pub(super) fn by_shebang(text: &str) -> Option<SupportLang> {
     let line = text.strip_prefix("#!")?.lines().next()?;
-    let mut words = line.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or(word));
+    let mut words = line
+        .split_whitespace()
+        .map(|word| word.rsplit('/').next().unwrap_or(word));
     let program = words.find(|word| *word != "env" && !word.starts_with('-'))?;
     let program = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     Some(match program {
@@ -123,7 +131,15 @@ pub(super) fn refine(guess: SupportLang, path: &str, text: &str) -> Option<Suppo
 }
 
 fn looks_like_cpp(line: &str) -> bool {
-    const STARTS: &[&str] = &["namespace ", "class ", "template<", "template <", "using ", "public:", "private:"];
+    const STARTS: &[&str] = &[
+        "namespace ",
+        "class ",
+        "template<",
+        "template <",
+        "using ",
+        "public:",
+        "private:",
+    ];
     let line = line.trim_start();
     STARTS.iter().any(|start| line.starts_with(start)) || line.contains("std::")
 }
@@ -142,7 +158,10 @@ mod tests {
 
     #[test]
     fn scripts_without_an_extension_are_known_by_their_first_line() {
-        assert_eq!(by_shebang("#!/usr/bin/env python3\nprint(1)"), Some(SupportLang::Python));
+        assert_eq!(
+            by_shebang("#!/usr/bin/env python3\nprint(1)"),
+            Some(SupportLang::Python)
+        );
         assert_eq!(by_shebang("#!/usr/bin/env -S node\n"), Some(SupportLang::JavaScript));
         assert_eq!(by_shebang("#!/bin/sh\n"), None);
     }

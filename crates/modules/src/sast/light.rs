@@ -11,7 +11,10 @@ use ast_grep_config::{SerializableRule, SerializableRuleCore};
 pub(super) fn core(core: &SerializableRuleCore) -> Result<SerializableRuleCore, String> {
     let map = |rules: &Option<HashMap<String, SerializableRule>>| -> Result<Option<HashMap<_, _>>, String> {
         let twins = |rules: &HashMap<String, SerializableRule>| {
-            rules.iter().map(|(name, rule)| Ok((name.clone(), twin(rule.clone())?))).collect()
+            rules
+                .iter()
+                .map(|(name, rule)| Ok((name.clone(), twin(rule.clone())?)))
+                .collect()
         };
         rules.as_ref().map(twins).transpose()
     };

@@ -69,7 +69,9 @@ fn opening_tag(rest: &[u8]) -> Option<(usize, bool)> {
 /// Puts `echo` into the blanks before a `<?=`, as late as a line has room for it.
 fn write_echo(out: &mut [u8], html: usize) {
     let floor = if out.get(html) == Some(&b';') { html + 1 } else { html };
-    let room = (floor..(out.len() + 1).saturating_sub(4)).rev().find(|at| out[*at..at + 4] == *b"    ");
+    let room = (floor..(out.len() + 1).saturating_sub(4))
+        .rev()
+        .find(|at| out[*at..at + 4] == *b"    ");
     if let Some(at) = room {
         out[at..at + 4].copy_from_slice(b"echo");
     }

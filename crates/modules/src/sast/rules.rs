@@ -85,22 +85,36 @@ impl Lazy {
     /// Checks the rule; the light twin with trivial regular expressions tells the node kinds.
     fn new(core: SerializableRuleCore, lang: SupportLang) -> Result<(Self, RuleCore), String> {
         let light = compile(light::core(&core)?, lang)?;
-        Ok((Lazy { core, lang, compiled: OnceLock::new() }, light))
+        Ok((
+            Lazy {
+                core,
+                lang,
+                compiled: OnceLock::new(),
+            },
+            light,
+        ))
     }
 
     /// The matcher; none if it cannot be compiled, which the check at loading all but excludes.
     pub(super) fn get(&self) -> Option<&RuleCore> {
-        self.compiled.get_or_init(|| compile(self.core.clone(), self.lang)).as_ref().ok()
+        self.compiled
+            .get_or_init(|| compile(self.core.clone(), self.lang))
+            .as_ref()
+            .ok()
     }
 
     /// Why it could not be compiled, if that was tried.
     pub(super) fn failure(&self) -> Option<&str> {
-        self.compiled.get().and_then(|result| result.as_ref().err()).map(String::as_str)
+        self.compiled
+            .get()
+            .and_then(|result| result.as_ref().err())
+            .map(String::as_str)
     }
 }
 
 fn compile(core: SerializableRuleCore, lang: SupportLang) -> Result<RuleCore, String> {
-    core.get_matcher(DeserializeEnv::new(lang)).map_err(|error| chain(&error))
+    core.get_matcher(DeserializeEnv::new(lang))
+        .map_err(|error| chain(&error))
 }
 
 /// What the rules of one grammar share.
@@ -168,13 +182,23 @@ struct Document<'a> {
 
 impl Document<'_> {
     fn error(&self, line: u32, reason: impl Into<String>) -> LoadError {
-        LoadError { file: self.file.to_owned(), line: Some(self.offset + line.max(1)), reason: reason.into() }
+        LoadError {
+            file: self.file.to_owned(),
+            line: Some(self.offset + line.max(1)),
+            reason: reason.into(),
+        }
     }
 
     /// An error at the line of a top-level key.
     fn error_at(&self, key: &str, reason: impl Into<String>) -> LoadError {
-        let at = self.text.lines().position(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
-        let first = self.text.lines().position(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let at = self
+            .text
+            .lines()
+            .position(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
+        let first = self
+            .text
+            .lines()
+            .position(|line| !line.trim().is_empty() && !line.starts_with('#'));
         self.error(at.or(first).unwrap_or(0) as u32 + 1, reason)
     }
 
@@ -184,7 +208,10 @@ impl Document<'_> {
             let text = error.to_string();
             let text = text.lines().next().unwrap_or("not a rule");
             // The parser counts lines within the document; ours are those of the file.
-            let bare = text.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")).map(|(_, bare)| bare);
+            let bare = text
+                .strip_prefix("error: line ")
+                .and_then(|rest| rest.split_once(": "))
+                .map(|(_, bare)| bare);
             self.error(line, bare.unwrap_or(text))
         })
     }
@@ -192,9 +219,14 @@ impl Document<'_> {
 
 /// Reads and compiles all rule files; the first mistake refuses them.
 pub(super) fn load(files: &[RuleFile]) -> Result<Loaded, LoadError> {
-    let documents: Vec<Document<'_>> = files.iter().filter(|file| is_rule_file(&file.path)).flat_map(split).collect();
-    let (libraries, rules): (Vec<_>, Vec<_>) =
-        documents.iter().partition(|doc| doc.text.lines().any(|line| line.starts_with("library:")));
+    let documents: Vec<Document<'_>> = files
+        .iter()
+        .filter(|file| is_rule_file(&file.path))
+        .flat_map(split)
+        .collect();
+    let (libraries, rules): (Vec<_>, Vec<_>) = documents
+        .iter()
+        .partition(|doc| doc.text.lines().any(|line| line.starts_with("library:")));
     let libraries = load_libraries(&libraries)?;
     let mut loaded = Loaded {
         rules: lang::ALL.iter().map(|_| Vec::new()).collect(),
@@ -220,10 +252,18 @@ fn is_rule_file(path: &str) -> bool {
 
 fn split(file: &RuleFile) -> Vec<Document<'_>> {
     let mut documents = Vec::new();
-    let mut current = Document { file: &file.path, offset: 0, text: String::new() };
+    let mut current = Document {
+        file: &file.path,
+        offset: 0,
+        text: String::new(),
+    };
     for (at, line) in file.text.lines().enumerate() {
         if line.trim_end() == "---" {
-            let next = Document { file: &file.path, offset: at as u32 + 1, text: String::new() };
+            let next = Document {
+                file: &file.path,
+                offset: at as u32 + 1,
+                text: String::new(),
+            };
             documents.push(std::mem::replace(&mut current, next));
         } else {
             current.text.push_str(line);
@@ -243,9 +283,19 @@ fn languages(document: &Document<'_>, key: &str, names: &[String]) -> Result<Vec
             let known = lang::family_names();
             return Err(document.error_at(key, format!("unknown language `{name}`; known are {known}")));
         };
-        all.extend(family.iter().filter(|lang| !all.contains(*lang)).copied().collect::<Vec<_>>());
+        all.extend(
+            family
+                .iter()
+                .filter(|lang| !all.contains(*lang))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
     }
-    if all.is_empty() { Err(document.error_at(key, "at least one language is needed")) } else { Ok(all) }
+    if all.is_empty() {
+        Err(document.error_at(key, "at least one language is needed"))
+    } else {
+        Ok(all)
+    }
 }
 
 fn load_libraries(documents: &[&Document<'_>]) -> Result<Vec<Library>, LoadError> {
@@ -262,18 +312,39 @@ fn compile_library(
     lang: SupportLang,
     all: &[(&Document<'_>, LibraryDoc, Vec<SupportLang>)],
 ) -> Result<Library, LoadError> {
-    let mine: Vec<_> = all.iter().filter(|(_, _, languages)| languages.contains(&lang)).collect();
-    let Some((document, ..)) = mine.first() else { return Ok(Library::default()) };
+    let mine: Vec<_> = all
+        .iter()
+        .filter(|(_, _, languages)| languages.contains(&lang))
+        .collect();
+    let Some((document, ..)) = mine.first() else {
+        return Ok(Library::default());
+    };
     let any = |key: &str, rules: Vec<SerializableRule>| -> Result<Option<Lazy>, LoadError> {
         if rules.is_empty() {
             return Ok(None);
         }
-        let rule = SerializableRule { any: Some(rules).into(), ..SerializableRule::default() };
-        let core = SerializableRuleCore { rule, constraints: None, utils: None, transform: None };
-        Lazy::new(core, lang).map(|(lazy, _)| Some(lazy)).map_err(|reason| document.error_at(key, reason))
+        let rule = SerializableRule {
+            any: Some(rules).into(),
+            ..SerializableRule::default()
+        };
+        let core = SerializableRuleCore {
+            rule,
+            constraints: None,
+            utils: None,
+            transform: None,
+        };
+        Lazy::new(core, lang)
+            .map(|(lazy, _)| Some(lazy))
+            .map_err(|reason| document.error_at(key, reason))
     };
-    let sources = any("sources", mine.iter().flat_map(|(_, doc, _)| doc.sources.clone()).collect())?;
-    let cleans = any("cleans", mine.iter().flat_map(|(_, doc, _)| doc.cleans.clone()).collect())?;
+    let sources = any(
+        "sources",
+        mine.iter().flat_map(|(_, doc, _)| doc.sources.clone()).collect(),
+    )?;
+    let cleans = any(
+        "cleans",
+        mine.iter().flat_map(|(_, doc, _)| doc.cleans.clone()).collect(),
+    )?;
     Ok(Library { sources, cleans })
 }
 
@@ -296,7 +367,11 @@ fn add_rule(loaded: &mut Loaded, document: &Document<'_>, doc: RuleDoc) -> Resul
             return Err(document.error_at("rule", reason));
         };
         let names = light.defined_vars();
-        let asked = doc.flow.keys().map(|name| ("flow", name)).chain(doc.focus.iter().map(|name| ("focus", name)));
+        let asked = doc
+            .flow
+            .keys()
+            .map(|name| ("flow", name))
+            .chain(doc.focus.iter().map(|name| ("focus", name)));
         if let Some((key, unknown)) = asked.into_iter().find(|(_, name)| !names.contains(name.as_str())) {
             return Err(document.error_at(key, format!("`${unknown}` is not a metavariable of the rule")));
         }
@@ -313,7 +388,14 @@ fn add_rule(loaded: &mut Loaded, document: &Document<'_>, doc: RuleDoc) -> Resul
     loaded.infos.push(info);
     let TestsDoc { positive, negative } = doc.tests;
     let (file, line) = (document.file.to_owned(), document.offset + 1);
-    loaded.snippets.push(Snippets { id: doc.id, file, line, languages, positive, negative });
+    loaded.snippets.push(Snippets {
+        id: doc.id,
+        file,
+        line,
+        languages,
+        positive,
+        negative,
+    });
     Ok(())
 }
 
@@ -321,9 +403,16 @@ fn add_rule(loaded: &mut Loaded, document: &Document<'_>, doc: RuleDoc) -> Resul
 fn check(document: &Document<'_>, doc: &RuleDoc) -> Result<(), LoadError> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if doc.id.is_empty() || !doc.id.chars().all(plain) {
-        return Err(document.error_at("id", format!("`{}`: ids are lowercase letters, digits and dashes", doc.id)));
+        return Err(document.error_at(
+            "id",
+            format!("`{}`: ids are lowercase letters, digits and dashes", doc.id),
+        ));
     }
-    let texts = [("name", &doc.name), ("message", &doc.message), ("remediation", &doc.remediation)];
+    let texts = [
+        ("name", &doc.name),
+        ("message", &doc.message),
+        ("remediation", &doc.remediation),
+    ];
     if let Some((key, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
         return Err(document.error_at(key, format!("`{key}` must not be empty")));
     }

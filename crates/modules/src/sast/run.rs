@@ -76,25 +76,40 @@ impl Sast {
     pub(super) fn load(files: &[RuleFile]) -> Result<Self, LoadError> {
         let metadata = manifest::load(files)?;
         let loaded = rules::load(files)?;
-        let wrong = |reason| LoadError { file: "modules/sast/rules".to_owned(), line: None, reason };
+        let wrong = |reason| LoadError {
+            file: "modules/sast/rules".to_owned(),
+            line: None,
+            reason,
+        };
         if loaded.infos.is_empty() {
             return Err(wrong("there is no rule".to_owned()));
         }
         let parts = lang::ALL.iter().zip(loaded.rules).zip(loaded.libraries);
         let engines = parts.map(|((lang, rules), library)| Engine::new(*lang, rules, library).map_err(wrong));
         let engines = engines.collect::<Result<_, _>>()?;
-        Ok(Sast { metadata, engines, infos: loaded.infos, snippets: loaded.snippets })
+        Ok(Sast {
+            metadata,
+            engines,
+            infos: loaded.infos,
+            snippets: loaded.snippets,
+        })
     }
 
     fn plan(&self, config: Config) -> Result<Plan, ModuleError> {
         let unknown = |field: &str, message| Err(config_error(field, message));
         let bare = |id: &str| id.strip_prefix("sast/").unwrap_or(id).to_owned();
         let off: BTreeSet<String> = config.rules.disable.iter().map(|id| bare(id)).collect();
-        if let Some(id) = off.iter().find(|id| !self.infos.iter().any(|rule| bare(&rule.id) == **id)) {
+        if let Some(id) = off
+            .iter()
+            .find(|id| !self.infos.iter().any(|rule| bare(&rule.id) == **id))
+        {
             return unknown("rules.disable", format!("there is no rule `sast/{id}`"));
         }
         if let Some(name) = config.languages.iter().find(|name| lang::family(name).is_none()) {
-            return unknown("languages", format!("unknown language `{name}`; known are {}", lang::family_names()));
+            return unknown(
+                "languages",
+                format!("unknown language `{name}`; known are {}", lang::family_names()),
+            );
         }
         let mut exclude = GlobSetBuilder::new();
         for glob in &config.exclude {
@@ -103,11 +118,21 @@ impl Sast {
                 Err(error) => return unknown("exclude", error.to_string()),
             };
         }
-        let exclude = exclude.build().map_err(|error| config_error("exclude", error.to_string()))?;
+        let exclude = exclude
+            .build()
+            .map_err(|error| config_error("exclude", error.to_string()))?;
         let is_off = |rule: &Rule| rule.severity < config.min_severity || off.contains(&bare(&rule.id));
-        let disabled = self.engines.iter().map(|engine| engine.rules.iter().map(|r| is_off(&r.info)).collect());
+        let disabled = self
+            .engines
+            .iter()
+            .map(|engine| engine.rules.iter().map(|r| is_off(&r.info)).collect());
         let disabled = disabled.collect();
-        Ok(Plan { disabled, languages: config.languages, exclude, max_file_bytes: config.max_file_bytes })
+        Ok(Plan {
+            disabled,
+            languages: config.languages,
+            exclude,
+            max_file_bytes: config.max_file_bytes,
+        })
     }
 
     /// Scans one file of the workspace; `None` if it is not code of a language that was asked for.
@@ -119,7 +144,10 @@ impl Sast {
         }
         if entry.bytes > plan.max_file_bytes {
             let limit = plan.max_file_bytes;
-            let message = format!("not scanned: {} bytes is over the limit of {limit} (max_file_bytes)", entry.bytes);
+            let message = format!(
+                "not scanned: {} bytes is over the limit of {limit} (max_file_bytes)",
+                entry.bytes
+            );
             return by_name.map(|_| FileResult::note(NotificationLevel::Warning, path, message));
         }
         let bytes = match read(&entry.path, plan.max_file_bytes) {
@@ -139,17 +167,29 @@ impl Sast {
             }
         };
         drop(bytes);
-        let lang = by_name.or_else(|| lang::by_shebang(&text)).and_then(|lang| lang::refine(lang, path, &text))?;
+        let lang = by_name
+            .or_else(|| lang::by_shebang(&text))
+            .and_then(|lang| lang::refine(lang, path, &text))?;
         if !plan.languages.is_empty() && !plan.languages.contains(lang::name(lang)) {
             return None;
         }
         let slot = lang::index(lang);
-        Some(file::scan(&self.engines[slot], &plan.disabled[slot], path, text, cx.cancelled))
+        Some(file::scan(
+            &self.engines[slot],
+            &plan.disabled[slot],
+            path,
+            text,
+            cx.cancelled,
+        ))
     }
 }
 
 fn config_error(field: &str, message: String) -> ModuleError {
-    ModuleError::Config { module: "sast".to_owned(), field: field.to_owned(), message }
+    ModuleError::Config {
+        module: "sast".to_owned(),
+        field: field.to_owned(),
+        message,
+    }
 }
 
 /// Reads at most `limit` bytes: a file may have grown since the walk.
@@ -170,8 +210,18 @@ impl Module for Sast {
         let min_severity = config.min_severity;
         let plan = self.plan(config)?;
         // The size limit is applied here, to code only: that a large image was skipped is not worth a note.
-        let walked = walk(cx.workspace, &WalkOptions { max_file_bytes: u64::MAX, ..WalkOptions::default() })?;
-        let entries: Vec<&Entry> = walked.entries.iter().filter(|e| !plan.exclude.is_match(&e.relative)).collect();
+        let walked = walk(
+            cx.workspace,
+            &WalkOptions {
+                max_file_bytes: u64::MAX,
+                ..WalkOptions::default()
+            },
+        )?;
+        let entries: Vec<&Entry> = walked
+            .entries
+            .iter()
+            .filter(|e| !plan.exclude.is_match(&e.relative))
+            .collect();
         let total = entries.len() as u64;
         let (done, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let worst = Worst::new(MAX_FINDINGS);
@@ -184,13 +234,22 @@ impl Module for Sast {
             }
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if done.is_multiple_of(PROGRESS_STEP) || done == total {
-                (cx.progress)(Progress { done, total: Some(total), unit: "files", message: None });
+                (cx.progress)(Progress {
+                    done,
+                    total: Some(total),
+                    unit: "files",
+                    message: None,
+                });
             }
             Ok(result)
         };
         let results: Vec<FileResult> = entries.par_iter().map(scan).collect::<Result<_, _>>()?;
         cx.check_cancelled()?;
-        let rules = self.infos.iter().filter(|rule| rule.severity >= min_severity).map(|rule| (**rule).clone());
+        let rules = self
+            .infos
+            .iter()
+            .filter(|rule| rule.severity >= min_severity)
+            .map(|rule| (**rule).clone());
         Ok(self.output(results, worst, rules.collect(), walked.skipped, bytes.into_inner()))
     }
 }
@@ -213,14 +272,22 @@ impl Sast {
         }
         for (id, reason) in self.engines.iter().flat_map(Engine::failures) {
             let message = format!("{id} did not run: {reason}");
-            notes.push(Notification { level: NotificationLevel::Error, message, path: None });
+            notes.push(Notification {
+                level: NotificationLevel::Error,
+                message,
+                path: None,
+            });
         }
         if notes.len() > MAX_NOTES {
             // What was not scanned at all comes first: those notes matter most.
             notes.sort_by_key(|note| (std::cmp::Reverse(note.level), note.path.clone()));
             let rest = notes.split_off(MAX_NOTES).len();
             let message = format!("{rest} more files were not scanned, or in part only");
-            notes.push(Notification { level: NotificationLevel::Warning, message, path: None });
+            notes.push(Notification {
+                level: NotificationLevel::Warning,
+                message,
+                path: None,
+            });
         }
         let mut report = ModuleReport::new(&self.metadata.name, &self.metadata.version);
         report.rules = rules;
@@ -232,6 +299,10 @@ impl Sast {
         summary.insert("bytes_scanned".to_owned(), json!(bytes));
         summary.insert("findings".to_owned(), json!(found));
         summary.insert("suppressed".to_owned(), json!(suppressed));
-        Output { report, summary, artifacts: Vec::new() }
+        Output {
+            report,
+            summary,
+            artifacts: Vec::new(),
+        }
     }
 }

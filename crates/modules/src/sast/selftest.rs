@@ -41,14 +41,19 @@ pub struct SelfTest {
 /// Loads rule files and runs every snippet of every rule.
 pub fn self_test(files: &[RuleFile]) -> Result<SelfTest, LoadError> {
     let sast = Sast::load(files)?;
-    let mut result = SelfTest { rules: sast.snippets.len(), ..SelfTest::default() };
+    let mut result = SelfTest {
+        rules: sast.snippets.len(),
+        ..SelfTest::default()
+    };
     for rule in &sast.snippets {
         let positive = rule.positive.iter().map(|snippet| (snippet, true));
         let negative = rule.negative.iter().map(|snippet| (snippet, false));
         for (snippet, expected) in positive.chain(negative) {
             for lang in &rule.languages {
                 result.snippets += 1;
-                let Some(problem) = try_snippet(&sast, *lang, &rule.id, snippet, expected) else { continue };
+                let Some(problem) = try_snippet(&sast, *lang, &rule.id, snippet, expected) else {
+                    continue;
+                };
                 result.failures.push(Failure {
                     file: rule.file.clone(),
                     line: rule.line,
@@ -67,17 +72,28 @@ fn try_snippet(sast: &Sast, lang: SupportLang, rule: &str, snippet: &str, expect
     let engine = &sast.engines[lang::index(lang)];
     let id = format!("sast/{rule}");
     let disabled: Vec<bool> = engine.rules.iter().map(|rule| rule.info.id != id).collect();
-    let text = if lang == SupportLang::Php { with_tag(snippet) } else { snippet.to_owned() };
+    let text = if lang == SupportLang::Php {
+        with_tag(snippet)
+    } else {
+        snippet.to_owned()
+    };
     let result = file::scan(engine, &disabled, "snippet", text, &AtomicBool::new(false));
     let found = !result.findings.is_empty();
     match (expected, found) {
         (true, false) => Some("must find this, but does not".to_owned()),
-        (false, true) => Some(format!("must not find this, but says \"{}\"", result.findings[0].message)),
+        (false, true) => Some(format!(
+            "must not find this, but says \"{}\"",
+            result.findings[0].message
+        )),
         _ => None,
     }
 }
 
 /// PHP snippets may leave out the opening tag.
 fn with_tag(snippet: &str) -> String {
-    if snippet.contains("<?") { snippet.to_owned() } else { format!("<?php\n{snippet}") }
+    if snippet.contains("<?") {
+        snippet.to_owned()
+    } else {
+        format!("<?php\n{snippet}")
+    }
 }

@@ -30,7 +30,9 @@ pub(super) fn is_suppressed(lines: &Lines<'_>, first: usize, last: usize, rule: 
 
 fn is_comment_only(line: &str) -> bool {
     let line = line.trim();
-    ["//", "#", "/*", "*", "{/*", "<!--"].iter().any(|mark| line.starts_with(mark))
+    ["//", "#", "/*", "*", "{/*", "<!--"]
+        .iter()
+        .any(|mark| line.starts_with(mark))
         && !line.starts_with("#include")
         && !line.starts_with("#define")
 }
@@ -90,7 +92,10 @@ mod tests {
     #[test]
     fn a_mark_holds_for_its_line_or_for_the_line_below() {
         assert!(silenced("eval(x)  # helve:ignore", 1));
-        assert!(silenced("# helve:ignore sast/python-eval reviewed in March\neval(x)", 2));
+        assert!(silenced(
+            "# helve:ignore sast/python-eval reviewed in March\neval(x)",
+            2
+        ));
         assert!(!silenced("y = 1  # helve:ignore\neval(x)", 2));
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr3_iter;
+use memchr::memchr3;
 
 use super::decode::{finish, with_context};
 use super::values::literal_end;
@@ -14,8 +14,6 @@ const FEWEST_CHARACTERS: usize = 8;
 const SHORTEST: usize = 6;
 /// White space between two pieces.
 const GAP: usize = 200;
-/// Longest literal that is joined.
-const LONGEST: usize = 4096;
 /// Pieces of one text.
 const MOST_PIECES: usize = 4096;
 /// Methods that put their argument behind what is there.
@@ -43,57 +41,48 @@ enum Joiner {
 }
 
 /// Shows every text that is joined from literals.
-///
-/// Reading every literal would cost more than all else. So this looks at the quotes only, and reads a literal when
-/// what stands behind its closing quote can join it to another.
 pub(crate) fn joined(view: &View<'_>, emit: &mut dyn FnMut(View<'static>)) {
     let text: &[u8] = &view.text;
-    let mut opening = None;
-    let mut done = 0;
-    for quote in memchr3_iter(b'"', b'\'', b'`', text) {
-        if quote < done || quote > 0 && text[quote - 1] == b'\\' {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    while let Some(offset) = memchr3(b'"', b'\'', b'`', &text[at..]) {
+        let quote = at + offset;
+        at = quote + 1;
+        let Some(first) = literal(text, quote) else { continue };
+        at = first.end + 1;
+        let Some((joiner, next)) = next_piece(text, at) else {
             continue;
-        }
-        if can_join(text, quote)
-            && let Some(first) = opening.and_then(|opening| literal(text, opening, quote))
-            && let Some((step, pieces)) = chain(text, first)
-        {
-            done = pieces.last().map_or(done, |piece| piece.end + 1);
-            if let Some(step) = step {
-                emit(join(view, &pieces, step));
-            }
-            opening = None;
-            continue;
-        }
-        opening = Some(quote);
-    }
-}
-
-/// Whether a joiner may stand behind this quote.
-fn can_join(text: &[u8], quote: usize) -> bool {
-    text.get(quote + 1)
-        .is_some_and(|byte| b" +.,\n\r\t\\&)~|<\"'".contains(byte))
-}
-
-/// The inside of the literal between two neighbouring quotes.
-fn literal(text: &[u8], opening: usize, closing: usize) -> Option<Range<usize>> {
-    let inside = opening + 1..closing;
-    let fits = text[opening] == text[closing] && inside.len() <= LONGEST && !text[inside.clone()].contains(&b'\n');
-    fits.then_some(inside)
-}
-
-/// The literals that are joined to the first one, and how to show them, if they are worth it.
-fn chain(text: &[u8], first: Range<usize>) -> Option<(Option<Step>, Vec<Range<usize>>)> {
-    let (joiner, next) = next_piece(text, first.end + 1)?;
-    let mut at = next.end + 1;
-    let mut pieces = vec![first, next];
-    while pieces.len() < MOST_PIECES
-        && let Some((_, next)) = next_piece(text, at).filter(|(other, _)| *other == joiner)
-    {
+        };
+        pieces.clear();
         at = next.end + 1;
-        pieces.push(next);
+        pieces.extend([first, next]);
+        while pieces.len() < MOST_PIECES
+            && let Some((_, next)) = next_piece(text, at).filter(|(other, _)| *other == joiner)
+        {
+            at = next.end + 1;
+            pieces.push(next);
+        }
+        if let Some(step) = worth_joining(text, &pieces, joiner) {
+            emit(join(view, &pieces, step));
+        }
     }
-    Some((worth_joining(text, &pieces, joiner), pieces))
+}
+
+/// The inside of the literal that opens at `quote`.
+fn literal(text: &[u8], quote: usize) -> Option<Range<usize>> {
+    let mark = text[quote];
+    // An apostrophe in a word, unless the word is a prefix as in b'...'.
+    if mark == b'\'' && quote > 0 && text[quote - 1].is_ascii_alphanumeric() {
+        let prefix_only = quote < 2 || !text[quote - 2].is_ascii_alphanumeric();
+        if !prefix_only || !b"bBrRuUfFL".contains(&text[quote - 1]) {
+            return None;
+        }
+    }
+    let triple = text[quote..].starts_with(&[mark; 3]);
+    if triple {
+        return None;
+    }
+    literal_end(text, quote + 1, mark, false, false).map(|end| quote + 1..end)
 }
 
 fn skip_white(text: &[u8], mut at: usize) -> usize {
@@ -136,9 +125,9 @@ fn next_piece(text: &[u8], at: usize) -> Option<(Joiner, Range<usize>)> {
     }
     let quote = *text.get(next)?;
     matches!(quote, b'"' | b'\'' | b'`')
-        .then(|| literal_end(text, next + 1, quote, false, false))
+        .then(|| literal(text, next))
         .flatten()
-        .map(|end| (joiner, next + 1..end))
+        .map(|piece| (joiner, piece))
 }
 
 /// `.append(`: returns the place behind the parenthesis.

@@ -239,13 +239,7 @@ impl Secrets {
         })
     }
 
-    fn output(
-        &self,
-        run: &Run<'_>,
-        results: Vec<FileResult>,
-        worst: Worst,
-        mut skipped: Vec<Notification>,
-    ) -> Output {
+    fn output(&self, run: &Run<'_>, results: Vec<FileResult>, worst: Worst, mut skipped: Vec<Notification>) -> Output {
         let mut report = ModuleReport::new(NAME, VERSION);
         let enabled = self
             .rules

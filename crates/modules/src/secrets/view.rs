@@ -110,9 +110,8 @@ impl<'p, 't> Builder<'p, 't> {
 
     /// A range of the parent as it is.
     pub(crate) fn copy(&mut self, from: Range<usize>) {
-        for at in from {
-            self.push(self.parent.text[at], &(at..at + 1));
-        }
+        self.text.extend_from_slice(&self.parent.text[from.clone()]);
+        self.origins.extend(from.map(|at| self.parent.origin(at)));
     }
 
     /// What follows is new.

@@ -40,8 +40,15 @@ fn the_example_app_gives_exactly_the_planted_findings() {
     let missed: Vec<_> = planted.difference(&found).collect();
     assert!(missed.is_empty(), "not found: {missed:#?}");
 
-    let correct: BTreeSet<String> = expected.must_not_find.iter().map(|c| format!("{}:{}", c.file, c.line)).collect();
-    let wrong: Vec<_> = found.iter().filter(|f| f.split_once(' ').is_some_and(|(_, at)| correct.contains(at))).collect();
+    let correct: BTreeSet<String> = expected
+        .must_not_find
+        .iter()
+        .map(|c| format!("{}:{}", c.file, c.line))
+        .collect();
+    let wrong: Vec<_> = found
+        .iter()
+        .filter(|f| f.split_once(' ').is_some_and(|(_, at)| correct.contains(at)))
+        .collect();
     assert!(wrong.is_empty(), "correct code was reported: {wrong:#?}");
     let extra: Vec<_> = found.difference(&planted).collect();
     assert!(extra.is_empty(), "neither planted nor labelled as correct: {extra:#?}");
@@ -50,10 +57,27 @@ fn the_example_app_gives_exactly_the_planted_findings() {
 #[test]
 fn findings_carry_place_snippet_and_origin() {
     let output = scan(&root().join("examples/vulnerable-app"), &Value::Null).unwrap();
-    let finding = output.report.findings.iter().find(|finding| finding.rule_id == "sast/python-ssrf").unwrap();
+    let finding = output
+        .report
+        .findings
+        .iter()
+        .find(|finding| finding.rule_id == "sast/python-ssrf")
+        .unwrap();
     assert_eq!(finding.location.path, "api/app.py");
-    assert!(finding.location.snippet.as_deref().unwrap().starts_with("answer = requests.get("), "{finding:?}");
+    assert!(
+        finding
+            .location
+            .snippet
+            .as_deref()
+            .unwrap()
+            .starts_with("answer = requests.get("),
+        "{finding:?}"
+    );
     assert_eq!(finding.properties["source"]["text"], "request.args");
-    assert_eq!(finding.confidence, helve_findings::Confidence::High, "outside data reaches the call");
+    assert_eq!(
+        finding.confidence,
+        helve_findings::Confidence::High,
+        "outside data reaches the call"
+    );
     assert!(!finding.anchor.is_empty());
 }

@@ -12,7 +12,13 @@ const LANGUAGES: &[&str] = &["python", "javascript", "java", "go", "php", "ruby"
 fn every_snippet_of_every_rule_does_what_it_says() {
     let result = sast::self_test(&shipped()).unwrap();
     let failures: Vec<String> = result.failures.iter().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "{} of {} snippets:\n{}", failures.len(), result.snippets, failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} snippets:\n{}",
+        failures.len(),
+        result.snippets,
+        failures.join("\n\n")
+    );
     assert!(result.rules >= 120, "only {} rules", result.rules);
 }
 
@@ -25,11 +31,22 @@ fn every_rule_says_what_where_and_what_to_do() {
     for rule in rules {
         assert!(rule.id.starts_with("sast/"), "{}", rule.id);
         assert!(!rule.cwe.is_empty() && !rule.references.is_empty(), "{}", rule.id);
-        assert!(rule.description.len() > 20 && rule.remediation.len() >= 12, "{}", rule.id);
-        assert!(!rule.description.contains("$F") && rule.references.iter().all(|r| r.starts_with("https://")), "{}", rule.id);
+        assert!(
+            rule.description.len() > 20 && rule.remediation.len() >= 12,
+            "{}",
+            rule.id
+        );
+        assert!(
+            !rule.description.contains("$F") && rule.references.iter().all(|r| r.starts_with("https://")),
+            "{}",
+            rule.id
+        );
     }
     for language in LANGUAGES {
-        assert!(rules.iter().any(|rule| rule.tags.iter().any(|tag| tag == language)), "no rule for {language}");
+        assert!(
+            rules.iter().any(|rule| rule.tags.iter().any(|tag| tag == language)),
+            "no rule for {language}"
+        );
     }
 }
 
@@ -43,8 +60,14 @@ fn the_module_describes_itself() {
 
 /// The shipped manifest with one rule file.
 fn load(text: &str) -> Result<(), LoadError> {
-    let mut files: Vec<RuleFile> = shipped().into_iter().filter(|file| file.path.ends_with("module.yaml")).collect();
-    files.push(RuleFile { path: "modules/sast/rules/mine.yaml".to_owned(), text: text.to_owned() });
+    let mut files: Vec<RuleFile> = shipped()
+        .into_iter()
+        .filter(|file| file.path.ends_with("module.yaml"))
+        .collect();
+    files.push(RuleFile {
+        path: "modules/sast/rules/mine.yaml".to_owned(),
+        text: text.to_owned(),
+    });
     sast::load(&files).map(|_| ())
 }
 
@@ -69,11 +92,27 @@ fn a_wrong_rule_file_is_refused_with_file_line_and_reason() {
         (GOOD.replace("cwe: [95]", "cwe: []"), 6, "CWE"),
         (GOOD.replace("[python]", "[cobol]"), 3, "unknown language `cobol`"),
         (GOOD.replace("severity: high", "severity: awful"), 4, "awful"),
-        (GOOD.replace("message: No `$X`.", "message: ''"), 7, "`message` must not be empty"),
-        (GOOD.replace("{pattern: 'bad($X)'}", "{kind: no_such_node}"), 9, "no_such_node"),
+        (
+            GOOD.replace("message: No `$X`.", "message: ''"),
+            7,
+            "`message` must not be empty",
+        ),
+        (
+            GOOD.replace("{pattern: 'bad($X)'}", "{kind: no_such_node}"),
+            9,
+            "no_such_node",
+        ),
         (GOOD.replace("{pattern: 'bad($X)'}", "{regex: bad}"), 9, "kind of node"),
-        (GOOD.replace("{pattern: 'bad($X)'}", "{kind: call, regex: '(a'}"), 9, "regular expression `(a`"),
-        (GOOD.replace("tests: {", "flow: {Y: built}\ntests: {"), 10, "`$Y` is not a metavariable"),
+        (
+            GOOD.replace("{pattern: 'bad($X)'}", "{kind: call, regex: '(a'}"),
+            9,
+            "regular expression `(a`",
+        ),
+        (
+            GOOD.replace("tests: {", "flow: {Y: built}\ntests: {"),
+            10,
+            "`$Y` is not a metavariable",
+        ),
         (GOOD.replace("['good(1)']", "[]"), 10, "negative snippet"),
         (GOOD.replace("id: mine", "id: Mine!"), 1, "lowercase"),
         (GOOD.replace("name: Mine", "nome: Mine"), 2, "nome"),
@@ -90,6 +129,8 @@ fn a_wrong_rule_file_is_refused_with_file_line_and_reason() {
 
 #[test]
 fn rules_without_a_manifest_are_refused() {
-    let Err(error) = sast::load(&[]) else { panic!("loaded nothing at all") };
+    let Err(error) = sast::load(&[]) else {
+        panic!("loaded nothing at all")
+    };
     assert!(error.reason.contains("manifest is missing"), "{error}");
 }

@@ -23,8 +23,15 @@ pub(crate) fn shipped() -> Vec<RuleFile> {
             if path.is_dir() {
                 stack.push(path);
             } else {
-                let relative = path.strip_prefix(&toolbox).unwrap().to_string_lossy().replace('\\', "/");
-                files.push(RuleFile { path: relative, text: std::fs::read_to_string(&path).unwrap() });
+                let relative = path
+                    .strip_prefix(&toolbox)
+                    .unwrap()
+                    .to_string_lossy()
+                    .replace('\\', "/");
+                files.push(RuleFile {
+                    path: relative,
+                    text: std::fs::read_to_string(&path).unwrap(),
+                });
             }
         }
     }
@@ -34,14 +41,21 @@ pub(crate) fn shipped() -> Vec<RuleFile> {
 
 /// The module with the shipped rules, loaded once.
 pub(crate) fn module() -> Arc<dyn Module> {
-    static MODULE: LazyLock<Arc<dyn Module>> =
-        LazyLock::new(|| builtin("sast", &shipped()).expect("built in").expect("the shipped rules load"));
+    static MODULE: LazyLock<Arc<dyn Module>> = LazyLock::new(|| {
+        builtin("sast", &shipped())
+            .expect("built in")
+            .expect("the shipped rules load")
+    });
     MODULE.clone()
 }
 
 /// Runs the module on a directory.
 pub(crate) fn scan(workspace: &Path, config: &Value) -> Result<Output, ModuleError> {
-    let cx = Context { workspace, progress: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let cx = Context {
+        workspace,
+        progress: &|_| {},
+        cancelled: &AtomicBool::new(false),
+    };
     module().execute(&cx, config)
 }
 
