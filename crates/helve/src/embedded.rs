@@ -12,7 +12,6 @@ use helve_engine::{Engine, EngineOptions, Holder, InProcess, OpenError};
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -140,10 +139,7 @@ impl Owned {
         }
         let (engine, stop) = (Arc::clone(&self.engine), self.stop.clone());
         self.servers.spawn(async move {
-            if let Err(error) = engine
-                .serve(TcpListenerStream::new(listener), stop.cancelled_owned())
-                .await
-            {
+            if let Err(error) = engine.serve_tcp(listener, stop.cancelled_owned()).await {
                 tracing::error!(error = innermost(&error), "gRPC is not served any more");
             }
         });

@@ -89,7 +89,7 @@ impl Problem {
         };
         // What an error quotes may come from a target, a toolbox or a server.
         let lines = |text: &str, indent: &str| {
-            let lines: Vec<String> = text.lines().map(clean).collect();
+            let lines: Vec<String> = text.lines().map(|line| clean(&plain(line))).collect();
             lines.join(&format!("\n{indent}"))
         };
         let mut text = format!("{} {}", paint("1;31", "error:"), lines(&self.what, ""));
@@ -106,6 +106,16 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
+    }
+}
+
+/// A line of an error as a person reads it: without the number of a system error, and without a second `error:` where
+/// a library puts one of its own.
+fn plain(line: &str) -> String {
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    match line.split_once(" (os error ") {
+        Some((before, rest)) => format!("{before}{}", rest.split_once(')').map_or("", |(_, after)| after)),
+        None => line.to_owned(),
     }
 }
 
@@ -187,6 +197,16 @@ mod tests {
         assert_eq!(
             problem.render(false),
             "error: no module `\u{fffd}[31mx`\n  one\n  two\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn what_a_library_says_is_put_into_plain_words() {
+        let problem = Problem::new("cannot read x: No such file (os error 2), so it is left out")
+            .detail("error: line 1 column 10: unclosed bracket");
+        assert_eq!(
+            problem.render(false),
+            "error: cannot read x: No such file, so it is left out\n  line 1 column 10: unclosed bracket"
         );
     }
 
