@@ -226,6 +226,7 @@ async def test_cancelling_a_parent_waits_for_the_child_s_cleanup(family: Env):
 async def test_a_parent_that_does_not_wait_ends_as_cancelled_and_its_child_too(family: Env, how: str):
     handle = await family.start(Parent.run, "wait", 0, {"cancellation": how, "policy": "ABANDON"})
     await eventually(lambda: has_event(handle, "CHILD_WORKFLOW_EXECUTION_STARTED"))
+    await eventually(lambda: has_event(child_of(family), "WORKFLOW_TASK_COMPLETED"))
     await handle.cancel()
     error = await failure_of(handle)
     assert isinstance(error, (CancelledError, ChildWorkflowError))
