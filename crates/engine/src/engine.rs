@@ -68,7 +68,7 @@ impl Engine {
             .map_err(OpenError::from_db)?;
 
         let fault = |fault| OpenError::from_fault(&dir, &fault);
-        let namespaces = Namespaces::open(&store, &options.namespaces, options.clock.now())
+        let namespaces = Namespaces::open(&store, &options.namespaces, &*options.ids, options.clock.now())
             .await
             .map_err(fault)?;
         let last_row = store.read(max_row).await.map_err(|error| fault(error.into()))?;

@@ -70,6 +70,7 @@ impl Shell {
     pub(crate) async fn fire_timers(self: Arc<Self>) {
         loop {
             let due = tokio::select! {
+            biased;
                 due = self.timers.due(self.clock()) => due,
                 () = self.stopping.cancelled() => return,
             };

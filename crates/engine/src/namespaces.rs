@@ -4,10 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use helve_db::{Batch, Store};
 use helve_history::Timestamp;
-use uuid::Uuid;
 
 use crate::{
     error::Fault,
+    ids::Ids,
     storage::{NamespaceRow, insert_namespace, load_namespaces},
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct Namespaces {
 
 impl Namespaces {
     /// Loads the stored namespaces and makes those of `wanted` that are missing.
-    pub(crate) async fn open(store: &Store, wanted: &[String], now: Timestamp) -> Result<Self, Fault> {
+    pub(crate) async fn open(store: &Store, wanted: &[String], ids: &dyn Ids, now: Timestamp) -> Result<Self, Fault> {
         let mut rows = store.read(load_namespaces).await?;
         let mut next = rows.last().map_or(1, |last| last.id + 1);
         let mut batch = Batch::new();
@@ -39,7 +39,7 @@ impl Namespaces {
                 let row = NamespaceRow {
                     id: next,
                     name: name.clone(),
-                    uuid: Uuid::new_v4().to_string(),
+                    uuid: ids.fresh().to_string(),
                     created_at: now,
                 };
                 insert_namespace(&mut batch, &row);

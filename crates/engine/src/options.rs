@@ -4,7 +4,10 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use helve_history::Limits;
 
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    ids::{Ids, RandomIds},
+};
 
 /// How an engine is opened. Every bound says what happens when it is reached.
 #[derive(Clone)]
@@ -39,6 +42,8 @@ pub struct EngineOptions {
     pub max_database_bytes: Option<u64>,
     /// The engine's time.
     pub clock: Arc<dyn Clock>,
+    /// Where the engine's ids come from.
+    pub ids: Arc<dyn Ids>,
 }
 
 impl EngineOptions {
@@ -60,6 +65,7 @@ impl EngineOptions {
             page_bytes: 2 << 20,
             max_database_bytes: None,
             clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
         }
     }
 }

@@ -21,7 +21,6 @@ use temporalio_protos::temporal::api::{
     query::v1::WorkflowQuery,
 };
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use crate::{
     error::{Failed, Fault},
@@ -87,10 +86,10 @@ pub(crate) struct PendingQuery {
 }
 
 impl PendingQuery {
-    fn new(query: WorkflowQuery) -> (Arc<Self>, oneshot::Receiver<QueryEnd>) {
+    fn new(id: String, query: WorkflowQuery) -> (Arc<Self>, oneshot::Receiver<QueryEnd>) {
         let (answer, end) = oneshot::channel();
         let pending = PendingQuery {
-            id: Uuid::new_v4().to_string(),
+            id,
             query,
             answer: Mutex::new(Some(answer)),
         };
@@ -252,7 +251,7 @@ impl Shell {
                     return self.ask(slot, query, deadline).await;
                 }
                 Way::Wait => {
-                    let (pending, end) = PendingQuery::new(query.clone());
+                    let (pending, end) = PendingQuery::new(self.fresh_id(), query.clone());
                     // Under the run's lock: the workflow task it waits for cannot end unseen.
                     if !slot.queries.push(pending, self.options.max_buffered_queries) {
                         return Err(QueryRefused::TooMany);
@@ -323,7 +322,7 @@ impl Shell {
         sticky: bool,
         until: Timestamp,
     ) -> Result<Queried, QueryRefused> {
-        let (pending, end) = PendingQuery::new(query);
+        let (pending, end) = PendingQuery::new(self.fresh_id(), query);
         self.direct_queries.lock().insert(pending.id.clone(), pending.clone());
         let _asked = Asked {
             queries: &self.direct_queries,
@@ -341,6 +340,7 @@ impl Shell {
 
     async fn wait(&self, end: oneshot::Receiver<QueryEnd>, until: Timestamp) -> Result<QueryEnd, QueryRefused> {
         tokio::select! {
+            biased;
             end = end => end.map_err(|_| QueryRefused::TimedOut),
             () = self.clock().sleep_until(until) => Err(QueryRefused::TimedOut),
             () = self.stopping.cancelled() => Err(QueryRefused::Failed(Fault::ShuttingDown.into())),

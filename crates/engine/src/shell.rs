@@ -89,6 +89,11 @@ impl Shell {
         self.options.clock.now()
     }
 
+    /// An id that nobody had before. All of the engine's ids come from here.
+    pub(crate) fn fresh_id(&self) -> String {
+        self.options.ids.fresh().to_string()
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.options.clock
     }
@@ -96,6 +101,7 @@ impl Shell {
     /// Waits by the engine's clock; `false` if the engine stops first.
     pub(crate) async fn sleep(&self, duration: Duration) -> bool {
         tokio::select! {
+            biased;
             () = self.clock().sleep_until(self.now() + duration) => true,
             () = self.stopping.cancelled() => false,
         }
@@ -207,7 +213,7 @@ impl Shell {
     /// Calls `decide` with the present time, the limits, and an id nobody uses yet.
     pub(crate) fn with_env<T>(&self, namespace: &Namespace, decide: impl FnOnce(&Env<'_>) -> T) -> T {
         let mut buffer = Uuid::encode_buffer();
-        let fresh_run_id = &*Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        let fresh_run_id = &*self.options.ids.fresh().hyphenated().encode_lower(&mut buffer);
         decide(&Env {
             now: self.now(),
             limits: &self.options.limits,

@@ -16,7 +16,6 @@ use std::{
 use helve_history::{ActivityPoll, ActivityStarted, Input, PolledQueue, Reply, WorkflowTaskPoll, WorkflowTaskStarted};
 use temporalio_protos::temporal::api::{history::v1::HistoryEvent, query::v1::WorkflowQuery};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use crate::{
     error::{Failed, Fault},
@@ -151,6 +150,7 @@ impl Shell {
         loop {
             let poll = self.matching.poll(queue.clone(), poller.clone(), self.now());
             let handed = tokio::select! {
+            biased;
                 handed = poll.task() => handed,
                 () = &mut timer => None,
                 () = self.stopping.cancelled() => None,
@@ -315,7 +315,7 @@ async fn hand_over(
     identity: String,
     answer: oneshot::Sender<HandedOut>,
 ) {
-    let request_id = offer.started_by.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+    let request_id = offer.started_by.clone().unwrap_or_else(|| shell.fresh_id());
     let start = Start { identity, request_id };
     let result = shell.start_task(&offer, &start, &answer).await;
     match result {

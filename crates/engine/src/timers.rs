@@ -46,6 +46,7 @@ impl Timers {
             }
             let next = self.lock().peek().map_or(Timestamp::MAX, |Reverse(first)| first.at);
             tokio::select! {
+            biased;
                 () = clock.sleep_until(next) => {}
                 () = self.earlier.notified() => {}
             }

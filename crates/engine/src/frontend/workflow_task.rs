@@ -5,7 +5,6 @@ use temporalio_protos::temporal::api::{
     enums::v1::QueryResultType, query::v1::WorkflowQueryResult, workflowservice::v1::*,
 };
 use tonic::{Request, Status};
-use uuid::Uuid;
 
 use super::{Frontend, convert, status};
 use crate::{
@@ -38,7 +37,7 @@ impl Frontend {
             identity: request.identity,
             force_create_new: request.force_create_new_workflow_task,
             return_new_task: request.return_new_workflow_task,
-            new_task_request_id: Uuid::new_v4().to_string(),
+            new_task_request_id: shell.fresh_id(),
             eager_activities: usize::MAX,
             sdk_metadata: request.sdk_metadata,
             metering: request.metering_metadata,

@@ -1,0 +1,1 @@
+//! Programs on Temporal's official Rust SDK against Helve's engine. See `tests/`.
