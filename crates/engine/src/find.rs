@@ -2,33 +2,56 @@
 
 use std::sync::Arc;
 
-use helve_history::{Input, Reply};
+use helve_history::{Input, Reply, RunKey, RunKind};
 
 use crate::{
     error::Failed,
     namespaces::Namespace,
     run::{Loaded, Slot},
     shell::Shell,
-    storage::{run_by_id, run_by_workflow_id},
+    storage::{current_run, run_by_id},
 };
 
 /// How a request names a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
+    pub(crate) kind: RunKind,
     pub(crate) workflow_id: String,
     /// Empty for the current run.
     pub(crate) run_id: String,
 }
 
 impl Target {
+    /// The current run of a workflow id, or the given one.
+    pub(crate) fn workflow(workflow_id: String, run_id: String) -> Self {
+        Target {
+            kind: RunKind::Workflow,
+            workflow_id,
+            run_id,
+        }
+    }
+
+    /// This very run.
+    pub(crate) fn run(key: RunKey) -> Self {
+        Target {
+            kind: key.kind,
+            workflow_id: key.workflow_id,
+            run_id: key.run_id,
+        }
+    }
+
     fn not_found(&self) -> Failed {
-        Failed::not_found(if self.run_id.is_empty() {
-            format!("workflow not found for ID: {}", self.workflow_id)
-        } else {
-            format!(
-                "workflow execution not found for workflow ID {:?} and run ID {:?}",
-                self.workflow_id, self.run_id
-            )
+        let Target {
+            kind,
+            workflow_id,
+            run_id,
+        } = self;
+        Failed::not_found(match kind {
+            RunKind::Workflow if run_id.is_empty() => format!("workflow not found for ID: {workflow_id}"),
+            RunKind::Workflow => {
+                format!("workflow execution not found for workflow ID {workflow_id:?} and run ID {run_id:?}")
+            }
+            RunKind::Activity => format!("activity execution not found for ID: {workflow_id}"),
         })
     }
 }
@@ -37,31 +60,33 @@ impl Shell {
     /// The run that a request names.
     pub(crate) async fn find(&self, namespace: &Namespace, target: &Target) -> Result<Arc<Slot>, Failed> {
         let found = if target.run_id.is_empty() {
-            self.find_current(namespace, &target.workflow_id).await?
+            self.find_current(namespace, target.kind, &target.workflow_id).await?
         } else {
             self.find_run(&target.run_id).await?
         };
         let is_meant = |slot: &Arc<Slot>| {
             slot.namespace.id == namespace.id
+                && slot.key.kind == target.kind
                 && (target.workflow_id.is_empty() || slot.key.workflow_id == target.workflow_id)
         };
         found.filter(is_meant).ok_or_else(|| target.not_found())
     }
 
-    /// The current run of a workflow id, open or closed.
+    /// The current run of an id, open or closed.
     pub(crate) async fn find_current(
         &self,
         namespace: &Namespace,
-        workflow_id: &str,
+        kind: RunKind,
+        id: &str,
     ) -> Result<Option<Arc<Slot>>, Failed> {
-        if let Some(slot) = self.registry.current(namespace.id, workflow_id) {
+        if let Some(slot) = self.registry.current(namespace.id, kind, id) {
             return Ok(Some(slot));
         }
         // Every open run is in memory, so what is found here is closed, unless it was started this very moment.
-        let (id, name) = (namespace.id, workflow_id.to_owned());
+        let (namespace, id) = (namespace.id, id.to_owned());
         let Some(row) = self
             .store
-            .read(move |db| run_by_workflow_id(db, id, &name))
+            .read(move |db| current_run(db, namespace, kind, &id))
             .await
             .map_err(fault)?
         else {

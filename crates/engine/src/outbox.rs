@@ -138,10 +138,7 @@ impl Shell {
         target: &WorkflowExecution,
         input: Input,
     ) -> Result<Option<Rejection>, Failed> {
-        let target = Target {
-            workflow_id: target.workflow_id.clone(),
-            run_id: target.run_id.clone(),
-        };
+        let target = Target::workflow(target.workflow_id.clone(), target.run_id.clone());
         match self.apply_to(&sender.namespace, &target, input, |_, _| ()).await {
             Ok(()) => Ok(None),
             Err(Failed::Rejected(rejection)) if !is_temporary(&rejection) => Ok(Some(rejection)),

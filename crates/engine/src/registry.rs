@@ -5,16 +5,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
+use helve_history::RunKind;
+
 use crate::{run::Slot, storage::RowId};
 
-type WorkflowKey = (i64, String);
+/// Namespace, kind, id.
+type ChainKey = (i64, RunKind, String);
 
 #[derive(Default)]
 struct Maps {
     by_row: HashMap<RowId, Arc<Slot>>,
     by_run_id: HashMap<String, Arc<Slot>>,
-    /// The current runs of workflow ids. An id that is missing here has no open run.
-    current: HashMap<WorkflowKey, Arc<Slot>>,
+    /// The current runs by kind and id. An id that is missing here has no open run.
+    current: HashMap<ChainKey, Arc<Slot>>,
     /// Closed runs that owe nothing, in the order in which they may be forgotten, each with its weight.
     closed: VecDeque<(Arc<Slot>, u64)>,
     /// The weights in `closed`.
@@ -40,14 +43,14 @@ impl Registry {
         self.lock().by_run_id.get(run_id).cloned()
     }
 
-    pub(crate) fn current(&self, namespace: i64, workflow_id: &str) -> Option<Arc<Slot>> {
-        self.lock().current.get(&(namespace, workflow_id.to_owned())).cloned()
+    pub(crate) fn current(&self, namespace: i64, kind: RunKind, id: &str) -> Option<Arc<Slot>> {
+        self.lock().current.get(&(namespace, kind, id.to_owned())).cloned()
     }
 
     pub(crate) fn is_current(&self, slot: &Arc<Slot>) -> bool {
         let maps = self.lock();
         maps.current
-            .get(&workflow_key(slot))
+            .get(&chain_key(slot))
             .is_some_and(|current| Arc::ptr_eq(current, slot))
     }
 
@@ -64,7 +67,7 @@ impl Registry {
     /// Adds a run as the current one of its workflow id; `false` if there is a current one.
     pub(crate) fn add_first(&self, slot: &Arc<Slot>) -> bool {
         let mut maps = self.lock();
-        let key = workflow_key(slot);
+        let key = chain_key(slot);
         if maps.current.contains_key(&key) {
             return false;
         }
@@ -76,7 +79,7 @@ impl Registry {
     /// Makes a run the current one of its workflow id, unless a later one is.
     pub(crate) fn set_current(&self, slot: &Arc<Slot>) {
         let mut maps = self.lock();
-        let key = workflow_key(slot);
+        let key = chain_key(slot);
         if maps.current.get(&key).is_none_or(|current| current.row <= slot.row) {
             maps.current.insert(key, slot.clone());
         }
@@ -85,7 +88,7 @@ impl Registry {
     /// Forgets that a run is the current one of its workflow id: the database knows a later one.
     pub(crate) fn forget_current(&self, slot: &Arc<Slot>) {
         let mut maps = self.lock();
-        let key = workflow_key(slot);
+        let key = chain_key(slot);
         if maps.current.get(&key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
             maps.current.remove(&key);
         }
@@ -137,7 +140,7 @@ impl Maps {
     fn remove(&mut self, slot: &Arc<Slot>) {
         self.by_row.remove(&slot.row);
         self.by_run_id.remove(&slot.key.run_id);
-        let key = workflow_key(slot);
+        let key = chain_key(slot);
         if self.current.get(&key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
             self.current.remove(&key);
         }
@@ -147,13 +150,13 @@ impl Maps {
     fn is_used(&self, slot: &Arc<Slot>) -> bool {
         let is_current = self
             .current
-            .get(&workflow_key(slot))
+            .get(&chain_key(slot))
             .is_some_and(|current| Arc::ptr_eq(current, slot));
         // The two maps, maybe the third, and the caller.
         Arc::strong_count(slot) > 3 + usize::from(is_current)
     }
 }
 
-fn workflow_key(slot: &Slot) -> WorkflowKey {
-    (slot.namespace.id, slot.key.workflow_id.clone())
+fn chain_key(slot: &Slot) -> ChainKey {
+    (slot.namespace.id, slot.key.kind, slot.key.workflow_id.clone())
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use helve_history::{
-    ChildStart, CurrentRun, Env, Input, ParentRef, Rejection, RunState, StartResolution, StartRun, Termination,
-    Transition, resolve_start,
+    ChildStart, CurrentRun, Env, Input, ParentRef, Rejection, RunKind, RunState, StartResolution, StartRun,
+    Termination, Transition, resolve_start,
 };
 use temporalio_protos::temporal::api::enums::v1::{
     WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
@@ -39,6 +39,7 @@ pub(crate) struct Started {
 struct Starting {
     shell: Arc<Shell>,
     namespace: Arc<Namespace>,
+    kind: RunKind,
     workflow_id: String,
     request_id: String,
     policies: Policies,
@@ -93,6 +94,7 @@ impl Shell {
         let starting = Starting {
             shell: self.clone(),
             namespace: namespace.clone(),
+            kind: run.key.kind,
             workflow_id: run.key.workflow_id.clone(),
             request_id: run.request_id.clone(),
             policies,
@@ -111,9 +113,13 @@ impl Starting {
         let mut look_on_disk = false;
         loop {
             let current = if look_on_disk {
-                self.shell.find_current(&self.namespace, &self.workflow_id).await?
+                self.shell
+                    .find_current(&self.namespace, self.kind, &self.workflow_id)
+                    .await?
             } else {
-                self.shell.registry.current(self.namespace.id, &self.workflow_id)
+                self.shell
+                    .registry
+                    .current(self.namespace.id, self.kind, &self.workflow_id)
             };
             let outcome = match &current {
                 None => self.commit(transition, 0).await?,

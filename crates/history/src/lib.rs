@@ -60,7 +60,7 @@ pub use crate::{
         ActivityPoll, ActivityRef, CancelRequest, ChildClose, ChildClosed, ExternalSource, Input, ParentRef,
         PolledQueue, Signal, Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
     },
-    key::{EventId, RunKey},
+    key::{EventId, RunKey, RunKind},
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},
     rejection::{Corrupt, Rejection},
     start::{CurrentRun, StartResolution, StartRun, resolve_start, start},

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::{EventId, Rejection, RunKey, Timestamp};
+use crate::{EventId, Rejection, RunKey, RunKind, Timestamp};
 
 /// Names one started attempt of a workflow task.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -42,6 +42,9 @@ pub struct ActivityToken {
     /// Run id.
     #[prost(string, tag = "3")]
     pub run_id: String,
+    /// The run is a standalone activity, and not a workflow that asked for the activity.
+    #[prost(bool, tag = "8")]
+    pub standalone: bool,
     /// Id of the ActivityTaskScheduled event.
     #[prost(int64, tag = "4")]
     pub scheduled_event_id: EventId,
@@ -85,7 +88,14 @@ impl ActivityToken {
 
     /// The run it belongs to.
     pub fn run_key(&self) -> RunKey {
-        run_key(&self.namespace, &self.workflow_id, &self.run_id)
+        RunKey {
+            kind: if self.standalone {
+                RunKind::Activity
+            } else {
+                RunKind::Workflow
+            },
+            ..run_key(&self.namespace, &self.workflow_id, &self.run_id)
+        }
     }
 
     /// When the attempt was started.
@@ -105,6 +115,7 @@ fn bad_token() -> Rejection {
 fn run_key(namespace: &str, workflow_id: &str, run_id: &str) -> RunKey {
     RunKey {
         namespace: namespace.to_owned(),
+        kind: RunKind::Workflow,
         workflow_id: workflow_id.to_owned(),
         run_id: run_id.to_owned(),
     }

@@ -197,10 +197,7 @@ impl Frontend {
     async fn activity_by_token(&self, token: &[u8]) -> Result<Named, Status> {
         let token = ActivityToken::parse(token).map_err(Failed::from)?;
         let namespace = self.namespace(&token.namespace)?;
-        let target = Target {
-            workflow_id: token.workflow_id.clone(),
-            run_id: token.run_id.clone(),
-        };
+        let target = Target::run(token.run_key());
         let slot = self.shell.find(namespace, &target).await?;
         Ok(Named {
             slot,

@@ -59,7 +59,7 @@ impl Frontend {
         if !run_id.is_empty() && uuid::Uuid::parse_str(&run_id).is_err() {
             return Err(Status::invalid_argument("Invalid RunId."));
         }
-        Ok(Target { workflow_id, run_id })
+        Ok(Target::workflow(workflow_id, run_id))
     }
 
     fn check_length(&self, field: &str, value: &str) -> Result<(), Status> {

@@ -133,10 +133,7 @@ impl Frontend {
 
     async fn run_of(&self, token: &WorkflowTaskToken) -> Result<std::sync::Arc<Slot>, Status> {
         let namespace = self.namespace(&token.namespace)?;
-        let target = Target {
-            workflow_id: token.workflow_id.clone(),
-            run_id: token.run_id.clone(),
-        };
+        let target = Target::run(token.run_key());
         Ok(self.shell.find(namespace, &target).await?)
     }
 }

@@ -4,7 +4,7 @@ use helve_db::{
     ReadError,
     rusqlite::{Connection, OptionalExtension},
 };
-use helve_history::{EventId, RunKey, RunState};
+use helve_history::{EventId, RunKey, RunKind, RunState};
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
 
 use super::{RowId, decode_events, position, span, within};
@@ -39,21 +39,16 @@ pub(crate) fn run_by_id(db: &Connection, run_id: &str) -> Result<Option<RowId>, 
     Ok(query.query_row([run_id], |row| row.get(0)).optional()?)
 }
 
-/// The row of a workflow id's current run.
-pub(crate) fn run_by_workflow_id(
+/// The row of an id's current run.
+pub(crate) fn current_run(
     db: &Connection,
     namespace: i64,
-    workflow_id: &str,
+    kind: RunKind,
+    id: &str,
 ) -> Result<Option<RowId>, ReadError> {
-    let row = newest_row(db, namespace, workflow_id)?;
-    Ok((row > 0).then_some(row))
-}
-
-/// Like [`run_by_workflow_id`], 0 for none.
-pub(crate) fn newest_row(db: &Connection, namespace: i64, workflow_id: &str) -> Result<RowId, ReadError> {
     let mut query =
-        db.prepare_cached("SELECT coalesce(max(id), 0) FROM runs WHERE namespace = ?1 AND workflow_id = ?2")?;
-    Ok(query.query_row((namespace, workflow_id), |row| row.get(0))?)
+        db.prepare_cached("SELECT max(id) FROM runs WHERE namespace = ?1 AND kind = ?2 AND workflow_id = ?3")?;
+    Ok(query.query_row((namespace, kind as u8, id), |row| row.get(0))?)
 }
 
 /// Loads a run by its row; `namespace` names a namespace by its number.
@@ -62,15 +57,17 @@ pub(crate) fn load_run(
     row: RowId,
     namespace: impl FnOnce(i64) -> Option<String>,
 ) -> Result<StoredRun, ReadError> {
-    let (number, workflow_id, run_id, version, settled, facts): (i64, String, String, i64, bool, Vec<u8>) = db
-        .prepare_cached("SELECT namespace, workflow_id, run_id, version, settled, facts FROM runs WHERE id = ?1")?
-        .query_row([row], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?))
-        })?;
+    type Row = (i64, i64, String, String, i64, bool, Vec<u8>);
+    let (number, kind, workflow_id, run_id, version, settled, facts): Row = db
+        .prepare_cached("SELECT namespace, kind, workflow_id, run_id, version, settled, facts FROM runs WHERE id = ?1")?
+        .query_row([row], |r| r.try_into())?;
     let namespace = namespace(number)
         .ok_or_else(|| ReadError::Corrupt(format!("run {run_id} is of unknown namespace {number}")))?;
+    let kind = RunKind::from_number(kind)
+        .ok_or_else(|| ReadError::Corrupt(format!("run {run_id} is of unknown kind {kind}")))?;
     let key = RunKey {
         namespace,
+        kind,
         workflow_id,
         run_id,
     };

@@ -9,7 +9,7 @@ mod namespaces;
 mod write;
 
 pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
-pub(crate) use load::{StoredRun, load_run, max_row, run_by_id, run_by_workflow_id, unsettled_rows};
+pub(crate) use load::{StoredRun, current_run, load_run, max_row, run_by_id, unsettled_rows};
 pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces};
 pub(crate) use write::{NewRun, RunUpdate, insert_run, update_run};
 
@@ -19,7 +19,7 @@ use helve_history::EventId;
 pub(crate) const APPLICATION_ID: i32 = 0x484c_5645;
 
 /// Schema version `n` to `n + 1`, in order. Never change one that was released: append.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// The row number of a run; names it in every other table.
 pub(crate) type RowId = i64;

@@ -34,9 +34,9 @@ pub(crate) struct RunUpdate<'a> {
 
 const INSERT_RUN: &str = "
     INSERT INTO runs (id, namespace, workflow_id, run_id, version, settled, facts, status, type, task_queue, start_time,
-        execution_time, close_time, history_length, history_size, info)
-    SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
-    WHERE coalesce((SELECT max(id) FROM runs WHERE namespace = ?2 AND workflow_id = ?3), 0) = ?16";
+        execution_time, close_time, history_length, history_size, info, kind)
+    SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+    WHERE coalesce((SELECT max(id) FROM runs WHERE namespace = ?2 AND kind = ?16 AND workflow_id = ?3), 0) = ?17";
 
 const UPDATE_RUN: &str = "
     UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5
@@ -74,6 +74,7 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
             state.history_length().into(),
             (state.history_size() as i64).into(),
             info(state).encode_to_vec().into(),
+            i64::from(state.key().kind as u8).into(),
             previous.into(),
         ],
     );

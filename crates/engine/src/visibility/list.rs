@@ -108,7 +108,7 @@ pub(crate) fn count(db: &Connection, namespace: i64, filter: &Filter) -> Result<
 /// The filter within a namespace. Its own parameters come first, so the namespace is numbered after them.
 fn condition(namespace: i64, filter: &Filter, params: &mut Vec<Value>) -> String {
     params.push(namespace.into());
-    let namespace = format!("namespace = ?{}", params.len());
+    let namespace = format!("namespace = ?{} AND kind = 0", params.len());
     if filter.sql.is_empty() {
         namespace
     } else {

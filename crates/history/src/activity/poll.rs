@@ -1,7 +1,7 @@
 //! Handing an activity to a worker. No event yet: it comes with the close event, for the attempt that counts. [trap 8]
 
 use crate::{
-    ActivityPoll, ActivityStarted, ActivityToken, EventId, Rejection, Reply,
+    ActivityPoll, ActivityStarted, ActivityToken, EventId, Rejection, Reply, RunKind,
     attempt::{Phase, StartedAttempt},
     draft::Draft,
     proto::WorkflowType,
@@ -66,6 +66,7 @@ impl Draft<'_> {
                 namespace: state.key.namespace.clone(),
                 workflow_id: state.key.workflow_id.clone(),
                 run_id: state.key.run_id.clone(),
+                standalone: state.key.kind == RunKind::Activity,
                 scheduled_event_id: id,
                 activity_id: scheduled.activity_id.clone(),
                 attempt: activity.attempt.number,

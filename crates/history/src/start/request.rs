@@ -7,7 +7,7 @@ use temporalio_protos::temporal::api::workflowservice::v1::{
 };
 
 use crate::{
-    ChildStart, Env, Rejection, RunKey, Signal, StartRun, cron,
+    ChildStart, Env, Rejection, RunKey, RunKind, Signal, StartRun, cron,
     proto::{RetryPolicy, TaskQueue, WorkflowExecutionStartedEventAttributes, WorkflowType},
     retry,
     timestamp::{duration, proto_duration},
@@ -82,6 +82,7 @@ impl StartRun {
         Ok(Self {
             key: RunKey {
                 namespace: request.namespace,
+                kind: RunKind::Workflow,
                 workflow_id: attributes.workflow_id.clone(),
                 run_id: run_id.to_owned(),
             },
@@ -176,6 +177,7 @@ impl StartRun {
         Ok(Self {
             key: RunKey {
                 namespace: child.parent.namespace.clone(),
+                kind: RunKind::Workflow,
                 workflow_id: a.workflow_id.clone(),
                 run_id: run_id.to_owned(),
             },
