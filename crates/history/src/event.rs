@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Events that are recorded even while a workflow task is in flight: those about the task itself, those its commands
-/// make, and the run's first and last. All others wait until the task is done. [trap 1]
+/// and its answers to updates make, and the run's first and last. All others wait until the task is done. [trap 1]
 pub(crate) fn must_not_wait(attributes: &Attributes) -> bool {
     use Attributes as A;
     matches!(
@@ -35,6 +35,8 @@ pub(crate) fn must_not_wait(attributes: &Attributes) -> bool {
             | A::StartChildWorkflowExecutionInitiatedEventAttributes(_)
             | A::UpsertWorkflowSearchAttributesEventAttributes(_)
             | A::WorkflowPropertiesModifiedEventAttributes(_)
+            | A::WorkflowExecutionUpdateAcceptedEventAttributes(_)
+            | A::WorkflowExecutionUpdateCompletedEventAttributes(_)
     )
 }
 
@@ -120,6 +122,9 @@ pub(crate) fn event_type(attributes: &Attributes) -> EventType {
         A::ExternalWorkflowExecutionSignaledEventAttributes(_) => EventType::ExternalWorkflowExecutionSignaled,
         A::UpsertWorkflowSearchAttributesEventAttributes(_) => EventType::UpsertWorkflowSearchAttributes,
         A::WorkflowPropertiesModifiedEventAttributes(_) => EventType::WorkflowPropertiesModified,
+        A::WorkflowExecutionUpdateAdmittedEventAttributes(_) => EventType::WorkflowExecutionUpdateAdmitted,
+        A::WorkflowExecutionUpdateAcceptedEventAttributes(_) => EventType::WorkflowExecutionUpdateAccepted,
+        A::WorkflowExecutionUpdateCompletedEventAttributes(_) => EventType::WorkflowExecutionUpdateCompleted,
         // The core records no other kinds; folding them is harmless.
         _ => EventType::Unspecified,
     }

@@ -39,6 +39,7 @@ impl Recorded {
         {
             run.started_event_id = Some(event.event_id);
         }
+        self.updates.number(event);
     }
 
     /// Takes in what an event means.

@@ -49,6 +49,7 @@ mod timers;
 mod timestamp;
 mod token;
 mod transition;
+mod update;
 mod validate;
 mod workflow_task;
 

@@ -13,6 +13,7 @@ use crate::{
     },
     shared::SharedMap,
     timestamp::duration,
+    update::RecordedUpdates,
 };
 
 /// The fold of a run's events.
@@ -45,6 +46,7 @@ pub(crate) struct Recorded {
     /// Request ids of signals, for deduplication.
     pub(crate) signal_ids: SharedMap<Arc<str>, ()>,
     pub(crate) signals: u64,
+    pub(crate) updates: RecordedUpdates,
 }
 
 /// The first event.
