@@ -23,6 +23,8 @@ use crate::trouble::Trouble;
 /// How long to wait for a holder that cannot be attached to: it is just starting, or listing runs, or leaving.
 const PATIENCE: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_millis(50);
+/// A holder that is stopped (Ctrl-Z) accepts connections and never answers.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// A holder that is gone will not come back: then this process takes over, the sooner the better.
 const ATTACHED_RETRIES: Duration = Duration::from_millis(500);
 
@@ -77,7 +79,9 @@ pub(crate) async fn open(data: &DataDir, role: &str, sharing: Sharing) -> Result
                     return Ok(Opened::Elsewhere(connection));
                 }
                 if Instant::now() >= deadline {
-                    return Err(in_use(data));
+                    return Err(in_use(data)
+                        .detail("it does not answer")
+                        .help("if it is suspended, let it go on (`fg`); or stop it, or choose another --data-dir"));
                 }
                 tokio::time::sleep(TRY_AGAIN).await;
             }
@@ -212,13 +216,14 @@ async fn attach(data: &DataDir, holder: Option<&Holder>) -> Option<Connection> {
         .map(|address| format!("http://{address}"));
     for address in socket_url(&data.socket()).into_iter().chain(grpc) {
         let Ok(url) = Url::parse(&address) else { continue };
-        match connect(url).await {
-            Ok(mut connection) => {
+        match tokio::time::timeout(ANSWERS_WITHIN, connect(url)).await {
+            Ok(Ok(mut connection)) => {
                 *connection.retry_options_mut() =
                     RetryOptions::builder().max_elapsed_time(Some(ATTACHED_RETRIES)).build();
                 return Some(connection);
             }
-            Err(error) => tracing::debug!(address, %error, "the holder of the data directory does not answer"),
+            Ok(Err(error)) => tracing::debug!(address, %error, "the holder of the data directory cannot be reached"),
+            Err(_) => tracing::debug!(address, "the holder of the data directory does not answer"),
         }
     }
     None
@@ -291,6 +296,15 @@ mod tests {
             Some("unix:///data/engine.sock")
         );
         assert_eq!(socket_url(Path::new("/my data/engine.sock")), None);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_holder_that_accepts_and_never_answers_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(Some(dir.path())).unwrap();
+        let _suspended = std::os::unix::net::UnixListener::bind(data.socket()).unwrap();
+        assert!(attach(&data, None).await.is_none());
     }
 
     #[test]
