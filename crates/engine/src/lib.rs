@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `shell` | decide, commit, publish |
 //! | `publish` | obligations compared with what was published |
-//! | `start`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `loops` | the ways in which inputs come about |
+//! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
 //! | `frontend`, `services` | gRPC |
@@ -30,6 +30,7 @@ mod outbox;
 mod publish;
 mod queries;
 mod registry;
+mod reset;
 mod run;
 mod services;
 mod shell;

@@ -39,6 +39,7 @@ mod outbox;
 mod proto;
 mod recorded;
 mod rejection;
+mod reset;
 mod retry;
 mod shared;
 mod signal;
@@ -64,6 +65,7 @@ pub use crate::{
     key::{EventId, RunKey, RunKind},
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},
     rejection::{Corrupt, Rejection},
+    reset::{Reapply, Reset, ResetBase, ResetRequest, is_reapplied, reset},
     start::{CurrentRun, StartResolution, StartRun, resolve_start, start},
     state::RunState,
     timestamp::Timestamp,

@@ -8,6 +8,7 @@ mod list;
 mod operator;
 mod poll;
 mod query;
+mod reset;
 mod start;
 mod status;
 mod system;
@@ -163,6 +164,7 @@ rpcs! {
     signal_workflow_execution: SignalWorkflowExecutionRequest => SignalWorkflowExecutionResponse;
     request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
     terminate_workflow_execution: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
+    reset_workflow_execution: ResetWorkflowExecutionRequest => ResetWorkflowExecutionResponse;
     describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
 
     query_workflow: QueryWorkflowRequest => QueryWorkflowResponse;

@@ -9,9 +9,11 @@ mod namespaces;
 mod write;
 
 pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
-pub(crate) use load::{StoredRun, current_run, load_run, max_row, run_by_id, unsettled_rows};
+pub(crate) use load::{
+    StoredHistory, StoredRun, current_run, load_run, max_row, read_history, run_by_id, unsettled_rows,
+};
 pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces};
-pub(crate) use write::{NewRun, RunUpdate, insert_run, update_run};
+pub(crate) use write::{CopiedHistory, NewRun, RunUpdate, insert_run, update_run};
 
 use helve_history::EventId;
 
