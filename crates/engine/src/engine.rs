@@ -75,6 +75,7 @@ impl Engine {
         let shell = Arc::new(Shell::new(options, lock, store, namespaces, last_row));
         let recovered = shell.recover().await.map_err(fault)?;
         shell.background.spawn(shell.clone().fire_timers());
+        shell.background.spawn(shell.clone().pace_queues());
         shell.background.spawn(shell.clone().tidy());
         let services = Services::new(Frontend::new(shell.clone()));
         Ok(Engine {

@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `shell` | decide, commit, publish |
 //! | `publish` | obligations compared with what was published |
-//! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `loops` | the ways in which inputs come about |
+//! | `start`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
 //! | `frontend`, `services` | gRPC |
@@ -29,8 +29,8 @@ mod options;
 mod outbox;
 mod publish;
 mod queries;
+mod queue_config;
 mod registry;
-mod reset;
 mod run;
 mod services;
 mod shell;

@@ -22,6 +22,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(10);
 impl Shell {
     /// Loads every run that is open or owes something, and goes on where it stopped. Answers how many there are.
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<usize, Fault> {
+        self.recover_queue_configs().await?;
         let rows = self.store.read(unsettled_rows).await?;
         let mut slots = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(RECOVERY_CHUNK) {
@@ -119,10 +120,19 @@ impl Shell {
         }
     }
 
+    /// Hands out the tasks that rate limits held back, when their time comes.
+    pub(crate) async fn pace_queues(self: Arc<Self>) {
+        tokio::select! {
+            biased;
+            () = self.matching.pace() => {}
+            () = self.stopping.cancelled() => {}
+        }
+    }
+
     /// Forgets unused task queues now and then.
     pub(crate) async fn tidy(self: Arc<Self>) {
         while self.sleep(TIDY_EVERY).await {
-            self.matching.tidy(self.now());
+            self.matching.tidy();
         }
     }
 }

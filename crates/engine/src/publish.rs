@@ -11,7 +11,7 @@ use std::{
 use helve_history::{Message, QueryGate, ReadyKind, ReadyTask, Timestamp};
 
 use crate::{
-    matching::{Kind, QueueId},
+    matching::{Kind, QueueId, Rank},
     outbox,
     queries::QueryEnd,
     run::{Loaded, Slot},
@@ -133,7 +133,7 @@ fn offer(
             // A worker that is gone will not come back for it: any worker may have the task at once. [trap 7]
             if shell
                 .matching
-                .has_poller(&sticky, shell.now(), shell.options.sticky_worker_gone_after)
+                .has_poller(&sticky, shell.options.sticky_worker_gone_after)
             {
                 (
                     sticky,
@@ -155,7 +155,9 @@ fn offer(
             }
         }
     };
-    (queue, Offer::new(slot.clone(), work, live))
+    let rank = Rank::of(&loaded.state.task_priority(task));
+    let since = loaded.state.waits_since(task).unwrap_or_else(|| shell.now());
+    (queue, Offer::new(slot.clone(), work, live, rank, since))
 }
 
 fn new_messages(loaded: &mut Loaded) -> Vec<Message> {

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{Failed, Fault},
-    matching::{Kind, QueueId},
+    matching::{Kind, QueueId, Rank},
     run::{Loaded, Slot},
     shell::Shell,
     tasks::{Offer, Work},
@@ -273,52 +273,50 @@ impl Shell {
         query: WorkflowQuery,
         deadline: Timestamp,
     ) -> Result<Queried, QueryRefused> {
-        let (sticky, normal) = {
+        let (sticky, normal, rank) = {
             let mut guard = self.lock(slot).await?;
             let state = loaded_state(guard.loaded())?;
             let sticky = state
                 .sticky_queue()
                 .filter(|_| state.is_running())
                 .map(|name| self.workflow_queue(slot, name));
-            (sticky, self.workflow_queue(slot, state.task_queue()))
+            let rank = Rank::of(&state.priority());
+            (sticky, self.workflow_queue(slot, state.task_queue()), rank)
         };
         if let Some(sticky) = sticky
-            && self
-                .matching
-                .has_poller(&sticky, self.now(), self.options.sticky_worker_gone_after)
+            && self.matching.has_poller(&sticky, self.options.sticky_worker_gone_after)
         {
             let until = deadline.min(self.now() + STICKY_QUERY_TIMEOUT);
-            match self.ask_on(slot, sticky, query.clone(), true, until).await {
+            match self
+                .ask_on(slot, sticky, (query.clone(), rank.clone()), true, until)
+                .await
+            {
                 Err(QueryRefused::TimedOut) if until < deadline => {}
                 result => return result,
             }
             self.apply(slot, Input::ResetSticky, |_, _| ()).await?;
         }
         let grace = self.now() + NO_WORKER_GRACE;
-        if !self
-            .matching
-            .has_poller(&normal, self.now(), self.options.sticky_worker_gone_after)
-            && grace < deadline
-        {
-            match self.ask_on(slot, normal.clone(), query.clone(), false, grace).await {
+        if !self.matching.has_poller(&normal, self.options.sticky_worker_gone_after) && grace < deadline {
+            match self
+                .ask_on(slot, normal.clone(), (query.clone(), rank.clone()), false, grace)
+                .await
+            {
                 Err(QueryRefused::TimedOut) => {}
                 result => return result,
             }
-            if !self
-                .matching
-                .has_poller(&normal, self.now(), self.options.sticky_worker_gone_after)
-            {
+            if !self.matching.has_poller(&normal, self.options.sticky_worker_gone_after) {
                 return Err(QueryRefused::NoWorker);
             }
         }
-        self.ask_on(slot, normal, query, false, deadline).await
+        self.ask_on(slot, normal, (query, rank), false, deadline).await
     }
 
     async fn ask_on(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         queue: QueueId,
-        query: WorkflowQuery,
+        (query, rank): (WorkflowQuery, Rank),
         sticky: bool,
         until: Timestamp,
     ) -> Result<Queried, QueryRefused> {
@@ -331,7 +329,13 @@ impl Shell {
         let live = Arc::new(AtomicBool::new(true));
         self.matching.offer(
             queue,
-            Offer::new(slot.clone(), Work::Query { query: pending, sticky }, live.clone()),
+            Offer::new(
+                slot.clone(),
+                Work::Query { query: pending, sticky },
+                live.clone(),
+                rank,
+                self.now(),
+            ),
         );
         let result = self.wait(end, until).await;
         live.store(false, Ordering::Relaxed);

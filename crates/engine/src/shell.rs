@@ -27,7 +27,7 @@ use crate::{
     queries::DirectQueries,
     registry::Registry,
     run::{Cell, Loaded, Published, RunGuard, Slot, Tail},
-    storage::{CopiedHistory, MAX_ROW, NewRun, RowId, RunUpdate, StoredRun, insert_run, load_run, update_run},
+    storage::{MAX_ROW, NewRun, RowId, RunUpdate, StoredRun, insert_run, load_run, update_run},
     tasks::Offer,
     timers::Timers,
 };
@@ -46,6 +46,8 @@ pub(crate) struct Shell {
     /// Work that must not be cut short by a caller who goes away.
     pub(crate) background: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// Held while the limits of a task queue are changed.
+    pub(crate) queue_configs: tokio::sync::Mutex<()>,
     next_row: AtomicI64,
 }
 
@@ -53,22 +55,6 @@ pub(crate) struct Shell {
 pub(crate) struct Step {
     pub(crate) reply: Reply,
     pub(crate) effects: Effects,
-}
-
-/// How a run comes about: the first of a chain, or whatever follows another one.
-pub(crate) struct Beginning {
-    pub(crate) transition: Transition,
-    /// Events of another run that come before those of the transition.
-    pub(crate) copied: Option<CopiedHistory>,
-}
-
-impl From<Transition> for Beginning {
-    fn from(transition: Transition) -> Self {
-        Beginning {
-            transition,
-            copied: None,
-        }
-    }
 }
 
 /// A run that is about to exist. Its lock is held until its state is installed.
@@ -88,15 +74,16 @@ impl Shell {
     ) -> Self {
         Shell {
             registry: Registry::new(options.max_closed_runs, options.max_closed_bytes),
+            matching: Matching::new(options.clock.clone()),
             options,
             lock_file,
             store,
             namespaces,
-            matching: Matching::new(),
             timers: Timers::default(),
             direct_queries: DirectQueries::default(),
             background: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            queue_configs: tokio::sync::Mutex::default(),
             next_row: AtomicI64::new(last_row + 1),
         }
     }
@@ -245,7 +232,7 @@ impl Shell {
         slot: &Arc<Slot>,
         cell: &mut Cell,
         transition: Transition,
-        replacement: Option<Beginning>,
+        replacement: Option<Transition>,
     ) -> Result<Step, Failed> {
         let loaded = cell.loaded().ok_or(Fault::Conflict)?;
         let Transition {
@@ -273,7 +260,7 @@ impl Shell {
         let newborn = self.insert_chain(
             &mut batch,
             &slot.namespace,
-            successor.map(|successor| (*successor).into()).or(replacement),
+            successor.map(|s| *s).or(replacement),
             slot.row,
         )?;
         if let Err(error) = self.store.commit(batch).await {
@@ -295,11 +282,11 @@ impl Shell {
     pub(crate) async fn commit_start(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
-        beginning: impl Into<Beginning>,
+        transition: Transition,
         previous: RowId,
     ) -> Result<Effects, StartFailed> {
         let mut batch = Batch::new();
-        let newborn = self.insert_chain(&mut batch, namespace, Some(beginning.into()), previous)?;
+        let newborn = self.insert_chain(&mut batch, namespace, Some(transition), previous)?;
         if previous == 0
             && !newborn
                 .first()
@@ -323,13 +310,13 @@ impl Shell {
         &self,
         batch: &mut Batch,
         namespace: &Arc<Namespace>,
-        first: Option<Beginning>,
+        first: Option<Transition>,
         mut previous: RowId,
     ) -> Result<Vec<Newborn>, Fault> {
         let mut newborn = Vec::new();
         let mut next = first;
-        while let Some(Beginning { mut transition, copied }) = next {
-            next = transition.successor.take().map(|successor| (*successor).into());
+        while let Some(mut transition) = next {
+            next = transition.successor.take().map(|successor| *successor);
             let row = self.next_row.fetch_add(1, Ordering::Relaxed);
             if row > MAX_ROW {
                 self.bury(newborn);
@@ -344,7 +331,6 @@ impl Shell {
                     row,
                     namespace: namespace.id,
                     state: &transition.next,
-                    copied: copied.as_ref(),
                     events: &transition.events,
                     changes: fact_changes(None, &transition.next),
                     previous,

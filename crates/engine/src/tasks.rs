@@ -13,14 +13,16 @@ use std::{
     time::Duration,
 };
 
-use helve_history::{ActivityPoll, ActivityStarted, Input, PolledQueue, Reply, WorkflowTaskPoll, WorkflowTaskStarted};
+use helve_history::{
+    ActivityPoll, ActivityStarted, Input, PolledQueue, Reply, Timestamp, WorkflowTaskPoll, WorkflowTaskStarted,
+};
 use temporalio_protos::temporal::api::{history::v1::HistoryEvent, query::v1::WorkflowQuery};
 use tokio::sync::oneshot;
 
 use crate::{
     error::{Failed, Fault},
     history_pages::{FirstPage, Part},
-    matching::{Poller, QueueId, Task},
+    matching::{Poller, QueueId, Rank, Task},
     queries::PendingQuery,
     run::{Loaded, Slot},
     shell::{Shell, Step},
@@ -31,6 +33,8 @@ pub(crate) struct Offer {
     slot: Arc<Slot>,
     work: Work,
     live: Arc<AtomicBool>,
+    rank: Rank,
+    since: Timestamp,
     /// Set if the task was started for a poll that was gone before it got the answer.
     started_by: Option<String>,
 }
@@ -53,11 +57,13 @@ pub(crate) enum Work {
 }
 
 impl Offer {
-    pub(crate) fn new(slot: Arc<Slot>, work: Work, live: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(slot: Arc<Slot>, work: Work, live: Arc<AtomicBool>, rank: Rank, since: Timestamp) -> Self {
         Offer {
             slot,
             work,
             live,
+            rank,
+            since,
             started_by: None,
         }
     }
@@ -95,6 +101,14 @@ impl Task for Offer {
         // A task that was started for a poll which left is not known to its run any more, but ends with it.
         let outlives_run = matches!(self.work, Work::Query { .. });
         self.live.load(Ordering::Relaxed) && (outlives_run || self.slot.progress.borrow().is_running())
+    }
+
+    fn rank(&self) -> &Rank {
+        &self.rank
+    }
+
+    fn waits_since(&self) -> Timestamp {
+        self.since
     }
 }
 
@@ -141,6 +155,28 @@ impl StartedWithTail {
 }
 
 type HandedOut = Result<Option<Handout>, Failed>;
+type Answer = oneshot::Sender<Result<Option<Delivered>, Failed>>;
+
+/// A started task on its way to its poll. If the poll ends before it takes the task, the next poller gets it at once.
+struct Delivered {
+    handout: Option<Handout>,
+    on_loss: Option<(Arc<Shell>, QueueId, Offer)>,
+}
+
+impl Delivered {
+    fn take(mut self) -> Option<Handout> {
+        self.on_loss = None;
+        self.handout.take()
+    }
+}
+
+impl Drop for Delivered {
+    fn drop(&mut self) {
+        if let Some((shell, queue, offer)) = self.on_loss.take() {
+            shell.matching.give_back(queue, offer);
+        }
+    }
+}
 
 impl Shell {
     /// Waits at a queue; `None` when nothing came in time, or the worker or the engine shuts down.
@@ -148,7 +184,7 @@ impl Shell {
         let timer = self.clock().sleep_until(self.now() + patience);
         tokio::pin!(timer);
         loop {
-            let poll = self.matching.poll(queue.clone(), poller.clone(), self.now());
+            let poll = self.matching.poll(queue.clone(), poller.clone());
             let handed = tokio::select! {
             biased;
                 handed = poll.task() => handed,
@@ -165,10 +201,17 @@ impl Shell {
                 answer,
             );
             self.background.spawn(job);
-            match answered.await {
+            let answered = tokio::select! {
+                biased;
+                answered = answered => answered,
+                // Its client gives up: the next poller gets the task as soon as it is there.
+                () = &mut timer => return Ok(None),
+            };
+            match answered {
+                Ok(Ok(Some(delivered))) => return Ok(delivered.take()),
                 // The task was stale; the next one may not be.
                 Ok(Ok(None)) => {}
-                Ok(result) => return result,
+                Ok(Err(failed)) => return Err(failed),
                 Err(_) => return Err(Fault::Bug("handing out a task was cut short".to_owned()).into()),
             }
         }
@@ -190,12 +233,7 @@ impl Shell {
         Ok(WorkflowTaskHandout { started, page, queries })
     }
 
-    async fn start_task(
-        self: &Arc<Self>,
-        offer: &Offer,
-        start: &Start,
-        answer: &oneshot::Sender<HandedOut>,
-    ) -> HandedOut {
+    async fn start_task(self: &Arc<Self>, offer: &Offer, start: &Start, answer: &Answer) -> HandedOut {
         let slot = &offer.slot;
         match &offer.work {
             Work::WorkflowTask {
@@ -250,7 +288,7 @@ impl Shell {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         input: Input,
-        answer: &oneshot::Sender<HandedOut>,
+        answer: &Answer,
         make: impl FnOnce(&Loaded, Reply) -> T,
     ) -> Result<Option<T>, Failed> {
         let mut guard = self.lock(slot).await?;
@@ -308,21 +346,18 @@ struct Start {
 }
 
 /// Starts a task and answers its poll. Owns the task until one of them is done.
-async fn hand_over(
-    shell: Arc<Shell>,
-    queue: QueueId,
-    offer: Offer,
-    identity: String,
-    answer: oneshot::Sender<HandedOut>,
-) {
+async fn hand_over(shell: Arc<Shell>, queue: QueueId, offer: Offer, identity: String, answer: Answer) {
     let request_id = offer.started_by.clone().unwrap_or_else(|| shell.fresh_id());
     let start = Start { identity, request_id };
     let result = shell.start_task(&offer, &start, &answer).await;
     match result {
         Ok(Some(handout)) => {
-            if answer.send(Ok(Some(handout))).is_err() {
-                shell.matching.give_back(queue, offer.started(start.request_id));
-            }
+            // Not taken, it gives the task back, wherever it is dropped.
+            let delivered = Delivered {
+                handout: Some(handout),
+                on_loss: Some((shell, queue, offer.started(start.request_id))),
+            };
+            let _ = answer.send(Ok(Some(delivered)));
         }
         Ok(None) if answer.is_closed() => shell.matching.give_back(queue, offer),
         Ok(None) | Err(Failed::Rejected(_)) => {

@@ -36,10 +36,10 @@ mod key;
 mod limits;
 mod obligations;
 mod outbox;
+mod priority;
 mod proto;
 mod recorded;
 mod rejection;
-mod reset;
 mod retry;
 mod shared;
 mod signal;
@@ -64,8 +64,8 @@ pub use crate::{
     },
     key::{EventId, RunKey, RunKind},
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},
+    priority::check_priority,
     rejection::{Corrupt, Rejection},
-    reset::{Reapply, Reset, ResetBase, ResetRequest, is_reapplied, reset},
     start::{CurrentRun, StartResolution, StartRun, resolve_start, start},
     state::RunState,
     timestamp::Timestamp,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     CancelRequest, ChildClosed, EventId, ParentRef, Signal, Termination,
-    proto::{StartChildWorkflowExecutionInitiatedEventAttributes, UserMetadata, WorkflowExecution},
+    proto::{Priority, StartChildWorkflowExecutionInitiatedEventAttributes, UserMetadata, WorkflowExecution},
 };
 
 /// A task that waits for a poller.
@@ -55,8 +55,6 @@ pub enum MessageId {
     ParentClosed(EventId),
     /// To the run's parent.
     ChildClosed,
-    /// To the run from which a reset made this one.
-    WasReset,
 }
 
 /// What is owed to another run. All of them go to the owing run's namespace.
@@ -92,11 +90,6 @@ pub enum MessageBody {
         /// For [`Input::RequestCancel`](crate::Input).
         request: Box<CancelRequest>,
     },
-    /// Tell a closed run what was made of it. Answer `MessageDelivered`.
-    WasReset {
-        /// That run's id; its workflow id is the owing run's.
-        base_run_id: String,
-    },
     /// Tell the parent that its child's last run closed. Answer `MessageDelivered`.
     ChildClosed {
         /// The parent's run.
@@ -115,6 +108,8 @@ pub struct ChildStart {
     pub namespace_id: String,
     /// The root of the tree of workflows.
     pub root: WorkflowExecution,
+    /// The priority of the parent, of which the child inherits what it is not given itself.
+    pub parent_priority: Option<Priority>,
     /// What was asked for.
     pub attributes: Arc<StartChildWorkflowExecutionInitiatedEventAttributes>,
     /// Summary and details of the child.

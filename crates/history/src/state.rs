@@ -40,12 +40,6 @@ pub(crate) struct Facts {
     pub(crate) delivered: Arc<BTreeSet<MessageId>>,
     /// Committed transitions.
     pub(crate) transitions: i64,
-    /// The latest run that a reset made of this one.
-    pub(crate) reset_run_id: String,
-    /// The reset that made this run, for deduplication; empty if none did.
-    pub(crate) reset_request_id: String,
-    /// The run that was reset to make this one, if it has yet to be told.
-    pub(crate) untold_base: Option<String>,
     /// A close command was refused since events were buffered: others must not keep the run from closing. [trap 3]
     pub(crate) close_attempted: bool,
 }
@@ -94,14 +88,14 @@ impl RunState {
         self.recorded.started.task_queue()
     }
 
-    /// When it was started, or made by a reset.
+    /// When it was started.
     pub fn start_time(&self) -> Timestamp {
-        self.recorded.start_time()
+        self.recorded.started.time
     }
 
     /// When its first workflow task was, or is, due.
     pub fn execution_time(&self) -> Timestamp {
-        self.recorded.execution_time()
+        self.recorded.started.execution_time()
     }
 
     /// When it closed.
@@ -185,11 +179,6 @@ impl RunState {
     /// The request that started it.
     pub fn start_request_id(&self) -> &str {
         &self.facts.start_request_id
-    }
-
-    /// The reset request that made it, or nothing.
-    pub fn reset_request_id(&self) -> &str {
-        &self.facts.reset_request_id
     }
 
     /// Was it asked to cancel itself?

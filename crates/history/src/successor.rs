@@ -39,11 +39,7 @@ impl Draft<'_> {
     /// The next turn of a cron schedule, if the run has one.
     pub(crate) fn cron_successor(&self, result: Option<Payloads>, failure: Option<Failure>) -> Option<Successor> {
         let started = &self.state().recorded.started;
-        let backoff = cron::backoff(
-            &started.attributes.cron_schedule,
-            self.state().execution_time(),
-            self.now,
-        )?;
+        let backoff = cron::backoff(&started.attributes.cron_schedule, started.execution_time(), self.now)?;
         let attributes = WorkflowExecutionStartedEventAttributes {
             initiator: ContinueAsNewInitiator::CronSchedule.into(),
             continued_failure: failure,
@@ -72,7 +68,6 @@ impl Draft<'_> {
             original_execution_run_id: self.env.fresh_run_id.to_owned(),
             continued_failure: None,
             identity: String::new(),
-            workflow_execution_expiration_time: state.recorded.execution_expiration().map(Into::into),
             ..state.started_attributes().clone()
         }
     }

@@ -8,10 +8,10 @@ mod list;
 mod operator;
 mod poll;
 mod query;
-mod reset;
 mod start;
 mod status;
 mod system;
+mod task_queue;
 mod workflow_task;
 
 use std::{sync::Arc, time::Duration};
@@ -140,7 +140,10 @@ rpcs! {
 
     poll_workflow_task_queue: PollWorkflowTaskQueueRequest => PollWorkflowTaskQueueResponse;
     poll_activity_task_queue: PollActivityTaskQueueRequest => PollActivityTaskQueueResponse;
+
     describe_task_queue: DescribeTaskQueueRequest => DescribeTaskQueueResponse;
+    update_task_queue_config: UpdateTaskQueueConfigRequest => UpdateTaskQueueConfigResponse;
+    list_task_queue_partitions: ListTaskQueuePartitionsRequest => ListTaskQueuePartitionsResponse;
 
     respond_workflow_task_completed: RespondWorkflowTaskCompletedRequest => RespondWorkflowTaskCompletedResponse;
     respond_workflow_task_failed: RespondWorkflowTaskFailedRequest => RespondWorkflowTaskFailedResponse;
@@ -164,7 +167,6 @@ rpcs! {
     signal_workflow_execution: SignalWorkflowExecutionRequest => SignalWorkflowExecutionResponse;
     request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
     terminate_workflow_execution: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
-    reset_workflow_execution: ResetWorkflowExecutionRequest => ResetWorkflowExecutionResponse;
     describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
 
     query_workflow: QueryWorkflowRequest => QueryWorkflowResponse;

@@ -1,11 +1,6 @@
 //! Polls for tasks.
 
-use helve_history::Timestamp;
-use temporalio_protos::temporal::api::{
-    enums::v1::TaskQueueType,
-    taskqueue::v1::{PollerInfo, TaskQueue, TaskQueueStatus},
-    workflowservice::v1::*,
-};
+use temporalio_protos::temporal::api::{taskqueue::v1::TaskQueue, workflowservice::v1::*};
 use tonic::{Request, Status};
 
 use super::{Frontend, convert};
@@ -24,10 +19,7 @@ impl Frontend {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         let queue = self.queue(namespace, request.task_queue, Kind::Workflow)?;
-        let poller = Poller {
-            identity: request.identity,
-            instance: request.worker_instance_key,
-        };
+        let poller = self.poller(request.identity, request.worker_instance_key, None)?;
         Ok(match self.shell.poll(queue, poller, patience).await? {
             Some(Handout::WorkflowTask(task)) => convert::workflow_task(*task),
             Some(Handout::Query(query)) => convert::query_task(*query),
@@ -44,45 +36,28 @@ impl Frontend {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         let queue = self.queue(namespace, request.task_queue, Kind::Activity)?;
-        let poller = Poller {
-            identity: request.identity,
-            instance: request.worker_instance_key,
-        };
+        let rate = request
+            .task_queue_metadata
+            .and_then(|metadata| metadata.max_tasks_per_second);
+        let poller = self.poller(request.identity, request.worker_instance_key, rate)?;
         Ok(match self.shell.poll(queue, poller, patience).await? {
             Some(Handout::Activity(activity)) => convert::activity(*activity),
             _ => PollActivityTaskQueueResponse::default(),
         })
     }
 
-    pub(super) async fn describe_task_queue(
-        &self,
-        request: Request<DescribeTaskQueueRequest>,
-    ) -> Result<DescribeTaskQueueResponse, Status> {
-        let request = request.into_inner();
-        let namespace = self.namespace(&request.namespace)?;
-        let kind = match request.task_queue_type() {
-            TaskQueueType::Activity => Kind::Activity,
-            _ => Kind::Workflow,
-        };
-        let queue = self.queue(namespace, request.task_queue, kind)?;
-        let (backlog, pollers) = self.shell.matching.describe(&queue);
-        let poller = |(identity, seen): (String, Timestamp)| PollerInfo {
+    fn poller(&self, identity: String, instance: String, max_tasks_per_second: Option<f64>) -> Result<Poller, Status> {
+        self.check_length("Identity", &identity)?;
+        self.check_length("WorkerInstanceKey", &instance)?;
+        Ok(Poller {
             identity,
-            last_access_time: Some(seen.into()),
-            ..Default::default()
-        };
-        #[allow(deprecated)] // The answer that every version of the command line understands.
-        Ok(DescribeTaskQueueResponse {
-            pollers: pollers.into_iter().map(poller).collect(),
-            task_queue_status: request.include_task_queue_status.then(|| TaskQueueStatus {
-                backlog_count_hint: backlog as i64,
-                ..Default::default()
-            }),
-            ..Default::default()
+            instance,
+            max_tasks_per_second,
         })
     }
 
-    fn queue(&self, namespace: &Namespace, queue: Option<TaskQueue>, kind: Kind) -> Result<QueueId, Status> {
+    /// The queue that a request names.
+    pub(super) fn queue(&self, namespace: &Namespace, queue: Option<TaskQueue>, kind: Kind) -> Result<QueueId, Status> {
         let queue = queue.ok_or_else(|| Status::invalid_argument("TaskQueue is not set on request."))?;
         if queue.name.is_empty() {
             return Err(Status::invalid_argument("TaskQueue is not set on request."));

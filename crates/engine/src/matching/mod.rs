@@ -2,22 +2,47 @@
 //!
 //! Knows nothing of runs: a task is whatever the engine offers. The engine derives its tasks from the runs' states, so
 //! what is lost here with the process is offered again at the next start.
+//!
+//! | file | what it owns |
+//! | --- | --- |
+//! | `poll` | the two ends of a hand-over |
+//! | `queue` | one queue: waiters, backlog, limits, what is known of it |
+//! | `backlog`, `rank` | priorities and fairness |
+//! | `limit` | tasks per second |
+//! | `flow`, `pollers` | what is told about a queue |
 
+mod backlog;
+mod flow;
+mod limit;
 mod poll;
+mod pollers;
 mod queue;
+mod rank;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+pub(crate) use flow::Stats;
 use helve_history::Timestamp;
 pub(crate) use poll::{Handed, Poll};
-use queue::{Delivery, Queue};
+pub(crate) use pollers::{Poller, Seen};
+pub(crate) use queue::View;
+use queue::{Delivery, Next, Queue};
+pub(crate) use rank::Rank;
+use temporalio_protos::temporal::api::taskqueue::v1::TaskQueueConfig;
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::Clock;
 
 /// A queue without pollers, tasks and recent polls is forgotten after this.
 const FORGET_IDLE_QUEUE: Duration = Duration::from_secs(300);
+/// With this many queues known, those that are idle are forgotten sooner; then again whenever they have doubled.
+const MANY_QUEUES: usize = 10_000;
+/// How soon then: no sooner than a sticky queue is given up.
+const FORGET_ONE_OF_MANY: Duration = Duration::from_secs(15);
 /// Workers that said goodbye and are remembered, since a poll of theirs may still be under way. More: the oldest half
 /// is forgotten, and such a poll waits until it times out.
 const MAX_GONE_WORKERS: usize = 10_000;
@@ -26,37 +51,44 @@ const MAX_GONE_WORKERS: usize = 10_000;
 pub(crate) trait Task: Send + 'static {
     /// Whether it still makes sense to hand it to a worker.
     fn is_live(&self) -> bool;
+    /// Its place among others.
+    fn rank(&self) -> &Rank;
+    /// Since when it waits for a worker.
+    fn waits_since(&self) -> Timestamp;
 }
 
 /// What kind of tasks a queue carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Workflow,
     Activity,
 }
 
 /// Names a queue.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct QueueId {
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) kind: Kind,
 }
 
-/// What a poll says about its worker.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Poller {
-    pub(crate) identity: String,
-    /// Names the worker process' instance; empty for SDKs that do not send it.
-    pub(crate) instance: String,
+pub(crate) struct Matching<T: Task> {
+    shared: Arc<Shared<T>>,
 }
 
-pub(crate) struct Matching<T: Task> {
-    inner: Arc<Mutex<Inner<T>>>,
+struct Shared<T: Task> {
+    inner: Mutex<Inner<T>>,
+    clock: Arc<dyn Clock>,
+    /// A rate limit lets something go earlier than all that was known of.
+    earlier: Notify,
 }
 
 struct Inner<T: Task> {
-    queues: HashMap<QueueId, Queue<T>>,
+    queues: BTreeMap<QueueId, Queue<T>>,
+    sweep_queues_at: usize,
+    configs: BTreeMap<QueueId, Arc<TaskQueueConfig>>,
+    /// Queues whose tasks a rate limit holds back, by when it will not.
+    wakes: BTreeSet<(Timestamp, QueueId)>,
     gone: HashSet<String>,
     next_waiter: u64,
     closed: bool,
@@ -65,73 +97,164 @@ struct Inner<T: Task> {
 impl<T: Task> Clone for Matching<T> {
     fn clone(&self) -> Self {
         Matching {
-            inner: self.inner.clone(),
+            shared: self.shared.clone(),
         }
     }
 }
 
 impl<T: Task> Matching<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let inner = Inner {
-            queues: HashMap::new(),
+            queues: BTreeMap::new(),
+            sweep_queues_at: MANY_QUEUES,
+            configs: BTreeMap::new(),
+            wakes: BTreeSet::new(),
             gone: HashSet::new(),
             next_waiter: 0,
             closed: false,
         };
         Matching {
-            inner: Arc::new(Mutex::new(inner)),
+            shared: Arc::new(Shared {
+                inner: Mutex::new(inner),
+                clock,
+                earlier: Notify::new(),
+            }),
         }
     }
 
     /// Hands the task to a waiting poller, or keeps it for the next one.
     pub(crate) fn offer(&self, queue: QueueId, task: T) {
-        self.place(queue, task, false);
+        self.change(queue, |queue, now, dead| queue.add(task, now, dead));
     }
 
-    /// Like [`Matching::offer`], before all other tasks of the queue.
+    /// Takes a task back that was handed out: it goes before all others of its priority.
     pub(crate) fn give_back(&self, queue: QueueId, task: T) {
-        self.place(queue, task, true);
+        self.change(queue, |queue, _, dead| queue.put_back(task, dead));
     }
 
-    fn place(&self, id: QueueId, task: T, at_front: bool) {
+    /// Sets the limits and weights of a queue.
+    pub(crate) fn configure(&self, id: QueueId, config: Arc<TaskQueueConfig>) {
         let mut inner = self.lock();
-        if inner.closed {
-            return;
-        }
-        let mut handed = Handed::new(self.clone(), id.clone(), task);
-        let queue = inner.queues.entry(id).or_default();
-        while let Some(waiter) = queue.waiters.pop_front() {
-            match waiter.deliver(Delivery::Task(handed)) {
-                Ok(()) => return,
-                Err(Delivery::Task(back)) => handed = back,
-                Err(Delivery::Empty) => return,
-            }
-        }
-        queue.keep(handed.accept(), at_front);
+        inner.configs.insert(id.clone(), config.clone());
+        self.change_locked(inner, id, |queue, now, _| queue.configure(&config, now));
     }
 
-    /// Takes a waiting task or becomes a waiter. The returned poll waits until it is dropped.
-    pub(crate) fn poll(&self, id: QueueId, poller: Poller, now: Timestamp) -> Poll<T> {
+    /// The limits and weights of a queue.
+    pub(crate) fn config(&self, id: &QueueId) -> Option<Arc<TaskQueueConfig>> {
+        self.lock().configs.get(id).cloned()
+    }
+
+    /// Starts a poll, which waits until it is dropped.
+    pub(crate) fn poll(&self, id: QueueId, poller: Poller) -> Poll<T> {
         let mut inner = self.lock();
         if inner.closed || inner.gone.contains(&poller.instance) {
             return Poll::empty();
         }
         inner.next_waiter += 1;
         let number = inner.next_waiter;
-        let queue = inner.queues.entry(id.clone()).or_default();
-        queue.seen(&poller, now);
-        match queue.take_live() {
-            Some(task) => Poll::ready(Handed::new(self.clone(), id, task)),
-            None => {
-                let waiting = queue.wait(number, poller);
-                Poll::waiting(self.clone(), id, number, waiting)
+        let (sender, receiver) = oneshot::channel();
+        self.change_locked(inner, id.clone(), |queue, now, _| {
+            queue.wait(number, poller, sender, now)
+        });
+        Poll::waiting(self.clone(), id, number, receiver)
+    }
+
+    /// Changes a queue, then hands out what can be handed out.
+    fn change(&self, id: QueueId, change: impl FnOnce(&mut Queue<T>, Timestamp, &mut Vec<T>)) {
+        self.change_locked(self.lock(), id, change);
+    }
+
+    fn change_locked(
+        &self,
+        mut inner: MutexGuard<'_, Inner<T>>,
+        id: QueueId,
+        change: impl FnOnce(&mut Queue<T>, Timestamp, &mut Vec<T>),
+    ) {
+        // Tasks hold runs, whose drop must not happen under the lock.
+        let mut dead = Vec::new();
+        if !inner.closed {
+            let now = self.shared.clock.now();
+            change(inner.queue(&id, now), now, &mut dead);
+            self.serve(&mut inner, &id, now, &mut dead);
+        }
+        drop(inner);
+    }
+
+    fn serve(&self, inner: &mut Inner<T>, id: &QueueId, now: Timestamp, dead: &mut Vec<T>) {
+        let Some(queue) = inner.queues.get_mut(id) else { return };
+        let wakes_at = loop {
+            match queue.next(now, dead) {
+                Next::Task(task) => {
+                    let mut handed = Handed::new(self.clone(), id.clone(), task);
+                    loop {
+                        let Some(waiter) = queue.pop_waiter() else {
+                            queue.put_back(handed.accept(), dead);
+                            break;
+                        };
+                        match waiter.deliver(Delivery::Task(handed)) {
+                            // The waiter went away in this moment.
+                            Err(Delivery::Task(back)) => handed = back,
+                            Ok(()) | Err(Delivery::Empty) => break,
+                        }
+                    }
+                }
+                Next::Nothing => break None,
+                Next::At(at) => break Some(at),
+            }
+        };
+        let before = std::mem::replace(&mut queue.wakes_at, wakes_at);
+        if before != wakes_at {
+            if let Some(at) = before {
+                inner.wakes.remove(&(at, id.clone()));
+            }
+            if let Some(at) = wakes_at {
+                inner.wakes.insert((at, id.clone()));
+                if inner.wakes.first().is_some_and(|(first, _)| *first == at) {
+                    self.shared.earlier.notify_one();
+                }
             }
         }
     }
 
+    /// Hands out what rate limits hold back, when they do not any more. Never returns.
+    pub(crate) async fn pace(&self) {
+        loop {
+            let next = self.serve_due();
+            tokio::select! {
+                biased;
+                () = self.shared.clock.sleep_until(next) => {}
+                () = self.shared.earlier.notified() => {}
+            }
+        }
+    }
+
+    /// Serves the queues whose time has come; answers when the next one's will.
+    fn serve_due(&self) -> Timestamp {
+        loop {
+            let now = self.shared.clock.now();
+            let mut dead = Vec::new();
+            let mut inner = self.lock();
+            match inner.wakes.first() {
+                Some((at, _)) if *at <= now && *at != Timestamp::MAX => {}
+                later => return later.map_or(Timestamp::MAX, |(at, _)| *at),
+            }
+            let Some((_, id)) = inner.wakes.pop_first() else {
+                continue;
+            };
+            if let Some(queue) = inner.queues.get_mut(&id) {
+                queue.wakes_at = None;
+            }
+            self.serve(&mut inner, &id, now, &mut dead);
+            drop(inner);
+            drop(dead);
+        }
+    }
+
     /// Whether a poller waits at the queue now or was there within `recently`.
-    pub(crate) fn has_poller(&self, id: &QueueId, now: Timestamp, recently: Duration) -> bool {
-        self.lock()
+    pub(crate) fn has_poller(&self, id: &QueueId, recently: Duration) -> bool {
+        let now = self.shared.clock.now();
+        let inner = self.lock();
+        inner
             .queues
             .get(id)
             .is_some_and(|queue| queue.has_poller(now, recently))
@@ -139,11 +262,7 @@ impl<T: Task> Matching<T> {
 
     /// The tasks that wait at the queue, which is left empty.
     pub(crate) fn drain(&self, id: &QueueId) -> Vec<T> {
-        self.lock()
-            .queues
-            .get_mut(id)
-            .map(|queue| queue.backlog.drain(..).collect())
-            .unwrap_or_default()
+        self.lock().queues.get_mut(id).map(Queue::drain).unwrap_or_default()
     }
 
     /// Completes the open polls of a worker that shuts down, and all it still sends, with nothing.
@@ -169,8 +288,7 @@ impl<T: Task> Matching<T> {
     /// Completes the open polls of one queue with nothing, and says that nobody polls it any more.
     pub(crate) fn abandon(&self, id: &QueueId) {
         if let Some(queue) = self.lock().queues.get_mut(id) {
-            queue.dismiss(|_| true);
-            queue.last_poll = None;
+            queue.abandon();
         }
     }
 
@@ -180,35 +298,64 @@ impl<T: Task> Matching<T> {
         inner.closed = true;
         inner.queues.values_mut().for_each(|queue| queue.dismiss(|_| true));
         let queues = std::mem::take(&mut inner.queues);
+        inner.wakes.clear();
         drop(inner);
         // Tasks hold runs, whose drop must not happen under the lock.
         drop(queues);
     }
 
     /// Forgets tasks that nobody wants any more, and queues that nobody uses.
-    pub(crate) fn tidy(&self, now: Timestamp) {
+    pub(crate) fn tidy(&self) {
+        let now = self.shared.clock.now();
+        let mut dead = Vec::new();
         let mut inner = self.lock();
-        let dead: Vec<T> = inner.queues.values_mut().flat_map(Queue::take_dead).collect();
-        inner.queues.retain(|_, queue| !queue.is_idle(now, FORGET_IDLE_QUEUE));
+        inner.queues.values_mut().for_each(|queue| queue.sweep(&mut dead));
+        inner.forget_idle(now, FORGET_IDLE_QUEUE);
         drop(inner);
         // Tasks hold runs, whose drop must not happen under the lock.
         drop(dead);
     }
 
-    /// What is known of a queue: its backlog and its recent pollers with the time they were last seen.
-    pub(crate) fn describe(&self, id: &QueueId) -> (usize, Vec<(String, Timestamp)>) {
-        self.lock().queues.get(id).map(Queue::describe).unwrap_or_default()
+    /// What is known of a queue.
+    pub(crate) fn describe(&self, id: &QueueId) -> View {
+        let now = self.shared.clock.now();
+        let inner = self.lock();
+        inner
+            .queues
+            .get(id)
+            .map(|queue| queue.describe(now))
+            .unwrap_or_default()
     }
 
     fn leave(&self, id: &QueueId, number: u64) {
         if let Some(queue) = self.lock().queues.get_mut(id) {
-            queue.waiters.retain(|waiter| waiter.number() != number);
+            queue.leave(number);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         // A panic under the lock cannot leave a queue half changed in a way that matters.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Task> Inner<T> {
+    fn queue(&mut self, id: &QueueId, now: Timestamp) -> &mut Queue<T> {
+        if self.queues.len() >= self.sweep_queues_at && !self.queues.contains_key(id) {
+            self.forget_idle(now, FORGET_ONE_OF_MANY);
+            self.sweep_queues_at = MANY_QUEUES.max(self.queues.len() * 2);
+        }
+        let configs = &self.configs;
+        self.queues
+            .entry(id.clone())
+            .or_insert_with(|| Queue::new(configs.get(id).map(|config| &**config), now))
+    }
+
+    fn forget_idle(&mut self, now: Timestamp, after: Duration) {
+        self.queues.retain(|_, queue| !queue.is_idle(now, after));
+        let queues = &self.queues;
+        self.wakes
+            .retain(|(at, id)| queues.get(id).is_some_and(|queue| queue.wakes_at == Some(*at)));
     }
 }
 

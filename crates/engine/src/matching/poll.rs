@@ -29,19 +29,14 @@ impl<T: Task> Handed<T> {
 impl<T: Task> Drop for Handed<T> {
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
-            self.matching.place(self.queue.clone(), task, true);
+            self.matching.give_back(self.queue.clone(), task);
         }
     }
 }
 
 /// One poll. Dropping it withdraws it; a task that was on its way goes to the next poller.
 pub(crate) struct Poll<T: Task> {
-    state: State<T>,
-}
-
-enum State<T: Task> {
-    Ready(Option<Handed<T>>),
-    Waiting(Waiting<T>),
+    waiting: Option<Waiting<T>>,
 }
 
 struct Waiting<T: Task> {
@@ -53,15 +48,7 @@ struct Waiting<T: Task> {
 
 impl<T: Task> Poll<T> {
     pub(super) fn empty() -> Self {
-        Poll {
-            state: State::Ready(None),
-        }
-    }
-
-    pub(super) fn ready(handed: Handed<T>) -> Self {
-        Poll {
-            state: State::Ready(Some(handed)),
-        }
+        Poll { waiting: None }
     }
 
     pub(super) fn waiting(
@@ -71,7 +58,7 @@ impl<T: Task> Poll<T> {
         receiver: oneshot::Receiver<Delivery<T>>,
     ) -> Self {
         Poll {
-            state: State::Waiting(Waiting {
+            waiting: Some(Waiting {
                 matching,
                 queue,
                 number,
@@ -82,12 +69,9 @@ impl<T: Task> Poll<T> {
 
     /// Waits for a task; `None` when the worker or the engine shuts down.
     pub(crate) async fn task(mut self) -> Option<Handed<T>> {
-        match &mut self.state {
-            State::Ready(handed) => handed.take(),
-            State::Waiting(waiting) => match (&mut waiting.receiver).await {
-                Ok(Delivery::Task(handed)) => Some(handed),
-                Ok(Delivery::Empty) | Err(_) => None,
-            },
+        match (&mut self.waiting.as_mut()?.receiver).await {
+            Ok(Delivery::Task(handed)) => Some(handed),
+            Ok(Delivery::Empty) | Err(_) => None,
         }
     }
 }

@@ -1,19 +1,19 @@
 //! One task queue.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use helve_history::Timestamp;
+use temporalio_protos::temporal::api::taskqueue::v1::{RateLimitConfig, TaskQueueConfig};
 use tokio::sync::oneshot;
 
-use super::{Handed, Poller, Task};
-
-/// A backlog that reaches this is searched for tasks that are no longer wanted; then again whenever it has doubled.
-const SWEEP_BACKLOG_FROM: usize = 1024;
-/// Pollers that are remembered to describe a queue.
-const MAX_KNOWN_POLLERS: usize = 256;
+use super::{
+    Handed, Poller, Seen, Stats, Task,
+    backlog::{Backlog, Rules, Weights},
+    flow::Flow,
+    limit::{KeyThrottle, Limit, Throttle},
+    pollers::Pollers,
+    rank::Weight,
+};
 
 pub(super) enum Delivery<T: Task> {
     Task(Handed<T>),
@@ -21,117 +21,205 @@ pub(super) enum Delivery<T: Task> {
 }
 
 pub(super) struct Waiter<T: Task> {
-    number: u64,
     poller: Poller,
     sender: oneshot::Sender<Delivery<T>>,
 }
 
 impl<T: Task> Waiter<T> {
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     pub(super) fn deliver(self, delivery: Delivery<T>) -> Result<(), Delivery<T>> {
         self.sender.send(delivery)
     }
 }
 
-pub(super) struct Queue<T: Task> {
-    pub(super) waiters: VecDeque<Waiter<T>>,
-    pub(super) backlog: VecDeque<T>,
-    pub(super) last_poll: Option<Timestamp>,
-    sweep_at: usize,
-    known: HashMap<String, Timestamp>,
+/// What a queue that has pollers can do now.
+pub(super) enum Next<T> {
+    Task(T),
+    /// Nothing waits, or nobody waits for it.
+    Nothing,
+    /// A rate limit holds everything back until then.
+    At(Timestamp),
 }
 
-impl<T: Task> Default for Queue<T> {
-    fn default() -> Self {
-        Queue {
-            waiters: VecDeque::new(),
-            backlog: VecDeque::new(),
-            last_poll: None,
-            sweep_at: SWEEP_BACKLOG_FROM,
-            known: HashMap::new(),
-        }
-    }
+pub(super) struct Queue<T: Task> {
+    /// By their numbers: first come, first served.
+    waiters: BTreeMap<u64, Waiter<T>>,
+    backlog: Backlog<T>,
+    throttle: Throttle,
+    keys: KeyThrottle,
+    weights: Weights,
+    /// The limit set for the queue, which counts more than what workers say.
+    configured_rate: Option<f64>,
+    worker_rate: Option<f64>,
+    pollers: Pollers,
+    flow: Flow,
+    /// When the queue is looked at again because of a limit.
+    pub(super) wakes_at: Option<Timestamp>,
 }
 
 impl<T: Task> Queue<T> {
-    pub(super) fn keep(&mut self, task: T, at_front: bool) {
-        if self.backlog.len() >= self.sweep_at {
-            self.backlog.retain(T::is_live);
-            self.sweep_at = SWEEP_BACKLOG_FROM.max(self.backlog.len() * 2);
+    pub(super) fn new(config: Option<&TaskQueueConfig>, now: Timestamp) -> Self {
+        let mut queue = Queue {
+            waiters: BTreeMap::new(),
+            backlog: Backlog::default(),
+            throttle: Throttle::default(),
+            keys: KeyThrottle::default(),
+            weights: Weights::new(),
+            configured_rate: None,
+            worker_rate: None,
+            pollers: Pollers::default(),
+            flow: Flow::default(),
+            wakes_at: None,
+        };
+        if let Some(config) = config {
+            queue.configure(config, now);
         }
-        if at_front {
-            self.backlog.push_front(task)
-        } else {
-            self.backlog.push_back(task)
-        }
+        queue
     }
 
-    /// Takes out the tasks that nobody wants any more.
-    pub(super) fn take_dead(&mut self) -> Vec<T> {
-        if self.backlog.iter().all(T::is_live) {
-            return Vec::new();
-        }
-        let (live, dead): (VecDeque<T>, VecDeque<T>) =
-            std::mem::take(&mut self.backlog).into_iter().partition(T::is_live);
-        self.backlog = live;
-        Vec::from(dead)
+    pub(super) fn configure(&mut self, config: &TaskQueueConfig, now: Timestamp) {
+        let weights = config.fairness_weight_overrides.iter();
+        self.weights = weights
+            .map(|(key, weight)| (key.clone(), Weight::new(*weight)))
+            .collect();
+        self.configured_rate = rate(config.queue_rate_limit.as_ref());
+        let per_key = rate(config.fairness_keys_rate_limit_default.as_ref());
+        self.keys.set(Limit::per_second(per_key), now);
+        self.throttle.set(Limit::per_second(self.rate()), now);
+        // Limits and weights may both have changed.
+        self.backlog.wake_all();
     }
 
-    pub(super) fn take_live(&mut self) -> Option<T> {
-        loop {
-            let task = self.backlog.pop_front()?;
-            if task.is_live() {
-                return Some(task);
+    /// The tasks per second that may leave, if there is a limit.
+    fn rate(&self) -> Option<f64> {
+        self.configured_rate.or(self.worker_rate)
+    }
+
+    pub(super) fn add(&mut self, task: T, now: Timestamp, dead: &mut Vec<T>) {
+        self.flow.added(task.rank().level, now);
+        self.backlog.push(task, dead);
+    }
+
+    pub(super) fn put_back(&mut self, task: T, dead: &mut Vec<T>) {
+        self.backlog.put_back(task, dead);
+    }
+
+    /// What can be handed out now.
+    pub(super) fn next(&mut self, now: Timestamp, dead: &mut Vec<T>) -> Next<T> {
+        while let Some(first) = self.waiters.first_entry()
+            && first.get().sender.is_closed()
+        {
+            first.remove();
+        }
+        if self.waiters.is_empty() || self.backlog.is_empty() {
+            return Next::Nothing;
+        }
+        if let Some(at) = self.throttle.wait(now) {
+            return Next::At(at);
+        }
+        let mut rules = Rules {
+            now,
+            weights: &self.weights,
+            keys: &mut self.keys,
+        };
+        match self.backlog.take(&mut rules, dead) {
+            Some(task) => {
+                self.throttle.take(now);
+                self.flow.dispatched(task.rank().level, now);
+                Next::Task(task)
             }
+            None => self.backlog.next_ready().map_or(Next::Nothing, Next::At),
         }
     }
 
-    pub(super) fn wait(&mut self, number: u64, poller: Poller) -> oneshot::Receiver<Delivery<T>> {
-        let (sender, receiver) = oneshot::channel();
-        self.waiters.push_back(Waiter { number, poller, sender });
-        receiver
+    pub(super) fn pop_waiter(&mut self) -> Option<Waiter<T>> {
+        self.waiters.pop_first().map(|(_, waiter)| waiter)
     }
 
-    pub(super) fn seen(&mut self, poller: &Poller, now: Timestamp) {
-        self.last_poll = Some(now);
-        if self.known.len() < MAX_KNOWN_POLLERS || self.known.contains_key(&poller.identity) {
-            match self.known.get_mut(&poller.identity) {
-                Some(seen) => *seen = now,
-                None => drop(self.known.insert(poller.identity.clone(), now)),
-            }
-        }
+    pub(super) fn wait(&mut self, number: u64, poller: Poller, sender: oneshot::Sender<Delivery<T>>, now: Timestamp) {
+        self.pollers.note(&poller, now);
+        // The last poll counts, also if it says nothing.
+        self.worker_rate = poller.max_tasks_per_second.filter(|rate| !rate.is_nan());
+        self.throttle.set(Limit::per_second(self.rate()), now);
+        self.waiters.insert(number, Waiter { poller, sender });
+    }
+
+    pub(super) fn leave(&mut self, number: u64) {
+        self.waiters.remove(&number);
     }
 
     pub(super) fn has_poller(&self, now: Timestamp, recently: Duration) -> bool {
-        let waits = self.waiters.iter().any(|waiter| !waiter.sender.is_closed());
-        waits || self.last_poll.is_some_and(|last| now.since(last) < recently)
+        let waits = self.waiters.values().any(|waiter| !waiter.sender.is_closed());
+        waits || self.pollers.seen_within(now, recently)
     }
 
     pub(super) fn dismiss(&mut self, which: impl Fn(&Poller) -> bool) {
-        let (dismissed, stay): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiters)
-            .into_iter()
-            .partition(|waiter| which(&waiter.poller));
-        self.waiters = stay;
-        for waiter in dismissed {
+        for (_, waiter) in self.waiters.extract_if(.., |_, waiter| which(&waiter.poller)) {
             // An error means that the poll is gone already.
             let _ = waiter.deliver(Delivery::Empty);
         }
     }
 
-    pub(super) fn is_idle(&self, now: Timestamp, after: Duration) -> bool {
-        self.backlog.is_empty() && self.waiters.is_empty() && self.last_poll.is_none_or(|last| now.since(last) >= after)
+    /// Completes all polls with nothing; from here on it is as if nobody had ever polled.
+    pub(super) fn abandon(&mut self) {
+        self.dismiss(|_| true);
+        self.pollers.forget_last();
     }
 
-    pub(super) fn describe(&self) -> (usize, Vec<(String, Timestamp)>) {
-        (
-            self.backlog.len(),
-            self.known
-                .iter()
-                .map(|(identity, seen)| (identity.clone(), *seen))
-                .collect(),
-        )
+    #[cfg(test)]
+    pub(super) fn backlog_len(&self) -> usize {
+        self.backlog.iter().count()
     }
+
+    pub(super) fn drain(&mut self) -> Vec<T> {
+        self.backlog.drain()
+    }
+
+    pub(super) fn sweep(&mut self, dead: &mut Vec<T>) {
+        self.backlog.sweep(dead);
+    }
+
+    pub(super) fn is_idle(&self, now: Timestamp, after: Duration) -> bool {
+        // What a limit remembers is not forgotten before its time.
+        let is_owing = self.throttle.wait(now).is_some_and(|at| at != Timestamp::MAX);
+        self.backlog.is_empty() && self.waiters.is_empty() && !is_owing && !self.pollers.seen_within(now, after)
+    }
+
+    pub(super) fn describe(&self, now: Timestamp) -> View {
+        let mut stats: BTreeMap<u8, Stats> = BTreeMap::new();
+        for level in self.flow.levels() {
+            let (add_rate, dispatch_rate) = self.flow.rates(level, now);
+            stats.entry(level).or_default().add_rate = add_rate;
+            stats.entry(level).or_default().dispatch_rate = dispatch_rate;
+        }
+        for task in self.backlog.iter().filter(|task| task.is_live()) {
+            let level = stats.entry(task.rank().level).or_default();
+            level.backlog += 1;
+            level.age = level.age.max(now.since(task.waits_since()));
+        }
+        View {
+            stats,
+            pollers: self.pollers.recent(now),
+            rate: self.rate(),
+            is_configured: self.configured_rate.is_some(),
+            is_limited: self.wakes_at.is_some_and(|at| at > now) && !self.backlog.is_empty(),
+        }
+    }
+}
+
+fn rate(config: Option<&RateLimitConfig>) -> Option<f64> {
+    Some(f64::from(config?.rate_limit?.requests_per_second))
+}
+
+/// What is known of a queue.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// By priority, for those that are or were lately used.
+    pub(crate) stats: BTreeMap<u8, Stats>,
+    pub(crate) pollers: Vec<Seen>,
+    /// The tasks per second that may leave, if there is a limit.
+    pub(crate) rate: Option<f64>,
+    /// Whether that limit was set for the queue; else workers set it.
+    pub(crate) is_configured: bool,
+    /// Whether a limit holds tasks back now, though somebody waits for them.
+    pub(crate) is_limited: bool,
 }

@@ -1,21 +1,64 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures_util::FutureExt;
+use temporalio_protos::temporal::api::{
+    common::v1::Priority,
+    taskqueue::v1::{RateLimit, RateLimitConfig},
 };
 
 use super::*;
+use crate::clock::ManualClock;
 
 #[derive(Debug, Clone)]
-struct Job(u32, Arc<AtomicBool>);
+struct Job {
+    number: u32,
+    live: Arc<AtomicBool>,
+    rank: Rank,
+    since: Timestamp,
+}
 
 impl Task for Job {
     fn is_live(&self) -> bool {
-        self.1.load(Ordering::Relaxed)
+        self.live.load(Ordering::Relaxed)
+    }
+
+    fn rank(&self) -> &Rank {
+        &self.rank
+    }
+
+    fn waits_since(&self) -> Timestamp {
+        self.since
+    }
+}
+
+impl Job {
+    fn withdraw(&self) {
+        self.live.store(false, Ordering::Relaxed);
     }
 }
 
 fn job(number: u32) -> Job {
-    Job(number, Arc::new(AtomicBool::new(true)))
+    ranked(number, 0, "", 0.0)
+}
+
+fn ranked(number: u32, priority_key: i32, fairness_key: &str, fairness_weight: f32) -> Job {
+    let priority = Priority {
+        priority_key,
+        fairness_key: fairness_key.to_owned(),
+        fairness_weight,
+    };
+    Job {
+        number,
+        live: Arc::new(AtomicBool::new(true)),
+        rank: Rank::of(&priority),
+        since: NOW,
+    }
 }
 
 fn queue(name: &str) -> QueueId {
@@ -30,22 +73,64 @@ fn poller(instance: &str) -> Poller {
     Poller {
         identity: format!("{instance}@host"),
         instance: instance.to_owned(),
+        max_tasks_per_second: None,
     }
 }
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
+fn timed() -> (Matching<Job>, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(NOW));
+    (Matching::new(clock.clone()), clock)
+}
+
+fn matching() -> Matching<Job> {
+    timed().0
+}
+
 fn poll(matching: &Matching<Job>, instance: &str) -> Poll<Job> {
-    matching.poll(queue("q"), poller(instance), NOW)
+    matching.poll(queue("q"), poller(instance))
+}
+
+fn poll_at_rate(matching: &Matching<Job>, rate: Option<f64>) -> Poll<Job> {
+    let poller = Poller {
+        max_tasks_per_second: rate,
+        ..poller("a")
+    };
+    matching.poll(queue("q"), poller)
 }
 
 async fn number(poll: Poll<Job>) -> Option<u32> {
-    Some(poll.task().await?.accept().0)
+    Some(poll.task().await?.accept().number)
+}
+
+/// What a poll gets without waiting.
+fn at_once(poll: Poll<Job>) -> Option<u32> {
+    // A runtime would make a test that does much of this at a time wait in between.
+    tokio::task::unconstrained(number(poll)).now_or_never().flatten()
+}
+
+fn backlog(matching: &Matching<Job>, name: &str) -> usize {
+    matching
+        .describe(&queue(name))
+        .stats
+        .values()
+        .map(|stats| stats.backlog)
+        .sum()
+}
+
+fn rate(per_second: f32) -> Option<RateLimitConfig> {
+    Some(RateLimitConfig {
+        rate_limit: Some(RateLimit {
+            requests_per_second: per_second,
+        }),
+        ..Default::default()
+    })
 }
 
 #[tokio::test]
 async fn tasks_are_handed_out_in_the_order_they_came() {
-    let matching = Matching::new();
+    let matching = matching();
     for n in 1..=3 {
         matching.offer(queue("q"), job(n));
     }
@@ -56,7 +141,7 @@ async fn tasks_are_handed_out_in_the_order_they_came() {
 
 #[tokio::test]
 async fn a_waiting_poller_gets_the_task_at_once() {
-    let matching = Matching::new();
+    let matching = matching();
     let waiting = tokio::spawn(number(poll(&matching, "a")));
     matching.offer(queue("q"), job(1));
     assert_eq!(waiting.await.unwrap(), Some(1));
@@ -64,7 +149,7 @@ async fn a_waiting_poller_gets_the_task_at_once() {
 
 #[tokio::test]
 async fn a_task_sent_to_a_poll_that_was_dropped_goes_to_the_next_one() {
-    let matching = Matching::new();
+    let matching = matching();
     let (first, second) = (poll(&matching, "a"), poll(&matching, "b"));
     matching.offer(queue("q"), job(1));
     // The task sits in the first poll, which never looks.
@@ -74,7 +159,7 @@ async fn a_task_sent_to_a_poll_that_was_dropped_goes_to_the_next_one() {
 
 #[tokio::test]
 async fn a_task_that_is_not_accepted_goes_back_to_the_head_of_the_queue() {
-    let matching = Matching::new();
+    let matching = matching();
     matching.offer(queue("q"), job(1));
     matching.offer(queue("q"), job(2));
     drop(poll(&matching, "a").task().await.unwrap());
@@ -84,28 +169,28 @@ async fn a_task_that_is_not_accepted_goes_back_to_the_head_of_the_queue() {
 
 #[tokio::test]
 async fn a_task_that_is_no_longer_wanted_is_skipped() {
-    let matching = Matching::new();
+    let matching = matching();
     let stale = job(1);
     matching.offer(queue("q"), stale.clone());
     matching.offer(queue("q"), job(2));
-    stale.1.store(false, Ordering::Relaxed);
+    stale.withdraw();
     assert_eq!(number(poll(&matching, "a")).await, Some(2));
 }
 
 #[tokio::test]
 async fn a_long_backlog_forgets_tasks_that_are_no_longer_wanted() {
-    let matching = Matching::new();
+    let matching = matching();
     for n in 0..5000 {
         let stale = job(n);
-        stale.1.store(false, Ordering::Relaxed);
+        stale.withdraw();
         matching.offer(queue("q"), stale);
     }
-    assert!(matching.describe(&queue("q")).0 <= 1024);
+    assert!(matching.lock().queues[&queue("q")].backlog_len() <= 1024);
 }
 
 #[tokio::test]
 async fn a_dismissed_worker_gets_empty_polls_and_others_stay() {
-    let matching = Matching::new();
+    let matching = matching();
     let (leaving, staying) = (poll(&matching, "a"), poll(&matching, "b"));
     matching.dismiss_worker("a");
     assert_eq!(number(leaving).await, None);
@@ -120,7 +205,7 @@ async fn a_dismissed_worker_gets_empty_polls_and_others_stay() {
 
 #[tokio::test]
 async fn closing_completes_every_poll_with_nothing() {
-    let matching = Matching::new();
+    let matching = matching();
     let waiting = poll(&matching, "a");
     matching.close();
     assert_eq!(number(waiting).await, None);
@@ -129,30 +214,394 @@ async fn closing_completes_every_poll_with_nothing() {
 
 #[tokio::test]
 async fn a_queue_knows_whether_somebody_polled_it_recently() {
-    let matching = Matching::new();
+    let (matching, clock) = timed();
     let recently = Duration::from_secs(10);
-    assert!(!matching.has_poller(&queue("q"), NOW, recently));
+    assert!(!matching.has_poller(&queue("q"), recently));
     let waiting = poll(&matching, "a");
-    assert!(
-        matching.has_poller(&queue("q"), NOW + Duration::from_secs(60), recently),
-        "it still waits"
-    );
+    clock.advance(Duration::from_secs(60));
+    assert!(matching.has_poller(&queue("q"), recently), "it still waits");
     drop(waiting);
-    assert!(matching.has_poller(&queue("q"), NOW + Duration::from_secs(9), recently));
-    assert!(!matching.has_poller(&queue("q"), NOW + Duration::from_secs(10), recently));
-    matching.tidy(NOW + Duration::from_secs(1000));
+    assert!(!matching.has_poller(&queue("q"), recently));
+    drop(poll(&matching, "a"));
+    clock.advance(Duration::from_secs(9));
+    assert!(matching.has_poller(&queue("q"), recently));
+    clock.advance(Duration::from_secs(1));
+    assert!(!matching.has_poller(&queue("q"), recently));
+    clock.advance(Duration::from_secs(1000));
+    matching.tidy();
     assert_eq!(matching.lock().queues.len(), 0);
 }
 
 #[tokio::test]
 async fn tasks_that_nobody_wants_any_more_do_not_keep_a_queue_alive() {
-    let matching = Matching::new();
+    let matching = matching();
     let (dead, live) = (job(1), job(2));
     matching.offer(queue("q"), dead.clone());
     matching.offer(queue("other"), live);
-    dead.1.store(false, Ordering::Relaxed);
-    matching.tidy(NOW);
+    dead.withdraw();
+    matching.tidy();
     let left: Vec<String> = matching.lock().queues.keys().map(|id| id.name.to_string()).collect();
     assert_eq!(left, ["other"]);
-    assert_eq!(Arc::strong_count(&dead.1), 1, "the task is gone");
+    assert_eq!(Arc::strong_count(&dead.live), 1, "the task is gone");
+}
+
+#[tokio::test]
+async fn a_lower_priority_key_is_served_first_however_late_it_comes() {
+    let matching = matching();
+    for (n, priority) in [(1, 5), (2, 0), (3, 1), (4, 3), (5, 2), (6, 99), (7, 1)] {
+        matching.offer(queue("q"), ranked(n, priority, "", 0.0));
+    }
+    let order: Vec<u32> = (0..7).filter_map(|_| at_once(poll(&matching, "a"))).collect();
+    // 0 is the usual priority, 3; 99 is beyond the lowest, 5.
+    assert_eq!(order, [3, 7, 5, 2, 4, 1, 6]);
+}
+
+#[tokio::test]
+async fn a_task_that_comes_back_keeps_its_priority() {
+    let matching = matching();
+    matching.offer(queue("q"), ranked(1, 4, "", 0.0));
+    let handed = poll(&matching, "a").task().await.unwrap();
+    matching.offer(queue("q"), ranked(2, 4, "", 0.0));
+    matching.offer(queue("q"), ranked(3, 1, "", 0.0));
+    drop(handed);
+    let order: Vec<u32> = (0..3).filter_map(|_| at_once(poll(&matching, "a"))).collect();
+    assert_eq!(order, [3, 1, 2]);
+}
+
+/// How many tasks of each key are among the first `taken`.
+fn shares(matching: &Matching<Job>, taken: u32) -> BTreeMap<String, u32> {
+    let mut shares = BTreeMap::new();
+    for _ in 0..taken {
+        let task = tokio::task::unconstrained(poll(matching, "a").task());
+        let task = task.now_or_never().flatten().unwrap().accept();
+        *shares.entry(task.rank.key.to_string()).or_default() += 1;
+    }
+    shares
+}
+
+#[tokio::test]
+async fn keys_share_a_queue_by_their_weights_whoever_came_first() {
+    let matching = matching();
+    // One key after the other, the heavy user first.
+    for (key, weight) in [("bulk", 1.0), ("small", 1.0), ("gold", 4.0)] {
+        for n in 0..200 {
+            matching.offer(queue("q"), ranked(n, 0, key, weight));
+        }
+    }
+    let shares = shares(&matching, 120);
+    for (key, expected) in [("bulk", 20), ("small", 20), ("gold", 80)] {
+        assert!(shares[key].abs_diff(expected) <= 1, "{shares:?}");
+    }
+}
+
+#[tokio::test]
+async fn fairness_does_not_cross_priorities() {
+    let matching = matching();
+    for n in 0..10 {
+        matching.offer(queue("q"), ranked(n, 3, "light", 1000.0));
+        matching.offer(queue("q"), ranked(n, 2, "heavy", 0.001));
+    }
+    assert_eq!(shares(&matching, 10), BTreeMap::from([("heavy".to_owned(), 10)]));
+}
+
+#[tokio::test]
+async fn nobody_gains_by_coming_back_again_and_again() {
+    let matching = matching();
+    for n in 0..100 {
+        matching.offer(queue("q"), ranked(n, 0, "steady", 1.0));
+    }
+    let mut hopper = 0;
+    for n in 0..60 {
+        // One task at a time: its lane falls empty whenever it is served.
+        if hopper == n {
+            matching.offer(queue("q"), ranked(1000 + n, 0, "hopper", 1.0));
+        }
+        let task = poll(&matching, "a").task().await.unwrap().accept();
+        if task.number >= 1000 {
+            hopper = n + 1;
+        }
+    }
+    let left = backlog(&matching, "q");
+    assert!(
+        (60..=75).contains(&left),
+        "the steady key had about half of 60: {left} of 100 are left"
+    );
+}
+
+#[tokio::test]
+async fn a_weight_set_for_the_queue_counts_more_than_those_of_tasks() {
+    let matching = matching();
+    let config = TaskQueueConfig {
+        fairness_weight_overrides: [("a".to_owned(), 3.0)].into(),
+        ..Default::default()
+    };
+    matching.configure(queue("q"), Arc::new(config));
+    for n in 0..100 {
+        matching.offer(queue("q"), ranked(n, 0, "a", 0.01));
+        matching.offer(queue("q"), ranked(n, 0, "b", 1.0));
+    }
+    let shares = shares(&matching, 40);
+    assert!(shares["a"].abs_diff(30) <= 1, "{shares:?}");
+}
+
+#[tokio::test]
+async fn a_thousand_keys_are_all_served_in_one_round() {
+    let matching = matching();
+    for n in 0..5000 {
+        matching.offer(queue("q"), ranked(n, 0, &format!("tenant-{}", n % 1000), 0.0));
+    }
+    let shares = shares(&matching, 1000);
+    assert_eq!(shares.len(), 1000);
+}
+
+/// Polls without end for `seconds` of virtual time; how many tasks came.
+async fn dispatched(matching: &Matching<Job>, clock: &ManualClock, rate: Option<f64>, seconds: u64) -> usize {
+    let pace = matching.pace();
+    tokio::pin!(pace);
+    let mut count = 0;
+    for _ in 0..seconds * 100 {
+        assert!((&mut pace).now_or_never().is_none());
+        while at_once(poll_at_rate(matching, rate)).is_some() {
+            count += 1;
+        }
+        clock.advance(Duration::from_millis(10));
+    }
+    count
+}
+
+#[tokio::test]
+async fn a_worker_s_rate_is_kept() {
+    let (matching, clock) = timed();
+    for n in 0..1000 {
+        matching.offer(queue("q"), job(n));
+    }
+    let first = dispatched(&matching, &clock, Some(5.0), 20).await;
+    assert!(
+        (100..=106).contains(&first),
+        "20 s at 5 per second and one burst, not {first}"
+    );
+    assert_eq!(backlog(&matching, "q"), 1000 - first, "and none is lost");
+    assert_eq!(matching.describe(&queue("q")).rate, Some(5.0));
+    assert!(
+        dispatched(&matching, &clock, None, 1).await > 800,
+        "the last poll counts"
+    );
+}
+
+#[tokio::test]
+async fn a_rate_of_zero_holds_everything_back_until_it_is_lifted() {
+    let (matching, clock) = timed();
+    matching.offer(queue("q"), job(1));
+    assert_eq!(dispatched(&matching, &clock, Some(0.0), 30).await, 0);
+    let view = matching.describe(&queue("q"));
+    assert_eq!((view.rate, backlog(&matching, "q")), (Some(0.0), 1));
+    assert_eq!(at_once(poll_at_rate(&matching, None)), Some(1));
+}
+
+#[tokio::test]
+async fn a_rate_set_for_the_queue_counts_more_than_the_workers() {
+    let (matching, clock) = timed();
+    let config = TaskQueueConfig {
+        queue_rate_limit: rate(2.0),
+        ..Default::default()
+    };
+    matching.configure(queue("q"), Arc::new(config));
+    for n in 0..1000 {
+        matching.offer(queue("q"), job(n));
+    }
+    let count = dispatched(&matching, &clock, Some(100.0), 10).await;
+    assert!((20..=23).contains(&count), "{count}");
+    assert!(matching.describe(&queue("q")).is_configured);
+    matching.configure(queue("q"), Arc::default());
+    let count = dispatched(&matching, &clock, Some(100.0), 1).await;
+    assert!((100..=202).contains(&count), "{count}");
+}
+
+#[tokio::test]
+async fn a_waiting_poller_gets_a_task_as_soon_as_its_limit_allows() {
+    let (matching, clock) = timed();
+    let paced = {
+        let matching = matching.clone();
+        tokio::spawn(async move { matching.pace().await })
+    };
+    for n in 1..=2 {
+        matching.offer(queue("q"), job(n));
+    }
+    assert_eq!(at_once(poll_at_rate(&matching, Some(0.1))), Some(1));
+    let waiting = tokio::spawn(number(poll_at_rate(&matching, Some(0.1))));
+    assert!(matching.describe(&queue("q")).is_limited);
+    while !waiting.is_finished() {
+        assert!(
+            clock.now() <= NOW + Duration::from_secs(10),
+            "it would have been its turn"
+        );
+        clock.advance(Duration::from_secs(1));
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(waiting.await.unwrap(), Some(2));
+    assert_eq!(clock.now(), NOW + Duration::from_secs(10), "and not before");
+    paced.abort();
+}
+
+#[tokio::test]
+async fn each_fairness_key_has_its_limit_and_holds_up_no_other() {
+    let (matching, clock) = timed();
+    let config = TaskQueueConfig {
+        fairness_keys_rate_limit_default: rate(1.0),
+        ..Default::default()
+    };
+    matching.configure(queue("q"), Arc::new(config));
+    for n in 0..100 {
+        matching.offer(queue("q"), ranked(n, 1, "first", 0.0));
+        matching.offer(queue("q"), ranked(n, 1, "double", 2.0));
+        matching.offer(queue("q"), ranked(n, 5, "last", 0.0));
+    }
+    let count = dispatched(&matching, &clock, None, 10).await;
+    // 10 s at 1, 2 and 1 per second, each with a burst of a second.
+    assert!((40..=48).contains(&count), "{count}");
+    let stats = matching.describe(&queue("q")).stats;
+    assert!(
+        (88..=90).contains(&stats[&5].backlog),
+        "a lower priority goes on meanwhile: {stats:?}"
+    );
+    matching.configure(queue("q"), Arc::default());
+    let rest = 300 - count;
+    assert_eq!(dispatched(&matching, &clock, None, 1).await, rest, "none is lost");
+}
+
+#[tokio::test]
+async fn a_description_tells_backlog_age_rates_and_pollers() {
+    let (matching, clock) = timed();
+    for n in 0..6 {
+        matching.offer(queue("q"), ranked(n, if n < 2 { 1 } else { 0 }, "", 0.0));
+    }
+    let stale = job(9);
+    matching.offer(queue("q"), stale.clone());
+    stale.withdraw();
+    clock.advance(Duration::from_secs(4));
+    assert_eq!(at_once(poll(&matching, "a")), Some(0));
+    let view = matching.describe(&queue("q"));
+    let of = |level: u8| view.stats[&level];
+    assert_eq!((of(1).backlog, of(3).backlog), (1, 4));
+    assert_eq!((of(1).age, of(3).age), (Duration::from_secs(4), Duration::from_secs(4)));
+    assert_eq!((of(1).add_rate, of(1).dispatch_rate), (0.4, 1.0));
+    let seen = Seen {
+        identity: "a@host".to_owned(),
+        at: clock.now(),
+        max_tasks_per_second: None,
+    };
+    assert_eq!(view.pollers, [seen]);
+    clock.advance(Duration::from_secs(300));
+    assert_eq!(matching.describe(&queue("q")).pollers, [], "seen too long ago");
+}
+
+#[tokio::test]
+async fn queues_that_were_polled_once_do_not_pile_up() {
+    let (matching, clock) = timed();
+    for n in 0..50_000 {
+        drop(matching.poll(queue(&format!("q{n}")), poller("a")));
+        clock.advance(Duration::from_millis(10));
+    }
+    assert!(matching.lock().queues.len() <= MANY_QUEUES);
+}
+
+/// Polls that come, are looked at, and go, in every order a seed brings; tasks that come meanwhile. The scheduler is this
+/// test: a poll makes progress only when it is looked at. If any task were lost, or a poll missed its wake-up, the end
+/// would not come.
+#[test]
+fn no_task_and_no_wake_up_is_lost_whatever_polls_are_cancelled_when() {
+    for seed in 0..400 {
+        stress(seed);
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn stress(seed: u64) {
+    use std::{future::Future, pin::Pin, task};
+
+    use futures_util::task::{ArcWake, waker};
+
+    /// A poll with a waker that remembers whether it was called.
+    struct Flag(AtomicBool);
+    impl ArcWake for Flag {
+        fn wake_by_ref(flag: &Arc<Self>) {
+            flag.0.store(true, Ordering::Relaxed);
+        }
+    }
+    type Pending = Pin<Box<dyn Future<Output = Option<Handed<Job>>>>>;
+
+    const TASKS: u32 = 60;
+    let (matching, clock) = timed();
+    let mut random = Random(seed);
+    let limited = random.below(3) == 0;
+    let mut polls: Vec<(Pending, Arc<Flag>)> = Vec::new();
+    let mut held: Vec<Handed<Job>> = Vec::new();
+    let (mut offered, mut done) = (0, Vec::new());
+    let mut pace = Box::pin({
+        let matching = matching.clone();
+        async move { matching.pace().await }
+    });
+    for step in 0.. {
+        assert!(step < 100_000, "seed {seed}: only {done:?} were done");
+        match random.below(if offered < TASKS { 8 } else { 7 }) {
+            0 | 1 if polls.len() < 8 => {
+                let poll = poll_at_rate(&matching, limited.then_some(20.0));
+                // New: to be looked at once.
+                polls.push((Box::pin(poll.task()), Arc::new(Flag(AtomicBool::new(true)))));
+            }
+            // Only polls that were woken are looked at: a runtime would not look at others either.
+            2 | 3 => {
+                let woken = polls.iter().position(|(_, flag)| flag.0.swap(false, Ordering::Relaxed));
+                if let Some(at) = woken {
+                    let (future, flag) = &mut polls[at];
+                    let waker = waker(flag.clone());
+                    if let task::Poll::Ready(handed) = future.as_mut().poll(&mut task::Context::from_waker(&waker)) {
+                        drop(polls.swap_remove(at));
+                        held.extend(handed);
+                    }
+                }
+            }
+            4 if !polls.is_empty() && random.below(3) == 0 => {
+                let at = random.below(polls.len() as u64) as usize;
+                drop(polls.swap_remove(at));
+            }
+            5 if !held.is_empty() => {
+                let at = random.below(held.len() as u64) as usize;
+                let handed = held.swap_remove(at);
+                if random.below(3) == 0 {
+                    drop(handed);
+                } else {
+                    done.push(handed.accept().number);
+                }
+            }
+            6 => {
+                clock.advance(Duration::from_millis(20));
+                assert!((&mut pace).now_or_never().is_none());
+            }
+            7 => {
+                let (priority, key) = (random.below(6) as i32, ["a", "b", ""][random.below(3) as usize]);
+                matching.offer(queue("q"), ranked(offered, priority, key, 1.0));
+                offered += 1;
+            }
+            _ => {}
+        }
+        if done.len() == TASKS as usize {
+            break;
+        }
+    }
+    done.sort_unstable();
+    assert_eq!(done, (0..TASKS).collect::<Vec<_>>(), "seed {seed}: each exactly once");
 }

@@ -6,14 +6,14 @@
 mod events;
 mod load;
 mod namespaces;
+mod task_queues;
 mod write;
 
 pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
-pub(crate) use load::{
-    StoredHistory, StoredRun, current_run, load_run, max_row, read_history, run_by_id, unsettled_rows,
-};
+pub(crate) use load::{StoredRun, current_run, load_run, max_row, run_by_id, unsettled_rows};
 pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces};
-pub(crate) use write::{CopiedHistory, NewRun, RunUpdate, insert_run, update_run};
+pub(crate) use task_queues::{QueueConfigRow, load_queue_configs, put_queue_config};
+pub(crate) use write::{NewRun, RunUpdate, insert_run, update_run};
 
 use helve_history::EventId;
 
@@ -21,7 +21,11 @@ use helve_history::EventId;
 pub(crate) const APPLICATION_ID: i32 = 0x484c_5645;
 
 /// Schema version `n` to `n + 1`, in order. Never change one that was released: append.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// The row number of a run; names it in every other table.
 pub(crate) type RowId = i64;

@@ -6,5 +6,5 @@ mod opening;
 mod polls;
 mod queries;
 mod requests;
-mod reset;
 mod sticky;
+mod task_queues;

@@ -90,7 +90,7 @@ impl Draft<'_> {
             start_to_close_timeout: duration(scheduled.start_to_close_timeout.as_ref()),
             heartbeat_timeout: duration(scheduled.heartbeat_timeout.as_ref()),
             retry_policy: scheduled.retry_policy.clone(),
-            priority: scheduled.priority.clone(),
+            priority: state.activity_priority(scheduled),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{CommandFailure, CommandResult, Commands, check_timeout, size};
 use crate::{
     attempt::Phase,
+    check_priority,
     failure::string_payloads,
     proto::{
         ActivityTaskCancelRequestedEventAttributes, ActivityTaskScheduledEventAttributes, Attributes, Command,
@@ -34,6 +35,7 @@ impl Commands<'_, '_> {
         let timeouts = self.activity_timeouts(a)?;
         let retry_policy = retry::normalize(a.retry_policy.clone().unwrap_or_default(), self.draft.env.limits)
             .map_err(|error| CommandFailure::new(CAUSE, format!("invalid ActivityRetryPolicy: {error}")))?;
+        check_priority(a.priority.as_ref()).map_err(|error| CommandFailure::new(CAUSE, error))?;
         self.check_size(
             size(a.input.as_ref()),
             CAUSE,

@@ -2,7 +2,7 @@
 
 use super::{CommandFailure, CommandResult, Commands, check_timeout, size};
 use crate::{
-    cron,
+    check_priority, cron,
     proto::{
         Attributes, Command, ParentClosePolicy, StartChildWorkflowExecutionCommandAttributes,
         StartChildWorkflowExecutionInitiatedEventAttributes, WorkflowIdReusePolicy, WorkflowTaskFailedCause as Cause,
@@ -43,6 +43,7 @@ impl Commands<'_, '_> {
             Some(policy) => Some(retry::normalize(policy, self.draft.env.limits).map_err(bad)?),
         };
         cron::validate(&a.cron_schedule).map_err(bad)?;
+        check_priority(a.priority.as_ref()).map_err(|error| bad(error.to_owned()))?;
         self.check_size(
             size(a.input.as_ref()),
             CAUSE,
@@ -90,10 +91,7 @@ impl Commands<'_, '_> {
             header: a.header.clone(),
             memo: a.memo.clone(),
             search_attributes: a.search_attributes.clone(),
-            priority: a
-                .priority
-                .clone()
-                .or_else(|| state.started_attributes().priority.clone()),
+            priority: a.priority.clone(),
             versioning_override: a.versioning_override.clone(),
             ..StartChildWorkflowExecutionInitiatedEventAttributes::default()
         };

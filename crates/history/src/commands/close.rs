@@ -68,13 +68,13 @@ impl Commands<'_, '_> {
             CAUSE,
             "FailWorkflowExecutionCommandAttributes.Failure",
         )?;
-        let recorded = &self.draft.state().recorded;
+        let started = &self.draft.state().recorded.started;
         let retry = retry::next(
-            recorded.started.attributes.retry_policy.as_ref(),
+            started.attributes.retry_policy.as_ref(),
             self.draft.run_attempt(),
             Some(failure),
             self.draft.now,
-            recorded.execution_expiration(),
+            started.execution_expiration(),
         );
         let (successor, retry_state) = match retry {
             Ok(backoff) => (

@@ -7,7 +7,7 @@ use temporalio_protos::temporal::api::workflowservice::v1::{
 };
 
 use crate::{
-    ChildStart, Env, Rejection, RunKey, RunKind, Signal, StartRun, cron,
+    ChildStart, Env, Rejection, RunKey, RunKind, Signal, StartRun, cron, priority,
     proto::{RetryPolicy, TaskQueue, WorkflowExecutionStartedEventAttributes, WorkflowType},
     retry,
     timestamp::{duration, proto_duration},
@@ -78,6 +78,7 @@ impl StartRun {
             ..WorkflowExecutionStartedEventAttributes::default()
         };
         fill(&mut attributes, run_id, &timeouts, delay, env)?;
+        priority::check_priority(attributes.priority.as_ref()).map_err(Rejection::invalid)?;
         validate::id("RequestId", &request.request_id, env.limits)?;
         Ok(Self {
             key: RunKey {
@@ -169,7 +170,7 @@ impl StartRun {
             memo: a.memo.clone(),
             search_attributes: a.search_attributes.clone(),
             workflow_id: a.workflow_id.clone(),
-            priority: a.priority.clone(),
+            priority: priority::inherit(child.parent_priority.as_ref(), a.priority.as_ref()),
             versioning_override: a.versioning_override.clone(),
             ..WorkflowExecutionStartedEventAttributes::default()
         };

@@ -9,7 +9,6 @@ mod interleavings;
 mod invariants;
 mod limits;
 mod loading;
-mod reset;
 mod scenario;
 mod starts;
 mod successors;
