@@ -32,6 +32,7 @@ mod queries;
 mod queue_config;
 mod registry;
 mod run;
+mod search_attributes;
 mod services;
 mod shell;
 mod start;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use helve_db::{Batch, CommitError, Store};
-use helve_history::{Env, Input, Reply, RunState, Timestamp, Transition, decide, fact_changes};
+use helve_history::{Env, Input, Reply, RunState, SearchAttributeCheck, Timestamp, Transition, decide, fact_changes};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -217,11 +217,14 @@ impl Shell {
     pub(crate) fn with_env<T>(&self, namespace: &Namespace, decide: impl FnOnce(&Env<'_>) -> T) -> T {
         let mut buffer = Uuid::encode_buffer();
         let fresh_run_id = &*self.options.ids.fresh().hyphenated().encode_lower(&mut buffer);
+        let settings = namespace.settings();
+        let search_attributes = |fields: &_| settings.attributes.check(fields, &namespace.name);
         decide(&Env {
             now: self.now(),
             limits: &self.options.limits,
             namespace_id: &namespace.uuid,
             fresh_run_id,
+            search_attributes: SearchAttributeCheck::new(&search_attributes),
         })
     }
 
@@ -248,6 +251,7 @@ impl Shell {
             &mut batch,
             RunUpdate {
                 row: slot.row,
+                attributes: &slot.namespace.settings().attributes,
                 version: loaded.version,
                 before: &loaded.state,
                 state: &next,
@@ -330,6 +334,7 @@ impl Shell {
                 NewRun {
                     row,
                     namespace: namespace.id,
+                    attributes: &namespace.settings().attributes,
                     state: &transition.next,
                     events: &transition.events,
                     changes: fact_changes(None, &transition.next),
@@ -443,7 +448,7 @@ impl Shell {
             .namespaces
             .by_name(&stored.state.key().namespace)
             .ok_or_else(|| Fault::Corrupt(format!("run {} is of an unknown namespace", stored.state.key())))?;
-        let (slot, mut guard) = Slot::locked(stored.state.key().clone(), stored.row, namespace.clone());
+        let (slot, mut guard) = Slot::locked(stored.state.key().clone(), stored.row, namespace);
         let (loaded, settled) = Loaded::from(stored);
         slot.show_progress(&loaded.state);
         *guard = Cell::Loaded(Box::new(loaded));

@@ -1,8 +1,8 @@
 //! What a decision may depend on besides state and input: time, limits, and ids that somebody else made.
 
-use std::time::Duration;
+use std::{collections::HashMap, fmt, time::Duration};
 
-use crate::Timestamp;
+use crate::{Timestamp, proto::Payload};
 
 /// All nondeterminism of a decision, handed in by the shell.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,40 @@ pub struct Env<'a> {
     pub namespace_id: &'a str,
     /// A run id nobody uses yet: taken by the successor if the decision starts one (continue-as-new, retry, cron).
     pub fresh_run_id: &'a str,
+    /// Which search attributes the run's namespace has.
+    pub search_attributes: SearchAttributeCheck<'a>,
+}
+
+/// Whether search attributes may be set: the namespace must have each, and values must be of their types.
+#[derive(Clone, Copy)]
+pub struct SearchAttributeCheck<'a>(&'a Check<'a>);
+
+/// Whether search attributes may be set, or why not.
+type Check<'a> = dyn Fn(&HashMap<String, Payload>) -> Result<(), String> + 'a;
+
+impl<'a> SearchAttributeCheck<'a> {
+    /// `check` answers with what is wrong, in words for whoever sets them.
+    pub fn new(check: &'a Check<'a>) -> Self {
+        Self(check)
+    }
+
+    /// Asks it; nothing set is fine.
+    pub(crate) fn check(&self, fields: Option<&HashMap<String, Payload>>) -> Result<(), String> {
+        fields.map_or(Ok(()), self.0)
+    }
+}
+
+/// Lets everything pass.
+impl Default for SearchAttributeCheck<'_> {
+    fn default() -> Self {
+        Self(&|_| Ok(()))
+    }
+}
+
+impl fmt::Debug for SearchAttributeCheck<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SearchAttributeCheck")
+    }
 }
 
 /// Every bound the core enforces, with Temporal's defaults. [trap 16]

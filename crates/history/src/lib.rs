@@ -56,7 +56,7 @@ mod workflow_task;
 
 pub use crate::{
     decide::decide,
-    env::{Env, Limits},
+    env::{Env, Limits, SearchAttributeCheck},
     facts::{Buffered, FactChanges, fact_changes},
     input::{
         ActivityPoll, ActivityRef, CancelRequest, ChildClose, ChildClosed, ExternalSource, Input, ParentRef,

@@ -198,7 +198,7 @@ impl Frontend {
         let token = ActivityToken::parse(token).map_err(Failed::from)?;
         let namespace = self.namespace(&token.namespace)?;
         let target = Target::run(token.run_key());
-        let slot = self.shell.find(namespace, &target).await?;
+        let slot = self.shell.find(&namespace, &target).await?;
         Ok(Named {
             slot,
             activity: ActivityRef::Token(token),
@@ -217,7 +217,7 @@ impl Frontend {
             return Err(Status::invalid_argument("ActivityId is not set on request."));
         }
         let target = self.named(workflow_id, run_id)?;
-        let slot = self.shell.find(namespace, &target).await?;
+        let slot = self.shell.find(&namespace, &target).await?;
         Ok(Named {
             slot,
             activity: ActivityRef::ById(activity_id),

@@ -28,7 +28,7 @@ impl Frontend {
             ..Signal::default()
         };
         self.shell
-            .apply_to(namespace, &target, Input::Signal(signal), |_, _| ())
+            .apply_to(&namespace, &target, Input::Signal(signal), |_, _| ())
             .await?;
         Ok(SignalWorkflowExecutionResponse::default())
     }
@@ -52,7 +52,7 @@ impl Frontend {
             ..CancelRequest::default()
         };
         self.shell
-            .apply_to(namespace, &target, Input::RequestCancel(cancel), |_, _| ())
+            .apply_to(&namespace, &target, Input::RequestCancel(cancel), |_, _| ())
             .await?;
         Ok(RequestCancelWorkflowExecutionResponse::default())
     }
@@ -76,7 +76,7 @@ impl Frontend {
             ..Termination::default()
         };
         self.shell
-            .apply_to(namespace, &target, Input::Terminate(order), |_, _| ())
+            .apply_to(&namespace, &target, Input::Terminate(order), |_, _| ())
             .await?;
         Ok(TerminateWorkflowExecutionResponse::default())
     }
@@ -88,12 +88,20 @@ impl Frontend {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         let target = self.target(request.execution)?;
-        let slot = self.shell.find(namespace, &target).await?;
+        let slot = self.shell.find(&namespace, &target).await?;
         let mut guard = self.shell.lock(&slot).await?;
         let state = guard.loaded().map(|loaded| loaded.state.clone());
         drop(guard);
         let state = state.ok_or(Failed::Fault(Fault::Conflict))?;
-        Ok(state.describe())
+        let mut description = state.describe();
+        if let Some(set) = description
+            .workflow_execution_info
+            .as_mut()
+            .and_then(|info| info.search_attributes.as_mut())
+        {
+            set.indexed_fields = namespace.settings().attributes.shown(&set.indexed_fields);
+        }
+        Ok(description)
     }
 }
 

@@ -104,7 +104,7 @@ impl Frontend {
         let namespace = self.namespace(namespace)?;
         let target = self.target(execution)?;
         if token.is_empty() {
-            let slot = self.shell.find(namespace, &target).await?;
+            let slot = self.shell.find(&namespace, &target).await?;
             let token = HistoryToken {
                 run_id: slot.key.run_id.clone(),
                 next_event_id: 1,
@@ -122,7 +122,7 @@ impl Frontend {
             run_id: token.run_id.clone(),
             ..target
         };
-        Ok((self.shell.find(namespace, &target).await?, token))
+        Ok((self.shell.find(&namespace, &target).await?, token))
     }
 
     /// The last event, once it is the close event.

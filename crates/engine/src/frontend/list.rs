@@ -1,46 +1,145 @@
-//! Lists and counts of executions.
+//! Lists and counts of workflow executions.
 
+use helve_history::RunKind;
+use helve_visibility::{Param, Query, Schema, workflows};
 use temporalio_protos::temporal::api::{
     common::v1::Payload,
-    workflowservice::v1::{count_workflow_executions_response::AggregationGroup, *},
+    enums::v1::WorkflowExecutionStatus,
+    filter::v1::{StartTimeFilter, WorkflowExecutionFilter, WorkflowTypeFilter},
+    workflow::v1::WorkflowExecutionInfo,
+    workflowservice::v1::{
+        count_workflow_executions_response::AggregationGroup, list_closed_workflow_executions_request as closed,
+        list_open_workflow_executions_request as open, *,
+    },
 };
 use tonic::{Request, Status};
 
 use super::Frontend;
 use crate::{
     error::{Failed, Fault},
-    visibility::{self, Filter, PageToken},
+    namespaces::Namespace,
+    visibility::{self, COLUMNS, execution_info},
 };
 
-/// Executions on a page when the client does not say how many.
-const USUAL_PAGE: usize = 1000;
+/// Executions on a page, unless the client wants fewer.
+pub(super) const PAGE: usize = 1000;
+
+/// What a page of a list is asked for by.
+struct Asked {
+    namespace: String,
+    page_size: i32,
+    token: Vec<u8>,
+    query: String,
+}
+
+type Found = (Vec<WorkflowExecutionInfo>, Vec<u8>);
 
 impl Frontend {
     pub(super) async fn list_workflow_executions(
         &self,
         request: Request<ListWorkflowExecutionsRequest>,
     ) -> Result<ListWorkflowExecutionsResponse, Status> {
-        let request = request.into_inner();
-        let namespace = self.namespace(&request.namespace)?.id;
-        let filter = compile(&request.query)?;
-        if filter.grouping.is_some() {
-            return Err(invalid("GROUP BY is only for counts"));
-        }
-        let after = PageToken::parse(&request.next_page_token)?;
-        let size = usize::try_from(request.page_size)
-            .ok()
-            .filter(|size| *size > 0)
-            .unwrap_or(USUAL_PAGE)
-            .min(USUAL_PAGE);
-        let page = self
-            .shell
-            .store
-            .read(move |db| visibility::list(db, namespace, &filter, after, size))
-            .await;
-        let page = page.map_err(|error| Failed::Fault(Fault::from(error)))?;
+        let ListWorkflowExecutionsRequest {
+            namespace,
+            page_size,
+            next_page_token: token,
+            query,
+        } = request.into_inner();
+        let (executions, next_page_token) = self
+            .find_executions(Asked {
+                namespace,
+                page_size,
+                token,
+                query,
+            })
+            .await?;
         Ok(ListWorkflowExecutionsResponse {
-            executions: page.executions,
-            next_page_token: page.next,
+            executions,
+            next_page_token,
+        })
+    }
+
+    pub(super) async fn scan_workflow_executions(
+        &self,
+        request: Request<ScanWorkflowExecutionsRequest>,
+    ) -> Result<ScanWorkflowExecutionsResponse, Status> {
+        let ScanWorkflowExecutionsRequest {
+            namespace,
+            page_size,
+            next_page_token: token,
+            query,
+        } = request.into_inner();
+        let (executions, next_page_token) = self
+            .find_executions(Asked {
+                namespace,
+                page_size,
+                token,
+                query,
+            })
+            .await?;
+        Ok(ScanWorkflowExecutionsResponse {
+            executions,
+            next_page_token,
+        })
+    }
+
+    pub(super) async fn list_open_workflow_executions(
+        &self,
+        request: Request<ListOpenWorkflowExecutionsRequest>,
+    ) -> Result<ListOpenWorkflowExecutionsResponse, Status> {
+        let request = request.into_inner();
+        let mut conditions = vec!["CloseTime IS NULL".to_owned()];
+        conditions.extend(started_between("StartTime", request.start_time_filter.as_ref()));
+        conditions.extend(request.filters.as_ref().map(|filters| match filters {
+            open::Filters::ExecutionFilter(filter) => named(filter),
+            open::Filters::TypeFilter(filter) => typed(filter),
+        }));
+        let (executions, next_page_token) = self
+            .find_executions(Asked {
+                namespace: request.namespace,
+                page_size: request.maximum_page_size,
+                token: request.next_page_token,
+                query: conditions.join(" AND "),
+            })
+            .await?;
+        Ok(ListOpenWorkflowExecutionsResponse {
+            executions,
+            next_page_token,
+        })
+    }
+
+    pub(super) async fn list_closed_workflow_executions(
+        &self,
+        request: Request<ListClosedWorkflowExecutionsRequest>,
+    ) -> Result<ListClosedWorkflowExecutionsResponse, Status> {
+        let request = request.into_inner();
+        let mut conditions = vec!["CloseTime IS NOT NULL".to_owned()];
+        // The filter is named after the start, but closed executions are looked for by their end.
+        conditions.extend(started_between("CloseTime", request.start_time_filter.as_ref()));
+        conditions.extend(match &request.filters {
+            None => None,
+            Some(closed::Filters::ExecutionFilter(filter)) => Some(named(filter)),
+            Some(closed::Filters::TypeFilter(filter)) => Some(typed(filter)),
+            Some(closed::Filters::StatusFilter(filter)) => match filter.status() {
+                WorkflowExecutionStatus::Unspecified | WorkflowExecutionStatus::Running => {
+                    return Err(Status::invalid_argument(
+                        "StatusFilter must be specified and must be not Running.",
+                    ));
+                }
+                status => Some(format!("ExecutionStatus = {}", status as i32)),
+            },
+        });
+        let (executions, next_page_token) = self
+            .find_executions(Asked {
+                namespace: request.namespace,
+                page_size: request.maximum_page_size,
+                token: request.next_page_token,
+                query: conditions.join(" AND "),
+            })
+            .await?;
+        Ok(ListClosedWorkflowExecutionsResponse {
+            executions,
+            next_page_token,
         })
     }
 
@@ -49,31 +148,105 @@ impl Frontend {
         request: Request<CountWorkflowExecutionsRequest>,
     ) -> Result<CountWorkflowExecutionsResponse, Status> {
         let request = request.into_inner();
-        let namespace = self.namespace(&request.namespace)?.id;
-        let filter = compile(&request.query)?;
-        let is_grouped = filter.grouping.is_some();
+        let namespace = self.namespace(&request.namespace)?;
+        let query = compile(&request.query, &namespace)?;
+        if !query.order.is_empty() {
+            return Err(Status::invalid_argument(
+                "invalid query: operation is not supported: 'ORDER BY' clause in a count",
+            ));
+        }
+        let is_grouped = query.group.is_some();
+        let scope = scope(&namespace);
         let counts = self
             .shell
             .store
-            .read(move |db| visibility::count(db, namespace, &filter))
+            .read(move |db| visibility::count(db, &query, &scope))
             .await;
         let counts = counts.map_err(|error| Failed::Fault(Fault::from(error)))?;
-        let count = counts.iter().map(|(_, count)| count).sum();
-        let groups = if is_grouped {
-            counts.into_iter().map(|(name, count)| group(&name, count)).collect()
-        } else {
-            Vec::new()
-        };
-        Ok(CountWorkflowExecutionsResponse { count, groups })
+        Ok(CountWorkflowExecutionsResponse {
+            count: counts.iter().map(|(_, count)| count).sum(),
+            groups: if is_grouped {
+                counts.into_iter().map(|(name, count)| group(&name, count)).collect()
+            } else {
+                Vec::new()
+            },
+        })
+    }
+
+    async fn find_executions(&self, asked: Asked) -> Result<Found, Status> {
+        let namespace = self.namespace(&asked.namespace)?;
+        let query = compile(&asked.query, &namespace)?;
+        let after = query
+            .token(&asked.token)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let size = page_size(asked.page_size);
+        let (scope, settings) = (scope(&namespace), namespace.settings());
+        let page = self
+            .shell
+            .store
+            .read(move |db| {
+                visibility::list(db, &query, COLUMNS, &scope, after.as_ref(), size, |row| {
+                    execution_info(row, &settings.attributes)
+                })
+            })
+            .await;
+        let page = page.map_err(|error| Failed::Fault(Fault::from(error)))?;
+        Ok((page.rows, page.next))
     }
 }
 
-fn compile(query: &str) -> Result<Filter, Status> {
-    Filter::compile(query).map_err(|reason| invalid(&reason))
+fn compile(query: &str, namespace: &Namespace) -> Result<Query, Status> {
+    let settings = namespace.settings();
+    Query::compile(query, &Schema::new(&workflows::RELATION, &settings.attributes))
+        .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-fn invalid(reason: &str) -> Status {
-    Status::invalid_argument(format!("invalid query: {reason}"))
+fn scope(namespace: &Namespace) -> [(&'static str, Param); 2] {
+    [
+        ("namespace", Param::Integer(namespace.id)),
+        ("kind", Param::Integer(RunKind::Workflow as i64)),
+    ]
+}
+
+/// How many rows a page has for which a client asked so many.
+pub(super) fn page_size(asked: i32) -> usize {
+    usize::try_from(asked)
+        .ok()
+        .filter(|size| *size > 0)
+        .unwrap_or(PAGE)
+        .min(PAGE)
+}
+
+fn named(filter: &WorkflowExecutionFilter) -> String {
+    let mut condition = format!("WorkflowId = {}", quoted(&filter.workflow_id));
+    if !filter.run_id.is_empty() {
+        condition.push_str(&format!(" AND RunId = {}", quoted(&filter.run_id)));
+    }
+    condition
+}
+
+fn typed(filter: &WorkflowTypeFilter) -> String {
+    format!("WorkflowType = {}", quoted(&filter.name))
+}
+
+fn started_between(attribute: &str, filter: Option<&StartTimeFilter>) -> Vec<String> {
+    let bound = |sign: &str, time: Option<&prost_types::Timestamp>| {
+        let nanos = helve_history::Timestamp::from(*time?).as_nanos();
+        Some(format!("{attribute} {sign} {nanos}"))
+    };
+    let Some(filter) = filter else { return Vec::new() };
+    [
+        bound(">=", filter.earliest_time.as_ref()),
+        bound("<=", filter.latest_time.as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A text as the query language writes it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// The value of a group is a payload as a search attribute of type Keyword has it.
@@ -84,7 +257,7 @@ fn group(name: &str, count: i64) -> AggregationGroup {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
             .collect(),
-        data: format!("\"{name}\"").into_bytes(),
+        data: serde_json::Value::from(name).to_string().into_bytes(),
         ..Default::default()
     };
     AggregationGroup {

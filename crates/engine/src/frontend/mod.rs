@@ -36,7 +36,7 @@ impl Frontend {
         Frontend { shell }
     }
 
-    fn namespace(&self, name: &str) -> Result<&Arc<Namespace>, Status> {
+    fn namespace(&self, name: &str) -> Result<Arc<Namespace>, Status> {
         if name.is_empty() {
             return Err(Status::invalid_argument("Namespace not set on request."));
         }
@@ -177,6 +177,9 @@ rpcs! {
         GetWorkflowExecutionHistoryReverseRequest => GetWorkflowExecutionHistoryReverseResponse;
 
     list_workflow_executions: ListWorkflowExecutionsRequest => ListWorkflowExecutionsResponse;
+    scan_workflow_executions: ScanWorkflowExecutionsRequest => ScanWorkflowExecutionsResponse;
+    list_open_workflow_executions: ListOpenWorkflowExecutionsRequest => ListOpenWorkflowExecutionsResponse;
+    list_closed_workflow_executions: ListClosedWorkflowExecutionsRequest => ListClosedWorkflowExecutionsResponse;
     count_workflow_executions: CountWorkflowExecutionsRequest => CountWorkflowExecutionsResponse;
 }
 

@@ -18,7 +18,7 @@ impl Frontend {
         let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        let queue = self.queue(namespace, request.task_queue, Kind::Workflow)?;
+        let queue = self.queue(&namespace, request.task_queue, Kind::Workflow)?;
         let poller = self.poller(request.identity, request.worker_instance_key, None)?;
         Ok(match self.shell.poll(queue, poller, patience).await? {
             Some(Handout::WorkflowTask(task)) => convert::workflow_task(*task),
@@ -35,7 +35,7 @@ impl Frontend {
         let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        let queue = self.queue(namespace, request.task_queue, Kind::Activity)?;
+        let queue = self.queue(&namespace, request.task_queue, Kind::Activity)?;
         let rate = request
             .task_queue_metadata
             .and_then(|metadata| metadata.max_tasks_per_second);

@@ -24,7 +24,7 @@ impl Frontend {
         let target = self.target(request.execution)?;
         let query = request.query.filter(|query| !query.query_type.is_empty());
         let query = query.ok_or_else(|| Status::invalid_argument("QueryType is not set on request."))?;
-        let slot = self.shell.find(namespace, &target).await?;
+        let slot = self.shell.find(&namespace, &target).await?;
         match self.shell.query(&slot, query, condition, deadline).await {
             Ok(Queried::Answered(query_result)) => Ok(QueryWorkflowResponse {
                 query_result,

@@ -25,7 +25,7 @@ impl Frontend {
         };
         let started = self
             .shell
-            .start(namespace, policies, |run_id, env| {
+            .start(&namespace, policies, |run_id, env| {
                 StartRun::from_request(request, run_id, env)
             })
             .await?;
@@ -59,7 +59,7 @@ impl Frontend {
         };
         let started = self
             .shell
-            .start(namespace, policies, |run_id, env| {
+            .start(&namespace, policies, |run_id, env| {
                 StartRun::from_signal_with_start(request, run_id, env)
             })
             .await?;

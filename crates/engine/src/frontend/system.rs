@@ -4,7 +4,7 @@ use helve_protocol::health::health_server::Health;
 use temporalio_protos::{
     grpc::health::v1::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus},
     temporal::api::{
-        enums::v1::{ArchivalState, IndexedValueType, NamespaceState},
+        enums::v1::{ArchivalState, NamespaceState},
         namespace::v1::{NamespaceConfig, NamespaceInfo, namespace_info},
         replication::v1::{ClusterReplicationConfig, NamespaceReplicationConfig},
         workflowservice::v1::*,
@@ -12,7 +12,7 @@ use temporalio_protos::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Frontend, status};
+use super::{Frontend, operator::system_attributes, status};
 use crate::namespaces::Namespace;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-helve");
@@ -20,18 +20,6 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-helve");
 const CLUSTER: &str = "active";
 /// Largest completion of a workflow task, as clients are told: below what one request may have.
 const COMPLETION_SIZE: i64 = 40 << 20;
-
-/// The attributes every execution has, with their types.
-pub(super) const SYSTEM_SEARCH_ATTRIBUTES: &[(&str, IndexedValueType)] = &[
-    ("WorkflowId", IndexedValueType::Keyword),
-    ("RunId", IndexedValueType::Keyword),
-    ("WorkflowType", IndexedValueType::Keyword),
-    ("TaskQueue", IndexedValueType::Keyword),
-    ("ExecutionStatus", IndexedValueType::Keyword),
-    ("StartTime", IndexedValueType::Datetime),
-    ("ExecutionTime", IndexedValueType::Datetime),
-    ("CloseTime", IndexedValueType::Datetime),
-];
 
 impl Frontend {
     pub(super) async fn get_system_info(
@@ -79,9 +67,9 @@ impl Frontend {
                 .namespaces
                 .by_uuid(&id)
                 .ok_or_else(|| status::namespace_not_found(&id))?;
-            return Ok(self.describe(found));
+            return Ok(self.describe(&found));
         }
-        Ok(self.describe(self.namespace(&namespace)?))
+        Ok(self.describe(&*self.namespace(&namespace)?))
     }
 
     pub(super) async fn list_namespaces(
@@ -106,11 +94,9 @@ impl Frontend {
         &self,
         _: Request<GetSearchAttributesRequest>,
     ) -> Result<GetSearchAttributesResponse, Status> {
-        let keys = SYSTEM_SEARCH_ATTRIBUTES
-            .iter()
-            .map(|(name, kind)| ((*name).to_owned(), *kind as i32))
-            .collect();
-        Ok(GetSearchAttributesResponse { keys })
+        Ok(GetSearchAttributesResponse {
+            keys: system_attributes(),
+        })
     }
 
     fn describe(&self, namespace: &Namespace) -> DescribeNamespaceResponse {

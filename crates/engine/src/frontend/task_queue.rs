@@ -38,7 +38,7 @@ impl Frontend {
             .as_ref()
             .is_some_and(|queue| queue.kind() == TaskQueueKind::Sticky);
         let kind = kind(request.task_queue_type())?;
-        let id = self.queue(namespace, request.task_queue.clone(), kind)?;
+        let id = self.queue(&namespace, request.task_queue.clone(), kind)?;
         if request.api_mode() == DescribeTaskQueueMode::Enhanced {
             if is_sticky {
                 return Err(Status::invalid_argument(
@@ -140,7 +140,7 @@ impl Frontend {
             ..Default::default()
         };
         let kind = kind(TaskQueueType::try_from(request.task_queue_type).unwrap_or_default())?;
-        let id = self.queue(namespace, Some(queue), kind)?;
+        let id = self.queue(&namespace, Some(queue), kind)?;
         self.check_length("Identity", &request.identity)?;
         let update = ConfigUpdate {
             queue_rate: rate_update(
@@ -173,7 +173,7 @@ impl Frontend {
     ) -> Result<ListTaskQueuePartitionsResponse, Status> {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        let id = self.queue(namespace, request.task_queue, Kind::Workflow)?;
+        let id = self.queue(&namespace, request.task_queue, Kind::Workflow)?;
         let whole = TaskQueuePartitionMetadata {
             key: id.name.to_string(),
             owner_host_name: String::new(),

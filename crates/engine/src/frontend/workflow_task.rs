@@ -106,7 +106,7 @@ impl Frontend {
         let namespace = self.namespace(&request.namespace)?;
         let target = self.target(request.execution)?;
         self.shell
-            .apply_to(namespace, &target, Input::ResetSticky, |_, _| ())
+            .apply_to(&namespace, &target, Input::ResetSticky, |_, _| ())
             .await?;
         Ok(ResetStickyTaskQueueResponse::default())
     }
@@ -118,7 +118,7 @@ impl Frontend {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         self.shell
-            .shut_down_worker(namespace, &request.worker_instance_key, &request.sticky_task_queue);
+            .shut_down_worker(&namespace, &request.worker_instance_key, &request.sticky_task_queue);
         Ok(ShutdownWorkerResponse::default())
     }
 
@@ -134,7 +134,7 @@ impl Frontend {
     async fn run_of(&self, token: &WorkflowTaskToken) -> Result<std::sync::Arc<Slot>, Status> {
         let namespace = self.namespace(&token.namespace)?;
         let target = Target::run(token.run_key());
-        Ok(self.shell.find(namespace, &target).await?)
+        Ok(self.shell.find(&namespace, &target).await?)
     }
 }
 

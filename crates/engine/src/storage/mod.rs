@@ -6,12 +6,14 @@
 mod events;
 mod load;
 mod namespaces;
+mod search_attributes;
 mod task_queues;
 mod write;
 
 pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
 pub(crate) use load::{StoredRun, current_run, load_run, max_row, run_by_id, unsettled_rows};
 pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces};
+pub(crate) use search_attributes::{add_attribute, load_attributes, param, remove_attribute, value, write_attributes};
 pub(crate) use task_queues::{QueueConfigRow, load_queue_configs, put_queue_config};
 pub(crate) use write::{NewRun, RunUpdate, insert_run, update_run};
 
@@ -25,6 +27,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 
 /// The row number of a run; names it in every other table.

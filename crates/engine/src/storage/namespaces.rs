@@ -1,6 +1,8 @@
 //! The table of namespaces.
 
-use helve_db::{Batch, ReadError, rusqlite::Connection};
+use std::collections::BTreeMap;
+
+use helve_db::{Batch, ReadError, Value, rusqlite::Connection};
 use helve_history::Timestamp;
 
 /// A stored namespace.
@@ -10,29 +12,58 @@ pub(crate) struct NamespaceRow {
     pub(crate) name: String,
     pub(crate) uuid: String,
     pub(crate) created_at: Timestamp,
+    /// A `NamespaceState`.
+    pub(crate) state: i32,
+    /// In seconds, 0 for ever.
+    pub(crate) retention: i64,
+    pub(crate) description: String,
+    pub(crate) owner_email: String,
+    pub(crate) data: BTreeMap<String, String>,
 }
 
 pub(crate) fn load_namespaces(db: &Connection) -> Result<Vec<NamespaceRow>, ReadError> {
-    let mut query = db.prepare("SELECT id, name, uuid, created_at FROM namespaces ORDER BY id")?;
-    let rows = query.query_map([], |row| {
-        Ok(NamespaceRow {
+    let mut query = db.prepare(
+        "SELECT id, name, uuid, created_at, state, retention, description, owner_email, data FROM namespaces ORDER BY id",
+    )?;
+    let mut rows = query.query([])?;
+    let mut namespaces = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, data): (String, String) = (row.get(1)?, row.get(8)?);
+        let data = serde_json::from_str(&data)
+            .map_err(|error| ReadError::Corrupt(format!("data of namespace {name}: {error}")))?;
+        namespaces.push(NamespaceRow {
             id: row.get(0)?,
-            name: row.get(1)?,
+            name,
             uuid: row.get(2)?,
             created_at: Timestamp::from_nanos(row.get(3)?),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+            state: row.get(4)?,
+            retention: row.get(5)?,
+            description: row.get(6)?,
+            owner_email: row.get(7)?,
+            data,
+        });
+    }
+    Ok(namespaces)
 }
 
 pub(crate) fn insert_namespace(batch: &mut Batch, namespace: &NamespaceRow) {
     batch.run_one(
-        "INSERT INTO namespaces (id, name, uuid, created_at) VALUES (?1, ?2, ?3, ?4)",
-        vec![
-            namespace.id.into(),
-            namespace.name.as_str().into(),
-            namespace.uuid.as_str().into(),
-            namespace.created_at.as_nanos().into(),
-        ],
+        "INSERT OR IGNORE INTO namespaces (id, name, uuid, created_at, state, retention, description, owner_email, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params(namespace),
     );
+}
+
+fn params(namespace: &NamespaceRow) -> Vec<Value> {
+    vec![
+        namespace.id.into(),
+        namespace.name.as_str().into(),
+        namespace.uuid.as_str().into(),
+        namespace.created_at.as_nanos().into(),
+        i64::from(namespace.state).into(),
+        namespace.retention.into(),
+        namespace.description.as_str().into(),
+        namespace.owner_email.as_str().into(),
+        serde_json::Value::from_iter(namespace.data.clone()).to_string().into(),
+    ]
 }

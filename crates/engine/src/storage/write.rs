@@ -2,15 +2,18 @@
 
 use helve_db::{Batch, Value};
 use helve_history::{Buffered, EventId, FactChanges, RunState};
+use helve_visibility::Attributes;
 use prost::Message;
 use temporalio_protos::temporal::api::{history::v1::HistoryEvent, workflow::v1::WorkflowExecutionInfo};
 
-use super::{RowId, encode_events, position, span};
+use super::{RowId, encode_events, position, span, write_attributes};
 
 /// The first transition of a run.
 pub(crate) struct NewRun<'a> {
     pub(crate) row: RowId,
     pub(crate) namespace: i64,
+    /// The search attributes of the namespace.
+    pub(crate) attributes: &'a Attributes,
     pub(crate) state: &'a RunState,
     pub(crate) events: &'a [HistoryEvent],
     pub(crate) changes: FactChanges,
@@ -21,6 +24,8 @@ pub(crate) struct NewRun<'a> {
 /// A later transition of a run.
 pub(crate) struct RunUpdate<'a> {
     pub(crate) row: RowId,
+    /// The search attributes of the namespace.
+    pub(crate) attributes: &'a Attributes,
     /// The version the decision saw: the precondition.
     pub(crate) version: i64,
     pub(crate) before: &'a RunState,
@@ -34,28 +39,35 @@ pub(crate) struct RunUpdate<'a> {
 
 const INSERT_RUN: &str = "
     INSERT INTO runs (id, namespace, workflow_id, run_id, version, settled, facts, status, type, task_queue, start_time,
-        execution_time, close_time, history_length, history_size, info, kind)
-    SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+        execution_time, close_time, history_length, history_size, info, kind, transitions, parent_workflow_id,
+        parent_run_id, root_workflow_id, root_run_id)
+    SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?18, ?19, ?20, ?21, ?22
     WHERE coalesce((SELECT max(id) FROM runs WHERE namespace = ?2 AND kind = ?16 AND workflow_id = ?3), 0) = ?17";
 
 const UPDATE_RUN: &str = "
-    UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5
+    UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5,
+        transitions = ?6
     WHERE id = ?1 AND version = ?2";
 
 const UPDATE_ALL: &str = "
     UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5,
-        settled = ?6, status = ?7, close_time = ?8, info = ?9
+        transitions = ?6, settled = ?7, status = ?8, close_time = ?9, info = ?10
     WHERE id = ?1 AND version = ?2";
 
 pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
     let NewRun {
         row,
         namespace,
+        attributes,
         state,
         events,
         changes,
         previous,
     } = new;
+    let info = info(state);
+    let parent = info.parent_execution.as_ref();
+    let root = info.root_execution.as_ref();
+    let text = |text: Option<&String>| text.map(String::as_str).into();
     batch.run_one(
         INSERT_RUN,
         vec![
@@ -73,11 +85,17 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
             state.close_time().map(|time| time.as_nanos()).into(),
             state.history_length().into(),
             (state.history_size() as i64).into(),
-            info(state).encode_to_vec().into(),
+            info.encode_to_vec().into(),
             i64::from(state.key().kind as u8).into(),
             previous.into(),
+            state.transition_count().into(),
+            text(parent.map(|parent| &parent.workflow_id)),
+            text(parent.map(|parent| &parent.run_id)),
+            text(root.map(|root| &root.workflow_id)),
+            text(root.map(|root| &root.run_id)),
         ],
     );
+    write_attributes(batch, row, attributes, state.search_attributes(), true);
     append_events(batch, row, events);
     write_activities(batch, row, changes.activities);
     write_buffered(batch, row, changes.buffered, 0);
@@ -87,6 +105,7 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
 pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
     let RunUpdate {
         row,
+        attributes,
         version,
         before,
         state,
@@ -101,8 +120,10 @@ pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
         changes.core.into(),
         state.history_length().into(),
         (state.history_size() as i64).into(),
+        state.transition_count().into(),
     ];
-    if state.is_running() && before.memo() == state.memo() && before.search_attributes() == state.search_attributes() {
+    let same_attributes = before.search_attributes() == state.search_attributes();
+    if state.is_running() && before.memo() == state.memo() && same_attributes {
         batch.run_one(UPDATE_RUN, params);
     } else {
         params.extend([
@@ -112,6 +133,9 @@ pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
             info(state).encode_to_vec().into(),
         ]);
         batch.run_one(UPDATE_ALL, params);
+    }
+    if !same_attributes {
+        write_attributes(batch, row, attributes, state.search_attributes(), false);
     }
     append_events(batch, row, events);
     write_activities(batch, row, changes.activities);

@@ -1,8 +1,8 @@
 //! Lists and counts of executions. The rows change in the same transaction as the history, so they are never stale.
+//! What a query means is crate `helve_visibility`'s business; here it meets the database.
 
-mod filter;
-mod list;
-mod parse;
+mod page;
+mod workflows;
 
-pub(crate) use filter::Filter;
-pub(crate) use list::{PageToken, count, list};
+pub(crate) use page::{count, list};
+pub(crate) use workflows::{COLUMNS, execution_info};

@@ -6,5 +6,6 @@ mod opening;
 mod polls;
 mod queries;
 mod requests;
+mod search_attributes;
 mod sticky;
 mod task_queues;

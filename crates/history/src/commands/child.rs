@@ -54,6 +54,7 @@ impl Commands<'_, '_> {
             CAUSE,
             "StartChildWorkflowExecutionCommandAttributes.Memo",
         )?;
+        self.check_search_attributes(a.search_attributes.as_ref())?;
         let max = self.draft.env.limits.pending_children_max;
         if self.draft.state().recorded.children.len() >= max {
             let message = format!("the number of pending child workflow executions, {max}, has reached the limit.");

@@ -197,6 +197,7 @@ impl Commands<'_, '_> {
             Some(policy) => Some(retry::normalize(policy, self.draft.env.limits).map_err(bad)?),
         };
         cron::validate(&a.cron_schedule).map_err(bad)?;
+        self.check_search_attributes(a.search_attributes.as_ref())?;
         self.check_size(
             size(a.input.as_ref()),
             CAUSE,

@@ -9,7 +9,7 @@ use crate::{
     fold::is_deletion,
     proto::{
         Attributes, Command, MarkerRecordedEventAttributes, ModifyWorkflowPropertiesCommandAttributes, Payload,
-        RecordMarkerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes,
+        RecordMarkerCommandAttributes, SearchAttributes, UpsertWorkflowSearchAttributesCommandAttributes,
         UpsertWorkflowSearchAttributesEventAttributes, WorkflowPropertiesModifiedEventAttributes,
         WorkflowTaskFailedCause as Cause,
     },
@@ -52,6 +52,7 @@ impl Commands<'_, '_> {
         let Some(fields) = fields else {
             return Err(CommandFailure::new(CAUSE, "IndexedFields is not set on command."));
         };
+        self.check_search_attributes(a.search_attributes.as_ref())?;
         let max = self.draft.env.limits.search_attributes_size_max;
         if merged_size(&self.draft.state().recorded.search_attributes, fields) > max {
             return Err(CommandFailure::terminating(
@@ -67,6 +68,14 @@ impl Commands<'_, '_> {
             command,
         );
         Ok(())
+    }
+
+    /// The namespace must have what a command sets.
+    pub(super) fn check_search_attributes(&self, attributes: Option<&SearchAttributes>) -> CommandResult {
+        let env = &self.draft.env;
+        env.search_attributes
+            .check(attributes.map(|attributes| &attributes.indexed_fields))
+            .map_err(|message| CommandFailure::new(Cause::BadSearchAttributes, message))
     }
 
     pub(super) fn modify_properties(

@@ -80,6 +80,9 @@ impl StartRun {
         fill(&mut attributes, run_id, &timeouts, delay, env)?;
         priority::check_priority(attributes.priority.as_ref()).map_err(Rejection::invalid)?;
         validate::id("RequestId", &request.request_id, env.limits)?;
+        env.search_attributes
+            .check(attributes.search_attributes.as_ref().map(|s| &s.indexed_fields))
+            .map_err(Rejection::InvalidArgument)?;
         Ok(Self {
             key: RunKey {
                 namespace: request.namespace,

@@ -58,6 +58,7 @@ fn child_of(parent: &Scenario) -> Scenario {
         limits: &limits,
         namespace_id: NAMESPACE_ID,
         fresh_run_id: "fresh",
+        search_attributes: Default::default(),
     };
     let request = StartRun::child(&child, "child-run", &env).unwrap();
     assert_eq!(request.request_id, "run-1:5");

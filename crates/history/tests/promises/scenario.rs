@@ -50,6 +50,7 @@ impl Scenario {
             limits: &limits,
             namespace_id: NAMESPACE_ID,
             fresh_run_id: "run-2",
+            search_attributes: Default::default(),
         };
         let transition = start(StartRun::from_request(request, "run-1", &env).unwrap(), &env).unwrap();
         Self::of(transition, now, limits)
@@ -83,6 +84,7 @@ impl Scenario {
             limits: &self.limits,
             namespace_id: NAMESPACE_ID,
             fresh_run_id: &fresh_run_id,
+            search_attributes: Default::default(),
         };
         let tick = matches!(input, Input::Tick);
         let transition = decide(&self.state, input, &env)?;

@@ -17,6 +17,7 @@ fn refused(adapt: impl FnOnce(&mut StartWorkflowExecutionRequest)) -> String {
         limits: &limits,
         namespace_id: NAMESPACE_ID,
         fresh_run_id: "fresh",
+        search_attributes: Default::default(),
     };
     match StartRun::from_request(request, "run-1", &env) {
         Err(Rejection::InvalidArgument(message)) => message,
@@ -93,6 +94,7 @@ fn signal_with_start_records_the_signal_before_the_first_task() {
         limits: &limits,
         namespace_id: NAMESPACE_ID,
         fresh_run_id: "fresh",
+        search_attributes: Default::default(),
     };
     let plain = request();
     let request = SignalWithStartWorkflowExecutionRequest {
