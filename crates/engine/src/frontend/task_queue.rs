@@ -160,7 +160,7 @@ impl Frontend {
             identity: request.identity,
         };
         check_weights(&update)?;
-        let config = self.shell.update_queue_config(namespace, id, update).await?;
+        let config = self.shell.update_queue_config(&namespace, id, update).await?;
         Ok(UpdateTaskQueueConfigResponse {
             config: Some((*config).clone()),
         })
