@@ -20,7 +20,6 @@ mod cancel;
 mod children;
 mod close;
 mod commands;
-mod cron;
 mod deadline;
 mod decide;
 mod describe;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use helve_schedule::cron;
+
 use crate::{
-    Reply, StartRun, Transition, cron,
+    Reply, StartRun, Transition,
     draft::Draft,
     proto::{
         ContinueAsNewInitiator, Failure, Memo, Payloads, SearchAttributes, WorkflowExecutionStartedEventAttributes,
@@ -39,7 +41,11 @@ impl Draft<'_> {
     /// The next turn of a cron schedule, if the run has one.
     pub(crate) fn cron_successor(&self, result: Option<Payloads>, failure: Option<Failure>) -> Option<Successor> {
         let started = &self.state().recorded.started;
-        let backoff = cron::backoff(&started.attributes.cron_schedule, started.execution_time(), self.now)?;
+        let backoff = cron::backoff(
+            &started.attributes.cron_schedule,
+            started.execution_time().into(),
+            self.now.into(),
+        )?;
         let attributes = WorkflowExecutionStartedEventAttributes {
             initiator: ContinueAsNewInitiator::CronSchedule.into(),
             continued_failure: failure,

@@ -62,6 +62,13 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+impl From<Timestamp> for helve_schedule::Timestamp {
+    fn from(value: Timestamp) -> Self {
+        // Every number of nanoseconds that fits 64 bits is a time there.
+        Self::from_nanosecond(value.0.into()).unwrap_or_default()
+    }
+}
+
 impl From<prost_types::Timestamp> for Timestamp {
     fn from(value: prost_types::Timestamp) -> Self {
         Self(

@@ -1,8 +1,10 @@
 //! Starting a child.
 
+use helve_schedule::cron;
+
 use super::{CommandFailure, CommandResult, Commands, check_timeout, size};
 use crate::{
-    check_priority, cron,
+    check_priority,
     proto::{
         Attributes, Command, ParentClosePolicy, StartChildWorkflowExecutionCommandAttributes,
         StartChildWorkflowExecutionInitiatedEventAttributes, WorkflowIdReusePolicy, WorkflowTaskFailedCause as Cause,

@@ -1,8 +1,9 @@
 //! Commands that close the run. None of them may hide from the code what happened meanwhile. [trap 3]
 
+use helve_schedule::cron;
+
 use super::{CommandFailure, CommandResult, Commands, check_timeout, size};
 use crate::{
-    cron,
     draft::Entry,
     proto::{
         Attributes, CancelWorkflowExecutionCommandAttributes, Command, CompleteWorkflowExecutionCommandAttributes,

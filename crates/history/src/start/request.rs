@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use helve_schedule::cron;
 use temporalio_protos::temporal::api::workflowservice::v1::{
     SignalWithStartWorkflowExecutionRequest, StartWorkflowExecutionRequest,
 };
 
 use crate::{
-    ChildStart, Env, Rejection, RunKey, RunKind, Signal, StartRun, cron, priority,
+    ChildStart, Env, Rejection, RunKey, RunKind, Signal, StartRun, priority,
     proto::{RetryPolicy, TaskQueue, WorkflowExecutionStartedEventAttributes, WorkflowType},
     retry,
     timestamp::{duration, proto_duration},
@@ -216,7 +217,7 @@ fn fill(
         delay
     } else {
         cron::validate(&a.cron_schedule).map_err(Rejection::InvalidArgument)?;
-        cron::backoff(&a.cron_schedule, env.now, env.now).unwrap_or_default()
+        cron::backoff(&a.cron_schedule, env.now.into(), env.now.into()).unwrap_or_default()
     };
     a.first_workflow_task_backoff = Some(proto_duration(backoff));
     // Left out if there is none: SDKs tell workflow code "none" and "zero" apart.
