@@ -77,6 +77,7 @@ impl Engine {
         shell.background.spawn(shell.clone().fire_timers());
         shell.background.spawn(shell.clone().pace_queues());
         shell.background.spawn(shell.clone().tidy());
+        shell.background.spawn(shell.clone().sweep());
         let services = Services::new(Frontend::new(shell.clone()));
         Ok(Engine {
             shell,

@@ -11,10 +11,12 @@
 //! | `publish` | obligations compared with what was published |
 //! | `start`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
+//! | `namespaces`, `search_attributes`, `deletion` | what people administer |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
 //! | `frontend`, `services` | gRPC |
 
 mod clock;
+mod deletion;
 mod engine;
 mod error;
 mod find;

@@ -83,7 +83,7 @@ impl Shell {
 
     async fn tick(self: Arc<Self>, slot: Arc<Slot>) {
         if let Err(error) = self.try_tick(&slot).await {
-            if error == Failed::Fault(Fault::ShuttingDown) {
+            if error == Failed::Fault(Fault::ShuttingDown) || slot.is_gone() {
                 return;
             }
             // A store that cannot write says so itself, once and not for every run.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,9 +15,10 @@ use helve_visibility::Attributes;
 use temporalio_protos::temporal::api::enums::v1::NamespaceState;
 
 use crate::{
-    error::Fault,
+    error::{Failed, Fault},
     ids::Ids,
-    storage::{NamespaceRow, insert_namespace, load_attributes, load_namespaces},
+    shell::Shell,
+    storage::{NamespaceRow, insert_namespace, load_attributes, load_namespaces, update_namespace},
 };
 
 /// A namespace. Whoever holds it sees its changes.
@@ -27,6 +31,7 @@ pub(crate) struct Namespace {
     pub(crate) uuid: String,
     pub(crate) created_at: Timestamp,
     settings: RwLock<Arc<Settings>>,
+    deleted: AtomicBool,
 }
 
 /// What can be changed of a namespace.
@@ -63,6 +68,7 @@ impl Namespace {
             name: name.into(),
             uuid,
             created_at,
+            deleted: AtomicBool::new(settings.state == NamespaceState::Deleted),
             settings: RwLock::new(Arc::new(settings)),
         }
     }
@@ -72,7 +78,14 @@ impl Namespace {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it only waits for all that belongs to it to be deleted.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn set(&self, settings: Settings) {
+        let is_deleted = settings.state == NamespaceState::Deleted;
+        self.deleted.store(is_deleted, Ordering::Relaxed);
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
@@ -117,6 +130,7 @@ pub(crate) struct Namespaces {
     by_name: Mutex<BTreeMap<Arc<str>, Arc<Namespace>>>,
     /// Changes are made one after the other, so that what they decide upon stays true until it is on disk.
     pub(crate) changes: tokio::sync::Mutex<()>,
+    next_number: AtomicI64,
 }
 
 impl Namespaces {
@@ -152,6 +166,7 @@ impl Namespaces {
         Ok(Namespaces {
             by_name: Mutex::new(by_name),
             changes: tokio::sync::Mutex::new(()),
+            next_number: AtomicI64::new(next),
         })
     }
 
@@ -168,8 +183,72 @@ impl Namespaces {
         self.lock().values().cloned().collect()
     }
 
+    pub(crate) fn by_number(&self, number: i64) -> Option<Arc<Namespace>> {
+        self.lock().values().find(|namespace| namespace.id == number).cloned()
+    }
+
+    pub(crate) fn insert(&self, namespace: Arc<Namespace>) {
+        self.lock().insert(namespace.name.clone(), namespace);
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Namespace>>> {
         // Nothing in here can panic half way.
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shell {
+    /// Makes a namespace; `false` if there is one of this name.
+    pub(crate) async fn register_namespace(self: &Arc<Self>, name: &str, settings: Settings) -> Result<bool, Failed> {
+        let (shell, name) = (self.clone(), name.to_owned());
+        self.detached(async move {
+            let _changing = shell.namespaces.changes.lock().await;
+            if shell.namespaces.by_name(&name).is_some() {
+                return Ok(false);
+            }
+            // A number is never used twice while the engine runs: what is left of a deleted namespace may still carry it.
+            let number = shell.namespaces.next_number.fetch_add(1, Ordering::Relaxed);
+            let namespace = Namespace::new(number, &name, shell.fresh_id(), shell.now(), settings);
+            let mut batch = Batch::new();
+            insert_namespace(&mut batch, &namespace.row(&namespace.settings()));
+            shell.store.commit(batch).await.map_err(Fault::from)?;
+            shell.namespaces.insert(Arc::new(namespace));
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Changes a namespace's settings, unless `change` says why not.
+    pub(crate) async fn update_namespace(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        change: impl FnOnce(&mut Settings) -> Result<(), String> + Send + 'static,
+    ) -> Result<(), Failed> {
+        let (shell, namespace) = (self.clone(), namespace.clone());
+        self.detached(async move {
+            let _changing = shell.namespaces.changes.lock().await;
+            let mut settings = Settings::clone(&namespace.settings());
+            if settings.state == NamespaceState::Deleted {
+                return Err(Failed::not_found(format!("Namespace {} is not found.", namespace.name)));
+            }
+            change(&mut settings).map_err(Failed::invalid)?;
+            shell.store_namespace(&namespace, &settings).await?;
+            namespace.set(settings);
+            // Retention may have become shorter.
+            shell.deletions.notify_one();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes a namespace with these settings, under the name it has.
+    pub(crate) async fn store_namespace(&self, namespace: &Namespace, settings: &Settings) -> Result<(), Fault> {
+        let mut batch = Batch::new();
+        update_namespace(&mut batch, &namespace.row(settings));
+        Ok(self.store.commit(batch).await?)
     }
 }

@@ -190,6 +190,9 @@ impl Shell {
             }
             if run.newly_settled {
                 self.registry.settle(&run.slot);
+                if run.slot.doomed.load(Ordering::Relaxed) {
+                    self.deletions.notify_one();
+                }
             }
         }
     }

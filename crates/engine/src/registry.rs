@@ -22,7 +22,12 @@ struct Maps {
     closed: VecDeque<(Arc<Slot>, u64)>,
     /// The weights in `closed`.
     closed_bytes: u64,
+    /// The last runs that were deleted: somebody may have read them just before.
+    deleted: VecDeque<RowId>,
 }
+
+/// Deleted runs that are remembered. A read takes less time than deleting so many.
+const REMEMBERED_DELETIONS: usize = 4096;
 
 pub(crate) struct Registry {
     maps: Mutex<Maps>,
@@ -37,6 +42,10 @@ impl Registry {
             max_closed,
             max_closed_bytes,
         }
+    }
+
+    pub(crate) fn by_row(&self, row: RowId) -> Option<Arc<Slot>> {
+        self.lock().by_row.get(&row).cloned()
     }
 
     pub(crate) fn by_run_id(&self, run_id: &str) -> Option<Arc<Slot>> {
@@ -97,6 +106,26 @@ impl Registry {
     /// Forgets a run that was never committed.
     pub(crate) fn remove(&self, slot: &Arc<Slot>) {
         self.lock().remove(slot);
+    }
+
+    /// Forgets a run that was deleted, whoever reads it now.
+    pub(crate) fn delete(&self, slot: &Arc<Slot>) {
+        let mut maps = self.lock();
+        maps.remove(slot);
+        if maps.deleted.len() == REMEMBERED_DELETIONS {
+            maps.deleted.pop_front();
+        }
+        maps.deleted.push_back(slot.row);
+    }
+
+    /// Whether the run was deleted just now: then it is forgotten, should somebody have added it meanwhile.
+    pub(crate) fn forget_if_deleted(&self, slot: &Arc<Slot>) -> bool {
+        let mut maps = self.lock();
+        let is_deleted = maps.deleted.contains(&slot.row);
+        if is_deleted {
+            maps.remove(slot);
+        }
+        is_deleted
     }
 
     /// Notes that a run is closed and owes nothing, and forgets the oldest such runs.

@@ -12,7 +12,7 @@ use helve_history::{EventId, MessageId, ReadyTask, RunKey, RunState, Timestamp};
 use temporalio_protos::temporal::api::{enums::v1::WorkflowExecutionStatus, history::v1::HistoryEvent};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use crate::{namespaces::Namespace, queries::QueryBuffer, storage::RowId};
+use crate::{error::Failed, namespaces::Namespace, queries::QueryBuffer, storage::RowId};
 
 /// A run's place in memory. There is at most one per run.
 pub(crate) struct Slot {
@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) queries: QueryBuffer,
     /// Looked at since the cache last wanted to forget it.
     pub(crate) touched: AtomicBool,
+    /// To be deleted as soon as it is settled.
+    pub(crate) doomed: AtomicBool,
     /// Roughly what it takes in memory: the bytes of its history.
     pub(crate) weight: AtomicU64,
 }
@@ -34,11 +36,13 @@ pub(crate) struct Slot {
 pub(crate) struct Progress {
     pub(crate) last_event_id: EventId,
     pub(crate) status: WorkflowExecutionStatus,
+    /// It was deleted: there is nothing more to come.
+    pub(crate) is_gone: bool,
 }
 
 impl Progress {
     pub(crate) fn is_running(self) -> bool {
-        self.status == WorkflowExecutionStatus::Running
+        self.status == WorkflowExecutionStatus::Running && !self.is_gone
     }
 }
 
@@ -47,7 +51,7 @@ pub(crate) enum Cell {
     /// Not read yet, or given up after a conflict: the next one to hold the lock reads it.
     Unread,
     Loaded(Box<Loaded>),
-    /// The run was never committed. Whoever waited for it looks again.
+    /// The run was never committed, or was deleted. Whoever waited for it looks again.
     Dead,
 }
 
@@ -92,6 +96,7 @@ impl Slot {
         let progress = Progress {
             last_event_id: 0,
             status: WorkflowExecutionStatus::Running,
+            is_gone: false,
         };
         let slot = Slot {
             key,
@@ -101,6 +106,7 @@ impl Slot {
             progress: watch::Sender::new(progress),
             queries: QueryBuffer::default(),
             touched: AtomicBool::new(true),
+            doomed: AtomicBool::new(false),
             weight: AtomicU64::new(0),
         };
         (Arc::new(slot), guard)
@@ -118,12 +124,29 @@ impl Slot {
         let now = Progress {
             last_event_id: state.history_length(),
             status: state.status(),
+            is_gone: false,
         };
         self.progress.send_if_modified(|progress| {
             let changed = *progress != now;
             *progress = now;
             changed
         });
+    }
+}
+
+impl Slot {
+    /// Tells whoever waits for the run that it was deleted.
+    pub(crate) fn vanish(&self) {
+        self.progress.send_modify(|progress| progress.is_gone = true);
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.progress.borrow().is_gone
+    }
+
+    /// What whoever asks for it is told once it is gone.
+    pub(crate) fn not_found(&self) -> Failed {
+        Failed::not_found(format!("workflow not found for ID: {}", self.key.workflow_id))
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 
 use helve_db::{Batch, CommitError, Store};
 use helve_history::{Env, Input, Reply, RunState, SearchAttributeCheck, Timestamp, Transition, decide, fact_changes};
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -43,6 +44,8 @@ pub(crate) struct Shell {
     pub(crate) matching: Matching<Offer>,
     pub(crate) timers: Timers,
     pub(crate) direct_queries: DirectQueries,
+    /// Told that there is something to delete.
+    pub(crate) deletions: Notify,
     /// Work that must not be cut short by a caller who goes away.
     pub(crate) background: TaskTracker,
     pub(crate) stopping: CancellationToken,
@@ -81,6 +84,7 @@ impl Shell {
             namespaces,
             timers: Timers::default(),
             direct_queries: DirectQueries::default(),
+            deletions: Notify::new(),
             background: TaskTracker::new(),
             stopping: CancellationToken::new(),
             queue_configs: tokio::sync::Mutex::default(),
@@ -186,6 +190,7 @@ impl Shell {
                 self.publish(effects);
                 Ok(guard)
             }
+            Cell::Dead if slot.is_gone() => Err(slot.not_found()),
             Cell::Dead => Err(Fault::Conflict.into()),
         }
     }
@@ -289,6 +294,12 @@ impl Shell {
         transition: Transition,
         previous: RowId,
     ) -> Result<Effects, StartFailed> {
+        if namespace.is_deleted() {
+            return Err(StartFailed::Failed(Failed::not_found(format!(
+                "Namespace {} is not found.",
+                namespace.name
+            ))));
+        }
         let mut batch = Batch::new();
         let newborn = self.insert_chain(&mut batch, namespace, Some(transition), previous)?;
         if previous == 0
@@ -454,6 +465,9 @@ impl Shell {
         *guard = Cell::Loaded(Box::new(loaded));
         drop(guard);
         let known = self.registry.add(&slot);
+        if self.registry.forget_if_deleted(&slot) {
+            return Err(Fault::Conflict);
+        }
         if settled && Arc::ptr_eq(&known, &slot) {
             self.registry.settle(&slot);
         }

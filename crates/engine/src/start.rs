@@ -155,8 +155,10 @@ impl Starting {
     async fn meet(&self, slot: &Arc<Slot>, transition: Transition) -> Result<Outcome, Failed> {
         let mut guard = match self.shell.lock(slot).await {
             Ok(guard) => guard,
-            // It was never committed.
-            Err(Failed::Fault(Fault::Conflict)) if !self.shell.registry.is_current(slot) => {
+            // It was never committed, or was deleted.
+            Err(Failed::Fault(Fault::Conflict) | Failed::Rejected(Rejection::NotFound(_)))
+                if !self.shell.registry.is_current(slot) =>
+            {
                 return Ok(Outcome::Again(Box::new(transition)));
             }
             Err(failed) => return Err(failed),

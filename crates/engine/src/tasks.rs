@@ -100,7 +100,9 @@ impl Task for Offer {
     fn is_live(&self) -> bool {
         // A task that was started for a poll which left is not known to its run any more, but ends with it.
         let outlives_run = matches!(self.work, Work::Query { .. });
-        self.live.load(Ordering::Relaxed) && (outlives_run || self.slot.progress.borrow().is_running())
+        !self.slot.namespace.is_deleted()
+            && self.live.load(Ordering::Relaxed)
+            && (outlives_run || self.slot.progress.borrow().is_running())
     }
 
     fn rank(&self) -> &Rank {

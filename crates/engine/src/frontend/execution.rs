@@ -81,6 +81,18 @@ impl Frontend {
         Ok(TerminateWorkflowExecutionResponse::default())
     }
 
+    pub(super) async fn delete_workflow_execution(
+        &self,
+        request: Request<DeleteWorkflowExecutionRequest>,
+    ) -> Result<DeleteWorkflowExecutionResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let target = self.target(request.workflow_execution)?;
+        let slot = self.shell.find(&namespace, &target).await?;
+        self.shell.request_deletion(&slot).await?;
+        Ok(DeleteWorkflowExecutionResponse {})
+    }
+
     pub(super) async fn describe_workflow_execution(
         &self,
         request: Request<DescribeWorkflowExecutionRequest>,

@@ -140,6 +140,9 @@ impl Frontend {
                 next: Some(token),
             });
         }
+        if slot.is_gone() {
+            return Err(slot.not_found().into());
+        }
         let row = slot.row;
         let event = self.shell.store.read(move |db| read_close_event(db, row)).await;
         let event = event.map_err(|error| Failed::Fault(Fault::from(error)))?;
@@ -171,6 +174,9 @@ impl Frontend {
             });
         }
         let progress = *slot.progress.borrow();
+        if progress.is_gone {
+            return Err(slot.not_found().into());
+        }
         if from > progress.last_event_id {
             return Ok(Page::default());
         }
@@ -191,7 +197,8 @@ impl Frontend {
         let mut progress = slot.progress.subscribe();
         tokio::select! {
             biased;
-            result = progress.wait_for(|progress| reached(progress)) => result.is_ok(),
+            // What was deleted makes no progress any more.
+            result = progress.wait_for(|progress| progress.is_gone || reached(progress)) => result.is_ok(),
             () = self.shell.clock().sleep_until(deadline) => false,
             () = self.shell.stopping.cancelled() => false,
         }

@@ -5,6 +5,7 @@ mod convert;
 mod execution;
 mod history;
 mod list;
+mod namespace;
 mod operator;
 mod poll;
 mod query;
@@ -21,7 +22,7 @@ use prost::Message;
 use temporalio_protos::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1::*};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use crate::{find::Target, namespaces::Namespace, shell::Shell};
+use crate::{find::Target, shell::Shell};
 
 /// The engine as gRPC sees it.
 #[derive(Clone)]
@@ -34,16 +35,6 @@ type Answer<T> = Result<Response<T>, Status>;
 impl Frontend {
     pub(crate) fn new(shell: Arc<Shell>) -> Self {
         Frontend { shell }
-    }
-
-    fn namespace(&self, name: &str) -> Result<Arc<Namespace>, Status> {
-        if name.is_empty() {
-            return Err(Status::invalid_argument("Namespace not set on request."));
-        }
-        self.shell
-            .namespaces
-            .by_name(name)
-            .ok_or_else(|| status::namespace_not_found(name))
     }
 
     /// The execution that a request names.
@@ -130,6 +121,9 @@ macro_rules! rpcs {
 rpcs! {
     get_system_info: GetSystemInfoRequest => GetSystemInfoResponse;
     get_cluster_info: GetClusterInfoRequest => GetClusterInfoResponse;
+    register_namespace: RegisterNamespaceRequest => RegisterNamespaceResponse;
+    update_namespace: UpdateNamespaceRequest => UpdateNamespaceResponse;
+    deprecate_namespace: DeprecateNamespaceRequest => DeprecateNamespaceResponse;
     describe_namespace: DescribeNamespaceRequest => DescribeNamespaceResponse;
     list_namespaces: ListNamespacesRequest => ListNamespacesResponse;
     get_search_attributes: GetSearchAttributesRequest => GetSearchAttributesResponse;
@@ -168,6 +162,7 @@ rpcs! {
     request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
     terminate_workflow_execution: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
     describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
+    delete_workflow_execution: DeleteWorkflowExecutionRequest => DeleteWorkflowExecutionResponse;
 
     query_workflow: QueryWorkflowRequest => QueryWorkflowResponse;
     respond_query_task_completed: RespondQueryTaskCompletedRequest => RespondQueryTaskCompletedResponse;

@@ -69,6 +69,16 @@ impl OperatorService for Frontend {
         Ok(Response::new(RemoveSearchAttributesResponse {}))
     }
 
+    async fn delete_namespace(
+        &self,
+        request: Request<DeleteNamespaceRequest>,
+    ) -> Result<Response<DeleteNamespaceResponse>, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace_by(&request.namespace, &request.namespace_id)?;
+        let deleted_namespace = self.shell.delete_namespace(&namespace).await?;
+        Ok(Response::new(DeleteNamespaceResponse { deleted_namespace }))
+    }
+
     async fn list_search_attributes(
         &self,
         request: Request<ListSearchAttributesRequest>,

@@ -13,7 +13,7 @@ impl Frontend {
         request: Request<StartWorkflowExecutionRequest>,
     ) -> Result<StartWorkflowExecutionResponse, Status> {
         let request = request.into_inner();
-        let namespace = self.namespace(&request.namespace)?;
+        let namespace = self.namespace_for_starts(&request.namespace)?;
         if !request.completion_callbacks.is_empty() {
             return Err(Status::invalid_argument(
                 "completion callbacks are not supported by this version of Helve",
@@ -43,7 +43,7 @@ impl Frontend {
         request: Request<SignalWithStartWorkflowExecutionRequest>,
     ) -> Result<SignalWithStartWorkflowExecutionResponse, Status> {
         let request = request.into_inner();
-        let namespace = self.namespace(&request.namespace)?;
+        let namespace = self.namespace_for_starts(&request.namespace)?;
         let conflict = match request.workflow_id_conflict_policy() {
             WorkflowIdConflictPolicy::Unspecified => WorkflowIdConflictPolicy::UseExisting,
             WorkflowIdConflictPolicy::Fail => {

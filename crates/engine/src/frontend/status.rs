@@ -5,10 +5,11 @@ use prost::{Message, Name};
 use temporalio_protos::{
     google::rpc,
     temporal::api::{
-        enums::v1::ResourceExhaustedScope,
+        enums::v1::{NamespaceState, ResourceExhaustedScope},
         errordetails::v1::{
-            NamespaceNotFoundFailure, NotFoundFailure, QueryFailedFailure, ResourceExhaustedFailure,
-            WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+            NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure, NamespaceNotFoundFailure, NotFoundFailure,
+            QueryFailedFailure, ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure,
+            WorkflowNotReadyFailure,
         },
         failure::v1::Failure,
     },
@@ -79,6 +80,30 @@ pub(crate) fn namespace_not_found(namespace: &str) -> Status {
         namespace: namespace.to_owned(),
     };
     detailed(Code::NotFound, format!("Namespace {namespace} is not found."), &details)
+}
+
+pub(crate) fn namespace_already_exists(namespace: &str) -> Status {
+    detailed(
+        Code::AlreadyExists,
+        format!("Namespace {namespace:?} already exists"),
+        &NamespaceAlreadyExistsFailure::default(),
+    )
+}
+
+/// A namespace is in a state in which this cannot be done.
+pub(crate) fn namespace_state(namespace: &str, state: NamespaceState, allowed: &[NamespaceState]) -> Status {
+    let name = |state: &NamespaceState| format!("{state:?}");
+    let message = format!(
+        "Namespace has invalid state: {}. Must be {}.",
+        name(&state),
+        allowed.iter().map(name).collect::<Vec<_>>().join(" or ")
+    );
+    let details = NamespaceInvalidStateFailure {
+        namespace: namespace.to_owned(),
+        state: state as i32,
+        allowed_states: allowed.iter().map(|state| *state as i32).collect(),
+    };
+    detailed(Code::FailedPrecondition, message, &details)
 }
 
 pub(crate) fn query_failed(message: impl Into<String>, failure: Option<Failure>) -> Status {

@@ -3,23 +3,15 @@
 use helve_protocol::health::health_server::Health;
 use temporalio_protos::{
     grpc::health::v1::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus},
-    temporal::api::{
-        enums::v1::{ArchivalState, NamespaceState},
-        namespace::v1::{NamespaceConfig, NamespaceInfo, namespace_info},
-        replication::v1::{ClusterReplicationConfig, NamespaceReplicationConfig},
-        workflowservice::v1::*,
-    },
+    temporal::api::workflowservice::v1::*,
 };
 use tonic::{Request, Response, Status};
 
-use super::{Frontend, operator::system_attributes, status};
-use crate::namespaces::Namespace;
+use super::{Frontend, operator::system_attributes};
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-helve");
 /// The name under which clients know a cluster that has no others.
-const CLUSTER: &str = "active";
-/// Largest completion of a workflow task, as clients are told: below what one request may have.
-const COMPLETION_SIZE: i64 = 40 << 20;
+pub(super) const CLUSTER: &str = "active";
 
 impl Frontend {
     pub(super) async fn get_system_info(
@@ -56,40 +48,6 @@ impl Frontend {
         })
     }
 
-    pub(super) async fn describe_namespace(
-        &self,
-        request: Request<DescribeNamespaceRequest>,
-    ) -> Result<DescribeNamespaceResponse, Status> {
-        let DescribeNamespaceRequest { namespace, id, .. } = request.into_inner();
-        if namespace.is_empty() && !id.is_empty() {
-            let found = self
-                .shell
-                .namespaces
-                .by_uuid(&id)
-                .ok_or_else(|| status::namespace_not_found(&id))?;
-            return Ok(self.describe(&found));
-        }
-        Ok(self.describe(&*self.namespace(&namespace)?))
-    }
-
-    pub(super) async fn list_namespaces(
-        &self,
-        _: Request<ListNamespacesRequest>,
-    ) -> Result<ListNamespacesResponse, Status> {
-        // All at once: there are as many as the options name.
-        let namespaces = self
-            .shell
-            .namespaces
-            .all()
-            .iter()
-            .map(|namespace| self.describe(namespace))
-            .collect();
-        Ok(ListNamespacesResponse {
-            namespaces,
-            next_page_token: Vec::new(),
-        })
-    }
-
     pub(super) async fn get_search_attributes(
         &self,
         _: Request<GetSearchAttributesRequest>,
@@ -97,44 +55,6 @@ impl Frontend {
         Ok(GetSearchAttributesResponse {
             keys: system_attributes(),
         })
-    }
-
-    fn describe(&self, namespace: &Namespace) -> DescribeNamespaceResponse {
-        let limits = &self.shell.options.limits;
-        DescribeNamespaceResponse {
-            namespace_info: Some(NamespaceInfo {
-                name: namespace.name.to_string(),
-                state: NamespaceState::Registered as i32,
-                id: namespace.uuid.clone(),
-                // Only what works. A worker that is told otherwise calls what is not there.
-                capabilities: Some(namespace_info::Capabilities {
-                    worker_poll_complete_on_shutdown: true,
-                    ..Default::default()
-                }),
-                limits: Some(namespace_info::Limits {
-                    blob_size_limit_error: limits.blob_size_max as i64,
-                    memo_size_limit_error: limits.memo_size_max as i64,
-                    workflow_task_completion_size_limit_error: COMPLETION_SIZE,
-                }),
-                ..Default::default()
-            }),
-            config: Some(NamespaceConfig {
-                // Closed executions are kept.
-                workflow_execution_retention_ttl: Some(Default::default()),
-                history_archival_state: ArchivalState::Disabled as i32,
-                visibility_archival_state: ArchivalState::Disabled as i32,
-                ..Default::default()
-            }),
-            replication_config: Some(NamespaceReplicationConfig {
-                active_cluster_name: CLUSTER.to_owned(),
-                clusters: vec![ClusterReplicationConfig {
-                    cluster_name: CLUSTER.to_owned(),
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }),
-            ..Default::default()
-        }
     }
 
     fn serving(&self) -> ServingStatus {

@@ -3,6 +3,7 @@
 //! A run is one row of `runs` (its facts, its version and its visibility columns), its history, and the facts of its
 //! activities and buffered events. Timers, task queues and messages have no tables: they are derived from these.
 
+mod delete;
 mod events;
 mod load;
 mod namespaces;
@@ -10,10 +11,16 @@ mod search_attributes;
 mod task_queues;
 mod write;
 
+pub(crate) use delete::{
+    RunRow, delete_namespace, delete_run, insert_deletion, runs_closed_before, runs_of_namespace, runs_to_delete,
+};
 pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
 pub(crate) use load::{StoredRun, current_run, load_run, max_row, run_by_id, unsettled_rows};
-pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces};
-pub(crate) use search_attributes::{add_attribute, load_attributes, param, remove_attribute, value, write_attributes};
+pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces, update_namespace};
+pub(crate) use search_attributes::{
+    add_attribute, delete_attributes, load_attributes, param, purge_attribute, remove_attribute, removed_attributes,
+    value, write_attributes,
+};
 pub(crate) use task_queues::{QueueConfigRow, load_queue_configs, put_queue_config};
 pub(crate) use write::{NewRun, RunUpdate, insert_run, update_run};
 
@@ -28,6 +35,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// The row number of a run; names it in every other table.

@@ -54,6 +54,15 @@ pub(crate) fn insert_namespace(batch: &mut Batch, namespace: &NamespaceRow) {
     );
 }
 
+/// Writes all of a namespace again, its name too.
+pub(crate) fn update_namespace(batch: &mut Batch, namespace: &NamespaceRow) {
+    batch.run_one(
+        "UPDATE namespaces SET name = ?2, state = ?5, retention = ?6, description = ?7, owner_email = ?8, data = ?9
+         WHERE id = ?1 AND uuid = ?3 AND created_at = ?4",
+        params(namespace),
+    );
+}
+
 fn params(namespace: &NamespaceRow) -> Vec<Value> {
     vec![
         namespace.id.into(),

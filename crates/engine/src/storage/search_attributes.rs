@@ -94,3 +94,23 @@ pub(crate) fn delete_attributes(batch: &mut Batch, owner: RowId) {
         vec![owner.into()],
     );
 }
+/// Removed search attributes whose values may still be there.
+pub(crate) fn removed_attributes(db: &Connection) -> Result<Vec<i64>, ReadError> {
+    let mut query = db.prepare("SELECT number FROM search_attributes WHERE removed = 1 ORDER BY number")?;
+    let numbers = query.query_map([], |row| row.get(0))?;
+    Ok(numbers.collect::<Result<_, _>>()?)
+}
+
+/// Deletes some of a removed attribute's values, then the attribute itself.
+pub(crate) fn purge_attribute(batch: &mut Batch, number: i64, limit: usize) {
+    batch.run(
+        "DELETE FROM search_attribute_values WHERE (owner, attribute, value) IN
+            (SELECT owner, attribute, value FROM search_attribute_values WHERE attribute = ?1 LIMIT ?2)",
+        vec![number.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()],
+    );
+    batch.run(
+        "DELETE FROM search_attributes WHERE number = ?1
+            AND NOT EXISTS (SELECT 1 FROM search_attribute_values WHERE attribute = ?1)",
+        vec![number.into()],
+    );
+}

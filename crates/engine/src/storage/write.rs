@@ -42,7 +42,8 @@ const INSERT_RUN: &str = "
         execution_time, close_time, history_length, history_size, info, kind, transitions, parent_workflow_id,
         parent_run_id, root_workflow_id, root_run_id)
     SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?18, ?19, ?20, ?21, ?22
-    WHERE coalesce((SELECT max(id) FROM runs WHERE namespace = ?2 AND kind = ?16 AND workflow_id = ?3), 0) = ?17";
+    WHERE coalesce((SELECT max(id) FROM runs WHERE namespace = ?2 AND kind = ?16 AND workflow_id = ?3), 0) = ?17
+        AND EXISTS (SELECT 1 FROM namespaces WHERE id = ?2)";
 
 const UPDATE_RUN: &str = "
     UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5,

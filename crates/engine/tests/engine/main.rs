@@ -1,7 +1,9 @@
 //! The engine driven by raw messages, as a client and a worker would. One program, since linking is what takes long.
 
 mod client;
+mod deletion;
 mod durability;
+mod namespaces;
 mod opening;
 mod polls;
 mod queries;
