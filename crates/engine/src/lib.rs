@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `shell` | decide, commit, publish |
 //! | `publish` | obligations compared with what was published |
-//! | `start`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
+//! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
 //! | `namespaces`, `search_attributes`, `deletion` | what people administer |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
@@ -33,6 +33,7 @@ mod publish;
 mod queries;
 mod queue_config;
 mod registry;
+mod reset;
 mod run;
 mod search_attributes;
 mod services;

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use helve_history::{Input, Message, MessageBody, MessageId, Rejection};
+use helve_history::{ChildClosed, Input, Message, MessageBody, MessageId, ParentRef, Rejection, Reply};
 use temporalio_protos::temporal::api::{
     common::v1::WorkflowExecution,
     enums::v1::{
@@ -120,14 +120,39 @@ impl Shell {
                 Ok(Input::MessageDelivered { id })
             }
             (MessageBody::ChildClosed { parent, closed }, id) => {
+                self.tell_parent(sender, parent, closed).await?;
+                Ok(Input::MessageDelivered { id })
+            }
+            (MessageBody::WasReset { base_run_id }, id) => {
                 let target = WorkflowExecution {
-                    workflow_id: parent.workflow_id.clone(),
-                    run_id: parent.run_id.clone(),
+                    workflow_id: sender.key.workflow_id.clone(),
+                    run_id: base_run_id.clone(),
                 };
-                self.tell(sender, &target, Input::ChildClosed(closed.clone())).await?;
+                let run_id = sender.key.run_id.clone();
+                self.tell(sender, &target, Input::WasReset { run_id }).await?;
                 Ok(Input::MessageDelivered { id })
             }
             (body, id) => Err(Fault::Bug(format!("message {id:?} has the body of another: {body:?}")).into()),
+        }
+    }
+
+    /// Tells a child's parent, or whatever run resets made of it, that the child closed.
+    async fn tell_parent(
+        self: &Arc<Self>,
+        sender: &Slot,
+        parent: &ParentRef,
+        closed: &ChildClosed,
+    ) -> Result<(), Failed> {
+        let mut run_id = parent.run_id.clone();
+        loop {
+            let target = Target::workflow(parent.workflow_id.clone(), run_id);
+            let input = Input::ChildClosed(Box::new(closed.clone()));
+            match self.apply_to(&sender.namespace, &target, input, |_, reply| reply).await {
+                Ok(Reply::WasReset { run_id: next }) => run_id = next,
+                Ok(_) => return Ok(()),
+                Err(Failed::Rejected(rejection)) if !is_temporary(&rejection) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -28,7 +28,7 @@ use crate::{
     queries::DirectQueries,
     registry::Registry,
     run::{Cell, Loaded, Published, RunGuard, Slot, Tail},
-    storage::{MAX_ROW, NewRun, RowId, RunUpdate, StoredRun, insert_run, load_run, update_run},
+    storage::{CopiedHistory, MAX_ROW, NewRun, RowId, RunUpdate, StoredRun, insert_run, load_run, update_run},
     tasks::Offer,
     timers::Timers,
 };
@@ -58,6 +58,22 @@ pub(crate) struct Shell {
 pub(crate) struct Step {
     pub(crate) reply: Reply,
     pub(crate) effects: Effects,
+}
+
+/// How a run comes about: the first of a chain, or whatever follows another one.
+pub(crate) struct Beginning {
+    pub(crate) transition: Transition,
+    /// Events of another run that come before those of the transition.
+    pub(crate) copied: Option<CopiedHistory>,
+}
+
+impl From<Transition> for Beginning {
+    fn from(transition: Transition) -> Self {
+        Beginning {
+            transition,
+            copied: None,
+        }
+    }
 }
 
 /// A run that is about to exist. Its lock is held until its state is installed.
@@ -240,7 +256,7 @@ impl Shell {
         slot: &Arc<Slot>,
         cell: &mut Cell,
         transition: Transition,
-        replacement: Option<Transition>,
+        replacement: Option<Beginning>,
     ) -> Result<Step, Failed> {
         let loaded = cell.loaded().ok_or(Fault::Conflict)?;
         let Transition {
@@ -269,7 +285,7 @@ impl Shell {
         let newborn = self.insert_chain(
             &mut batch,
             &slot.namespace,
-            successor.map(|s| *s).or(replacement),
+            successor.map(|successor| (*successor).into()).or(replacement),
             slot.row,
         )?;
         if let Err(error) = self.store.commit(batch).await {
@@ -291,7 +307,7 @@ impl Shell {
     pub(crate) async fn commit_start(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
-        transition: Transition,
+        beginning: impl Into<Beginning>,
         previous: RowId,
     ) -> Result<Effects, StartFailed> {
         if namespace.is_deleted() {
@@ -301,7 +317,7 @@ impl Shell {
             ))));
         }
         let mut batch = Batch::new();
-        let newborn = self.insert_chain(&mut batch, namespace, Some(transition), previous)?;
+        let newborn = self.insert_chain(&mut batch, namespace, Some(beginning.into()), previous)?;
         if previous == 0
             && !newborn
                 .first()
@@ -325,13 +341,13 @@ impl Shell {
         &self,
         batch: &mut Batch,
         namespace: &Arc<Namespace>,
-        first: Option<Transition>,
+        first: Option<Beginning>,
         mut previous: RowId,
     ) -> Result<Vec<Newborn>, Fault> {
         let mut newborn = Vec::new();
         let mut next = first;
-        while let Some(mut transition) = next {
-            next = transition.successor.take().map(|successor| *successor);
+        while let Some(Beginning { mut transition, copied }) = next {
+            next = transition.successor.take().map(|successor| (*successor).into());
             let row = self.next_row.fetch_add(1, Ordering::Relaxed);
             if row > MAX_ROW {
                 self.bury(newborn);
@@ -347,6 +363,7 @@ impl Shell {
                     namespace: namespace.id,
                     attributes: &namespace.settings().attributes,
                     state: &transition.next,
+                    copied: copied.as_ref(),
                     events: &transition.events,
                     changes: fact_changes(None, &transition.next),
                     previous,

@@ -225,7 +225,7 @@ impl Starting {
             ..Termination::default()
         };
         let end = self.shell.decide(slot, guard, Input::Terminate(order))?;
-        let step = self.shell.commit(slot, guard, end, Some(transition)).await?;
+        let step = self.shell.commit(slot, guard, end, Some(transition.into())).await?;
         Ok(Outcome::Done(new_run(run_id), step.effects))
     }
 }

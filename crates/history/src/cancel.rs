@@ -1,7 +1,7 @@
 //! Asking a run to cancel itself, and ending it by order.
 
 use crate::{
-    CancelRequest, ParentRef, Rejection, Reply, Termination,
+    CancelRequest, ExternalSource, ParentRef, Rejection, Reply, Termination,
     draft::{Draft, Entry},
     proto::{Attributes, WorkflowExecution, WorkflowExecutionCancelRequestedEventAttributes},
 };
@@ -17,7 +17,7 @@ impl Draft<'_> {
         if let Some(source) = &request.external
             && source.child_workflow_only
         {
-            self.check_is_child_of(&source.execution)?;
+            self.check_is_child_of(source)?;
         }
         // Asking twice changes nothing: the workflow was told.
         if self.state().recorded.cancel_requested {
@@ -71,9 +71,13 @@ impl Draft<'_> {
         }
     }
 
-    pub(crate) fn check_is_child_of(&self, sender: &WorkflowExecution) -> Result<(), Rejection> {
+    pub(crate) fn check_is_child_of(&self, sender: &ExternalSource) -> Result<(), Rejection> {
+        let is_sender = |parent: &WorkflowExecution| {
+            parent.workflow_id == sender.execution.workflow_id
+                && (parent.run_id == sender.execution.run_id || sender.former_run_ids.contains(&parent.run_id))
+        };
         let parent = &self.state().started_attributes().parent_workflow_execution;
-        if parent.as_ref() == Some(sender) {
+        if parent.as_ref().is_some_and(is_sender) {
             Ok(())
         } else {
             Err(not_its_parent())

@@ -91,6 +91,10 @@ impl Draft<'_> {
 
     pub(crate) fn child_closed(&mut self, closed: ChildClosed) -> Reply {
         let id = closed.initiated_event_id;
+        if !self.state().is_running() && !self.state().facts.reset_run_id.is_empty() {
+            let run_id = self.state().facts.reset_run_id.clone();
+            return Reply::WasReset { run_id };
+        }
         // A second delivery finds nothing, nor does one to a closed parent: both count as delivered.
         let child = self.state().recorded.children.get(&id).cloned();
         let Some(child) = child.filter(|_| self.state().is_running()) else {

@@ -16,6 +16,9 @@ use crate::{
 /// Who the engine is in events it makes on its own.
 pub(crate) const ENGINE_IDENTITY: &str = "history-service";
 
+/// Who terminates a run that is reset.
+pub(crate) const RESETTER_IDENTITY: &str = "history-resetter";
+
 impl Draft<'_> {
     /// Records a close event; `successor` goes on where the run ends.
     pub(crate) fn close(&mut self, entry: impl Into<Entry>, successor: Option<Successor>) {
@@ -59,8 +62,8 @@ impl Draft<'_> {
 
     /// The run's time is up. It may be retried or have its next turn, unless the whole chain's time is up.
     pub(crate) fn close_as_timed_out(&mut self) {
-        let started = &self.state().recorded.started;
-        let chain_expired = started
+        let recorded = &self.state().recorded;
+        let chain_expired = recorded
             .execution_expiration()
             .is_some_and(|expiration| expiration <= self.now);
         let failure = timeout_failure("workflow timeout".to_owned(), TimeoutType::StartToClose, None);
@@ -68,11 +71,11 @@ impl Draft<'_> {
             (None, RetryState::Timeout)
         } else {
             let retry = retry::next(
-                started.attributes.retry_policy.as_ref(),
+                recorded.started.attributes.retry_policy.as_ref(),
                 self.run_attempt(),
                 Some(&failure),
                 self.now,
-                started.execution_expiration(),
+                recorded.execution_expiration(),
             );
             match retry {
                 Ok(backoff) => (Some(self.retry_successor(backoff, failure)), RetryState::InProgress),

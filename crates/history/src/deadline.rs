@@ -73,8 +73,7 @@ impl RunState {
 
     /// When the run or its chain times out, whichever comes first.
     pub(crate) fn expiration(&self) -> Option<Timestamp> {
-        let started = &self.recorded.started;
-        earliest(started.run_expiration(), started.execution_expiration())
+        earliest(self.recorded.run_expiration(), self.recorded.execution_expiration())
     }
 
     fn first_backoff_end(&self) -> Option<Timestamp> {

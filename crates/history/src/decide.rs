@@ -79,6 +79,10 @@ impl Draft<'_> {
                 initiated_event_id,
                 cause,
             } => Ok(self.external_cancel_failed(initiated_event_id, cause)),
+            Input::WasReset { run_id } => {
+                self.was_reset(run_id);
+                Ok(Reply::Done)
+            }
             Input::MessageDelivered { id } => Ok(self.message_delivered(id)),
 
             Input::Tick => {

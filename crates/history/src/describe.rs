@@ -83,10 +83,12 @@ impl RunState {
 
     fn describe_extended(&self) -> WorkflowExecutionExtendedInfo {
         WorkflowExecutionExtendedInfo {
-            execution_expiration_time: self.recorded.started.execution_expiration().map(Into::into),
-            run_expiration_time: self.recorded.started.run_expiration().map(Into::into),
+            execution_expiration_time: self.recorded.execution_expiration().map(Into::into),
+            run_expiration_time: self.recorded.run_expiration().map(Into::into),
             cancel_requested: self.cancel_requested(),
-            original_start_time: Some(self.start_time().into()),
+            original_start_time: Some(self.recorded.started.time.into()),
+            last_reset_time: self.recorded.resets.last().map(|reset| reset.time.into()),
+            reset_run_id: self.facts.reset_run_id.clone(),
             ..WorkflowExecutionExtendedInfo::default()
         }
     }

@@ -51,22 +51,28 @@ pub(crate) fn started_of(event: &HistoryEvent) -> Option<EventId> {
 
 /// Fills in the id of the Started event, which was buffered like the event itself and had none when it was made.
 pub(crate) fn wire(event: &mut HistoryEvent, started: &HashMap<EventId, EventId>) {
-    use Attributes as A;
-    let (origin, slot) = match &mut event.attributes {
-        Some(A::ActivityTaskCompletedEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(A::ActivityTaskFailedEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(A::ActivityTaskTimedOutEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(A::ActivityTaskCanceledEventAttributes(a)) => (a.scheduled_event_id, &mut a.started_event_id),
-        Some(A::ChildWorkflowExecutionCompletedEventAttributes(a)) => (a.initiated_event_id, &mut a.started_event_id),
-        Some(A::ChildWorkflowExecutionFailedEventAttributes(a)) => (a.initiated_event_id, &mut a.started_event_id),
-        Some(A::ChildWorkflowExecutionCanceledEventAttributes(a)) => (a.initiated_event_id, &mut a.started_event_id),
-        Some(A::ChildWorkflowExecutionTimedOutEventAttributes(a)) => (a.initiated_event_id, &mut a.started_event_id),
-        Some(A::ChildWorkflowExecutionTerminatedEventAttributes(a)) => (a.initiated_event_id, &mut a.started_event_id),
-        _ => return,
-    };
-    if *slot == 0 {
+    if let Some((origin, slot)) = event.attributes.as_mut().and_then(started_slot)
+        && *slot == 0
+    {
         *slot = started.get(&origin).copied().unwrap_or(0);
     }
+}
+
+/// If the event ends something that has a Started event: the event that asked for it, and where the Started one is named.
+pub(crate) fn started_slot(attributes: &mut Attributes) -> Option<(EventId, &mut EventId)> {
+    use Attributes as A;
+    Some(match attributes {
+        A::ActivityTaskCompletedEventAttributes(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        A::ActivityTaskFailedEventAttributes(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        A::ActivityTaskTimedOutEventAttributes(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        A::ActivityTaskCanceledEventAttributes(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        A::ChildWorkflowExecutionCompletedEventAttributes(a) => (a.initiated_event_id, &mut a.started_event_id),
+        A::ChildWorkflowExecutionFailedEventAttributes(a) => (a.initiated_event_id, &mut a.started_event_id),
+        A::ChildWorkflowExecutionCanceledEventAttributes(a) => (a.initiated_event_id, &mut a.started_event_id),
+        A::ChildWorkflowExecutionTimedOutEventAttributes(a) => (a.initiated_event_id, &mut a.started_event_id),
+        A::ChildWorkflowExecutionTerminatedEventAttributes(a) => (a.initiated_event_id, &mut a.started_event_id),
+        _ => return None,
+    })
 }
 
 /// The type that belongs to `attributes`.

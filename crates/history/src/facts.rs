@@ -157,6 +157,12 @@ struct CoreRecord {
     transitions: i64,
     #[prost(bool, tag = "7")]
     close_attempted: bool,
+    #[prost(string, tag = "20")]
+    reset_run_id: String,
+    #[prost(string, tag = "21")]
+    reset_request_id: String,
+    #[prost(string, optional, tag = "22")]
+    untold_base: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -264,6 +270,9 @@ impl From<&Facts> for CoreRecord {
             delivered: facts.delivered.iter().map(|id| MessageRecord::from(*id)).collect(),
             transitions: facts.transitions,
             close_attempted: facts.close_attempted,
+            reset_run_id: facts.reset_run_id.clone(),
+            reset_request_id: facts.reset_request_id.clone(),
+            untold_base: facts.untold_base.clone(),
         }
     }
 }
@@ -290,6 +299,9 @@ impl CoreRecord {
             ),
             transitions: self.transitions,
             close_attempted: self.close_attempted,
+            reset_run_id: self.reset_run_id,
+            reset_request_id: self.reset_request_id,
+            untold_base: self.untold_base,
         }
     }
 }
@@ -361,6 +373,7 @@ impl From<MessageId> for MessageRecord {
             MessageId::CancelExternal(id) => (3, id),
             MessageId::ParentClosed(id) => (4, id),
             MessageId::ChildClosed => (5, 0),
+            MessageId::WasReset => (6, 0),
         };
         Self { kind, event_id }
     }
@@ -374,6 +387,7 @@ impl MessageRecord {
             3 => MessageId::CancelExternal(self.event_id),
             4 => MessageId::ParentClosed(self.event_id),
             5 => MessageId::ChildClosed,
+            6 => MessageId::WasReset,
             _ => return None,
         })
     }

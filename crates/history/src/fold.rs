@@ -14,7 +14,7 @@ use crate::{
     EventId, Timestamp,
     attempt::Attempt,
     proto::{Attributes, HistoryEvent, Payload},
-    recorded::{Activity, Child, ChildRun, ExternalCancel, ExternalSignal, Recorded, RunStarted, Timer},
+    recorded::{Activity, Child, ChildRun, ExternalCancel, ExternalSignal, Recorded, ResetPoint, RunStarted, Timer},
     shared::SharedMap,
     timestamp::duration,
 };
@@ -70,6 +70,10 @@ impl Recorded {
 
             Attributes::WorkflowTaskScheduledEventAttributes(_) => self.had_workflow_task = true,
             Attributes::WorkflowTaskCompletedEventAttributes(a) => self.last_completed_started_id = a.started_event_id,
+            // A worker may name any cause, but no base run.
+            Attributes::WorkflowTaskFailedEventAttributes(a) if !a.base_run_id.is_empty() => {
+                self.absorb_reset(event, &a.base_run_id);
+            }
 
             Attributes::WorkflowExecutionSignaledEventAttributes(a) => {
                 self.signals += 1;
@@ -213,6 +217,24 @@ impl Recorded {
         self.activity_ids.clear();
         self.timers.clear();
         self.timer_ids.clear();
+    }
+
+    /// Another run begins here. What an attempt of an activity did belongs to the run before: all of them wait for their
+    /// first one, and their time begins anew. Timers keep theirs. [trap 15]
+    fn absorb_reset(&mut self, event: &HistoryEvent, base_run_id: &str) {
+        let time = event_time(event);
+        let pending: Vec<EventId> = self.activities.keys().copied().collect();
+        for id in pending {
+            if let Some(activity) = self.activities.get_mut(&id) {
+                activity.scheduled_time = time;
+                activity.attempt = Attempt::first(time);
+            }
+        }
+        Arc::make_mut(&mut self.resets).push(ResetPoint {
+            event_id: event.event_id,
+            base_run_id: base_run_id.to_owned(),
+            time,
+        });
     }
 
     fn absorb_activity_closed(&mut self, scheduled_event_id: EventId) {

@@ -85,7 +85,8 @@ pub enum Input {
         /// Why.
         cause: StartChildWorkflowExecutionFailedCause,
     },
-    /// A child's last run closed ([`MessageBody::ChildClosed`](crate::MessageBody), delivered to its parent).
+    /// A child's last run closed ([`MessageBody::ChildClosed`](crate::MessageBody), delivered to its parent). Answer:
+    /// [`Reply::WasReset`](crate::Reply) if that is to be told to another run.
     ChildClosed(Box<ChildClosed>),
     /// [`MessageBody::SignalExternal`](crate::MessageBody) was delivered.
     ExternalSignalDelivered {
@@ -110,6 +111,11 @@ pub enum Input {
         initiated_event_id: EventId,
         /// Why.
         cause: CancelExternalWorkflowExecutionFailedCause,
+    },
+    /// A reset made another run of this closed one ([`MessageBody::WasReset`](crate::MessageBody), delivered).
+    WasReset {
+        /// The other run.
+        run_id: String,
     },
     /// A message that needs no answer (to a child or the parent of a closed run) was delivered, or can never be.
     /// Answers to the other messages of a *closed* run may be given this way, too.
@@ -152,6 +158,8 @@ pub struct ExternalSource {
     pub initiated_event_id: EventId,
     /// Only valid if the sender is the receiver's parent.
     pub child_workflow_only: bool,
+    /// Runs of which the sender was made by resets: their children are the sender's.
+    pub former_run_ids: Vec<String>,
 }
 
 /// A request that the workflow cancel itself.

@@ -39,6 +39,7 @@ mod priority;
 mod proto;
 mod recorded;
 mod rejection;
+mod reset;
 mod retry;
 mod shared;
 mod signal;
@@ -65,6 +66,7 @@ pub use crate::{
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},
     priority::check_priority,
     rejection::{Corrupt, Rejection},
+    reset::{Reapply, Reset, ResetBase, ResetRequest, is_reapplied, reset},
     start::{CurrentRun, StartResolution, StartRun, resolve_start, start},
     state::RunState,
     timestamp::Timestamp,

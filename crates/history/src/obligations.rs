@@ -55,6 +55,8 @@ pub enum MessageId {
     ParentClosed(EventId),
     /// To the run's parent.
     ChildClosed,
+    /// To the run from which a reset made this one.
+    WasReset,
 }
 
 /// What is owed to another run. All of them go to the owing run's namespace.
@@ -89,6 +91,11 @@ pub enum MessageBody {
         workflow_id: String,
         /// For [`Input::RequestCancel`](crate::Input).
         request: Box<CancelRequest>,
+    },
+    /// Tell a closed run what was made of it. Answer `MessageDelivered`.
+    WasReset {
+        /// That run's id; its workflow id is the owing run's.
+        base_run_id: String,
     },
     /// Tell the parent that its child's last run closed. Answer `MessageDelivered`.
     ChildClosed {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     CancelRequest, ChildClose, ChildClosed, ChildStart, EventId, ExternalSource, Message, MessageBody, MessageId,
     ParentRef, Reply, RunState, Signal, Termination,
-    close::ENGINE_IDENTITY,
+    close::{ENGINE_IDENTITY, RESETTER_IDENTITY},
     draft::Draft,
     proto::{Attributes, HistoryEvent, ParentClosePolicy, WorkflowExecution},
     recorded::Child,
@@ -37,15 +37,21 @@ impl RunState {
             .keys()
             .map(|id| MessageId::CancelExternal(*id));
         let parent = self.owes_parent().then_some(MessageId::ChildClosed);
+        let base = self.facts.untold_base.as_ref().map(|_| MessageId::WasReset);
         children
             .chain(signals)
             .chain(cancels)
             .chain(parent)
+            .chain(base)
             .filter(|id| !self.facts.delivered.contains(id))
             .collect()
     }
 
     fn owed_to_child(&self, id: EventId, child: &Child) -> Option<MessageId> {
+        if self.was_reset_away() {
+            // The run that took its place has the child, and what is owed to it.
+            return None;
+        }
         let abandoned = child.initiated.parent_close_policy() == ParentClosePolicy::Abandon;
         if !self.is_running() && !abandoned {
             // Owed even to a child of which the run does not know that it was started: the news may be on its way.
@@ -60,6 +66,20 @@ impl RunState {
         !self.is_running()
             && self.started_attributes().parent_workflow_execution.is_some()
             && self.successor_run_id().is_none()
+            && !self.was_terminated_by_reset()
+    }
+
+    /// A reset ended the run, and made another one of this very run.
+    fn was_reset_away(&self) -> bool {
+        !self.facts.reset_run_id.is_empty() && self.was_terminated_by_reset()
+    }
+
+    /// A reset of this run or of an earlier one of the workflow id ended it.
+    fn was_terminated_by_reset(&self) -> bool {
+        matches!(
+            self.close_event().and_then(|close| close.attributes.as_ref()),
+            Some(Attributes::WorkflowExecutionTerminatedEventAttributes(a)) if a.identity == RESETTER_IDENTITY
+        )
     }
 
     /// Builds a message the run owes.
@@ -70,6 +90,9 @@ impl RunState {
             MessageId::SignalExternal(event_id) => self.signal_external(event_id)?,
             MessageId::CancelExternal(event_id) => self.cancel_external(event_id)?,
             MessageId::ChildClosed => self.child_closed_message()?,
+            MessageId::WasReset => MessageBody::WasReset {
+                base_run_id: self.facts.untold_base.clone()?,
+            },
         };
         Some(Message { id, body })
     }
@@ -78,9 +101,14 @@ impl RunState {
         ParentRef {
             namespace: self.key.namespace.clone(),
             workflow_id: self.key.workflow_id.clone(),
-            run_id: self.key.run_id.clone(),
+            // Its children know the run that asked for them, which may be the one of which a reset made this one.
+            run_id: self.recorder(initiated_event_id).to_owned(),
             initiated_event_id,
         }
+    }
+
+    fn recorder(&self, event_id: EventId) -> &str {
+        self.recorded.recorded_by(event_id, &self.key.run_id)
     }
 
     fn start_child(&self, id: EventId) -> Option<MessageBody> {
@@ -130,6 +158,7 @@ impl RunState {
             execution: self.key.execution(),
             initiated_event_id,
             child_workflow_only,
+            former_run_ids: self.recorded.resets.iter().map(|r| r.base_run_id.clone()).collect(),
         }
     }
 
@@ -142,8 +171,8 @@ impl RunState {
                 input: a.input.clone(),
                 header: a.header.clone(),
                 identity: ENGINE_IDENTITY.to_owned(),
-                // The same for every try, so that the receiver takes it once.
-                request_id: format!("{}:{id}", self.key.run_id),
+                // The same for every try, even after a reset, so that the receiver takes it once.
+                request_id: format!("{}:{id}", self.recorder(id)),
                 links: Vec::new(),
                 external: Some(self.source(id, a.child_workflow_only)),
                 with_start: false,
@@ -158,7 +187,7 @@ impl RunState {
             request: Box::new(CancelRequest {
                 reason: a.reason.clone(),
                 identity: ENGINE_IDENTITY.to_owned(),
-                request_id: format!("{}:{id}", self.key.run_id),
+                request_id: format!("{}:{id}", self.recorder(id)),
                 external: Some(self.source(id, a.child_workflow_only)),
                 ..CancelRequest::default()
             }),
@@ -206,6 +235,9 @@ fn child_close(event: &HistoryEvent) -> Option<ChildClose> {
 impl Draft<'_> {
     /// Remembers what a closed run delivered. An open run needs no such memory.
     pub(crate) fn message_delivered(&mut self, id: MessageId) -> Reply {
+        if id == MessageId::WasReset && self.state().facts.untold_base.is_some() {
+            self.edit().facts.untold_base = None;
+        }
         if !self.state().is_running() && self.state().outbox_ids().contains(&id) {
             Arc::make_mut(&mut self.edit().facts.delivered).insert(id);
         }

@@ -47,6 +47,17 @@ pub(crate) struct Recorded {
     pub(crate) signal_ids: SharedMap<Arc<str>, ()>,
     pub(crate) signals: u64,
     pub(crate) updates: RecordedUpdates,
+    /// The resets that made this history what it is, oldest first.
+    pub(crate) resets: Arc<Vec<ResetPoint>>,
+}
+
+/// Where a reset run leaves the history it was copied from: its WorkflowTaskFailed event. [trap 15]
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ResetPoint {
+    pub(crate) event_id: EventId,
+    /// The run from which everything before was copied.
+    pub(crate) base_run_id: String,
+    pub(crate) time: Timestamp,
 }
 
 /// The first event.
@@ -60,22 +71,6 @@ pub(crate) struct RunStarted {
 impl RunStarted {
     pub(crate) fn backoff(&self) -> Duration {
         duration(self.attributes.first_workflow_task_backoff.as_ref())
-    }
-
-    /// When the first workflow task is due.
-    pub(crate) fn execution_time(&self) -> Timestamp {
-        self.time + self.backoff()
-    }
-
-    /// When the run as such times out.
-    pub(crate) fn run_expiration(&self) -> Option<Timestamp> {
-        let timeout = duration(self.attributes.workflow_run_timeout.as_ref());
-        (!timeout.is_zero()).then(|| self.execution_time() + timeout)
-    }
-
-    /// When the chain of runs it belongs to times out.
-    pub(crate) fn execution_expiration(&self) -> Option<Timestamp> {
-        self.attributes.workflow_execution_expiration_time.map(Timestamp::from)
     }
 
     pub(crate) fn workflow_task_timeout(&self) -> Duration {
@@ -144,6 +139,42 @@ impl Recorded {
 
     pub(crate) fn is_running(&self) -> bool {
         self.close.is_none()
+    }
+
+    /// When the run began: by its first event, or by the last reset.
+    pub(crate) fn start_time(&self) -> Timestamp {
+        self.resets.last().map_or(self.started.time, |reset| reset.time)
+    }
+
+    /// When the first workflow task is due.
+    pub(crate) fn execution_time(&self) -> Timestamp {
+        self.start_time() + self.started.backoff()
+    }
+
+    /// When the run as such times out. A reset begins its time anew.
+    pub(crate) fn run_expiration(&self) -> Option<Timestamp> {
+        let timeout = duration(self.started.attributes.workflow_run_timeout.as_ref());
+        let begin = self
+            .resets
+            .last()
+            .map_or_else(|| self.execution_time(), |reset| reset.time);
+        (!timeout.is_zero()).then(|| begin + timeout)
+    }
+
+    /// When the chain of runs it belongs to times out. A reset begins its time anew.
+    pub(crate) fn execution_expiration(&self) -> Option<Timestamp> {
+        let a = &self.started.attributes;
+        let timeout = duration(a.workflow_execution_timeout.as_ref());
+        match self.resets.last() {
+            Some(reset) if !timeout.is_zero() => Some(reset.time + timeout),
+            _ => a.workflow_execution_expiration_time.map(Timestamp::from),
+        }
+    }
+
+    /// The run that recorded an event: this one, or one of those it was copied from.
+    pub(crate) fn recorded_by<'a>(&'a self, event_id: EventId, own_run_id: &'a str) -> &'a str {
+        let reset = self.resets.iter().find(|reset| reset.event_id > event_id);
+        reset.map_or(own_run_id, |reset| &reset.base_run_id)
     }
 
     /// The first workflow task waits for a start delay, a retry's or a cron schedule's time. [trap 14]

@@ -21,7 +21,7 @@ impl Draft<'_> {
         if let Some(source) = &signal.external
             && source.child_workflow_only
         {
-            self.check_is_child_of(&source.execution)?;
+            self.check_is_child_of(source)?;
         }
         if recorded.signals >= self.env.limits.signals_max {
             return Err(Rejection::invalid(

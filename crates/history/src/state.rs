@@ -40,6 +40,12 @@ pub(crate) struct Facts {
     pub(crate) delivered: Arc<BTreeSet<MessageId>>,
     /// Committed transitions.
     pub(crate) transitions: i64,
+    /// The latest run that a reset made of this one.
+    pub(crate) reset_run_id: String,
+    /// The reset that made this run, for deduplication; empty if none did.
+    pub(crate) reset_request_id: String,
+    /// The run that was reset to make this one, if it has yet to be told.
+    pub(crate) untold_base: Option<String>,
     /// A close command was refused since events were buffered: others must not keep the run from closing. [trap 3]
     pub(crate) close_attempted: bool,
 }
@@ -88,14 +94,14 @@ impl RunState {
         self.recorded.started.task_queue()
     }
 
-    /// When it was started.
+    /// When it was started, or made by a reset.
     pub fn start_time(&self) -> Timestamp {
-        self.recorded.started.time
+        self.recorded.start_time()
     }
 
     /// When its first workflow task was, or is, due.
     pub fn execution_time(&self) -> Timestamp {
-        self.recorded.started.execution_time()
+        self.recorded.execution_time()
     }
 
     /// When it closed.
@@ -179,6 +185,11 @@ impl RunState {
     /// The request that started it.
     pub fn start_request_id(&self) -> &str {
         &self.facts.start_request_id
+    }
+
+    /// The reset request that made it, or nothing.
+    pub fn reset_request_id(&self) -> &str {
+        &self.facts.reset_request_id
     }
 
     /// Was it asked to cancel itself?

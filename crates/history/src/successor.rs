@@ -43,7 +43,7 @@ impl Draft<'_> {
         let started = &self.state().recorded.started;
         let backoff = cron::backoff(
             &started.attributes.cron_schedule,
-            started.execution_time().into(),
+            self.state().execution_time().into(),
             self.now.into(),
         )?;
         let attributes = WorkflowExecutionStartedEventAttributes {
@@ -74,6 +74,7 @@ impl Draft<'_> {
             original_execution_run_id: self.env.fresh_run_id.to_owned(),
             continued_failure: None,
             identity: String::new(),
+            workflow_execution_expiration_time: state.recorded.execution_expiration().map(Into::into),
             ..state.started_attributes().clone()
         }
     }

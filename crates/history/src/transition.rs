@@ -50,6 +50,11 @@ pub enum Reply {
     WorkflowTaskCompleted(Box<WorkflowTaskCompleted>),
     /// An activity for a worker.
     ActivityStarted(Box<ActivityStarted>),
+    /// The run was reset: what it was told concerns the run that was made of it.
+    WasReset {
+        /// That run.
+        run_id: String,
+    },
     /// What an activity learns by its heartbeat.
     Heartbeat {
         /// The workflow wants the activity cancelled.

@@ -9,6 +9,7 @@ mod namespace;
 mod operator;
 mod poll;
 mod query;
+mod reset;
 mod start;
 mod status;
 mod system;
@@ -161,6 +162,7 @@ rpcs! {
     signal_workflow_execution: SignalWorkflowExecutionRequest => SignalWorkflowExecutionResponse;
     request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
     terminate_workflow_execution: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
+    reset_workflow_execution: ResetWorkflowExecutionRequest => ResetWorkflowExecutionResponse;
     describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
     delete_workflow_execution: DeleteWorkflowExecutionRequest => DeleteWorkflowExecutionResponse;
 

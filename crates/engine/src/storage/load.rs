@@ -71,7 +71,7 @@ pub(crate) fn load_run(
         workflow_id,
         run_id,
     };
-    let events = all_events(db, row)?;
+    let events = read_history(db, row)?.events;
     let activities = keyed(
         db,
         "SELECT at, facts FROM activities WHERE at BETWEEN ?1 AND ?2 ORDER BY at",
@@ -99,16 +99,29 @@ pub(crate) fn load_run(
     })
 }
 
-fn all_events(db: &Connection, row: RowId) -> Result<Vec<HistoryEvent>, ReadError> {
+/// A whole history as it is stored.
+#[derive(Debug, Default)]
+pub(crate) struct StoredHistory {
+    pub(crate) events: Vec<HistoryEvent>,
+    /// The last event of each stored batch.
+    pub(crate) ends: Vec<EventId>,
+}
+
+/// Reads a run's whole history.
+pub(crate) fn read_history(db: &Connection, row: RowId) -> Result<StoredHistory, ReadError> {
     let (from, to) = span(row);
-    let mut query = db.prepare_cached("SELECT at, events FROM history WHERE at BETWEEN ?1 AND ?2 ORDER BY at")?;
+    let mut query =
+        db.prepare_cached("SELECT at, last_event_id, events FROM history WHERE at BETWEEN ?1 AND ?2 ORDER BY at")?;
     let mut rows = query.query((from, to))?;
-    let mut events = Vec::new();
+    let mut history = StoredHistory::default();
     while let Some(batch) = rows.next()? {
-        let (at, blob): (i64, Vec<u8>) = (batch.get(0)?, batch.get(1)?);
-        events.extend(decode_events(&blob, || format!("history row {at}"))?);
+        let (at, blob): (i64, Vec<u8>) = (batch.get(0)?, batch.get(2)?);
+        history.ends.push(batch.get(1)?);
+        history
+            .events
+            .extend(decode_events(&blob, || format!("history row {at}"))?);
     }
-    Ok(events)
+    Ok(history)
 }
 
 fn keyed(db: &Connection, sql: &str, row: RowId) -> Result<Vec<(EventId, Vec<u8>)>, ReadError> {

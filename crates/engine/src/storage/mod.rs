@@ -15,14 +15,16 @@ pub(crate) use delete::{
     RunRow, delete_namespace, delete_run, insert_deletion, runs_closed_before, runs_of_namespace, runs_to_delete,
 };
 pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
-pub(crate) use load::{StoredRun, current_run, load_run, max_row, run_by_id, unsettled_rows};
+pub(crate) use load::{
+    StoredHistory, StoredRun, current_run, load_run, max_row, read_history, run_by_id, unsettled_rows,
+};
 pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces, update_namespace};
 pub(crate) use search_attributes::{
     add_attribute, delete_attributes, load_attributes, param, purge_attribute, remove_attribute, removed_attributes,
     value, write_attributes,
 };
 pub(crate) use task_queues::{QueueConfigRow, load_queue_configs, put_queue_config};
-pub(crate) use write::{NewRun, RunUpdate, insert_run, update_run};
+pub(crate) use write::{CopiedHistory, NewRun, RunUpdate, insert_run, update_run};
 
 use helve_history::EventId;
 

@@ -15,10 +15,23 @@ pub(crate) struct NewRun<'a> {
     /// The search attributes of the namespace.
     pub(crate) attributes: &'a Attributes,
     pub(crate) state: &'a RunState,
+    /// What comes before `events`.
+    pub(crate) copied: Option<&'a CopiedHistory>,
     pub(crate) events: &'a [HistoryEvent],
     pub(crate) changes: FactChanges,
     /// The row of the workflow id's current run as the decision saw it, or 0: the precondition.
     pub(crate) previous: RowId,
+}
+
+/// The first events of another run's history, which a run begins with.
+#[derive(Debug)]
+pub(crate) struct CopiedHistory {
+    /// That run.
+    pub(crate) from: RowId,
+    /// Its stored batches up to this event are copied as they are.
+    pub(crate) whole_to: EventId,
+    /// The events after that: the first part of a batch.
+    pub(crate) rest: Vec<HistoryEvent>,
 }
 
 /// A later transition of a run.
@@ -61,6 +74,7 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
         namespace,
         attributes,
         state,
+        copied,
         events,
         changes,
         previous,
@@ -97,9 +111,23 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
         ],
     );
     write_attributes(batch, row, attributes, state.search_attributes(), true);
+    if let Some(copied) = copied {
+        copy_events(batch, row, copied);
+    }
     append_events(batch, row, events);
     write_activities(batch, row, changes.activities);
     write_buffered(batch, row, changes.buffered, 0);
+}
+
+/// Copies on disk what can be copied there: a history may be far larger than a batch ought to be.
+fn copy_events(batch: &mut Batch, row: RowId, copied: &CopiedHistory) {
+    let (from, to) = span(copied.from);
+    batch.run(
+        "INSERT INTO history (at, last_event_id, events)
+         SELECT at - ?1 + ?2, last_event_id, events FROM history WHERE at BETWEEN ?1 AND ?3 AND last_event_id <= ?4",
+        vec![from.into(), span(row).0.into(), to.into(), copied.whole_to.into()],
+    );
+    append_events(batch, row, &copied.rest);
 }
 
 /// Answers how many buffered events are stored afterwards.

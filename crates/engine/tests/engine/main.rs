@@ -8,6 +8,7 @@ mod opening;
 mod polls;
 mod queries;
 mod requests;
+mod reset;
 mod search_attributes;
 mod sticky;
 mod task_queues;

@@ -69,13 +69,13 @@ impl Commands<'_, '_> {
             CAUSE,
             "FailWorkflowExecutionCommandAttributes.Failure",
         )?;
-        let started = &self.draft.state().recorded.started;
+        let recorded = &self.draft.state().recorded;
         let retry = retry::next(
-            started.attributes.retry_policy.as_ref(),
+            recorded.started.attributes.retry_policy.as_ref(),
             self.draft.run_attempt(),
             Some(failure),
             self.draft.now,
-            started.execution_expiration(),
+            recorded.execution_expiration(),
         );
         let (successor, retry_state) = match retry {
             Ok(backoff) => (

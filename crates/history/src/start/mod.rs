@@ -62,6 +62,9 @@ pub(crate) fn begin<'a>(request: StartRun, env: &Env<'a>) -> Draft<'a> {
             start_request_id: request.request_id,
             delivered: Arc::default(),
             transitions: 0,
+            reset_run_id: String::new(),
+            reset_request_id: String::new(),
+            untold_base: None,
             close_attempted: false,
         },
     };

@@ -44,7 +44,7 @@ fn started(s: &mut Scenario, initiated_event_id: i64) {
 }
 
 /// The child of the first message in `parent`'s outbox.
-fn child_of(parent: &Scenario) -> Scenario {
+pub(crate) fn child_of(parent: &Scenario) -> Scenario {
     let Some(Message {
         body: MessageBody::StartChild(child),
         ..

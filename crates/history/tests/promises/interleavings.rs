@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use helve_history::{
     ActivityRef, ActivityStarted, CancelRequest, ChildClose, Input, Limits, MessageBody, MessageId, PolledQueue,
-    ReadyKind, ReadyTask, Rejection, Signal, Termination, WorkflowTaskFailure, WorkflowTaskStarted,
+    ReadyKind, ReadyTask, Rejection, ResetRequest, Signal, Termination, WorkflowTaskFailure, WorkflowTaskStarted,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use temporalio_protos::temporal::api::{
@@ -13,6 +13,7 @@ use temporalio_protos::temporal::api::{
         CancelExternalWorkflowExecutionFailedCause, EventType, ParentClosePolicy,
         SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause, WorkflowTaskFailedCause,
     },
+    history::v1::HistoryEvent,
 };
 
 use crate::{children::closed, scenario::*};
@@ -72,6 +73,9 @@ enum Step {
         how: u8,
     },
     Follow,
+    Reset {
+        pick: u8,
+    },
 }
 
 /// One command, in short.
@@ -136,6 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (any::<u8>(), any::<[bool; 2]>()).prop_map(|(pick, [a, b])| Step::Deliver { pick, fail: a && b }),
         3 => (any::<u8>(), 0..5u8).prop_map(|(pick, how)| Step::ChildClosed { pick, how }),
         2 => Just(Step::Follow),
+        2 => any::<u8>().prop_map(|pick| Step::Reset { pick }),
         1 => (0..20u8).prop_map(|n| if n == 0 { Step::Terminate } else { Step::Tick }),
     ]
 }
@@ -246,6 +251,7 @@ impl World {
             Step::Deliver { pick: n, fail } => self.deliver(n, fail),
             Step::ChildClosed { pick: n, how } => self.child_closed(n, how),
             Step::Follow => self.follow(),
+            Step::Reset { pick: n } => self.reset(n),
         }
         self.check();
     }
@@ -403,7 +409,9 @@ impl World {
                 cause: CancelExternalWorkflowExecutionFailedCause::ExternalWorkflowExecutionNotFound,
             },
             (MessageId::CancelExternal(initiated_event_id), _) => Input::ExternalCancelDelivered { initiated_event_id },
-            (id @ (MessageId::ParentClosed(_) | MessageId::ChildClosed), _) => Input::MessageDelivered { id },
+            (id @ (MessageId::ParentClosed(_) | MessageId::ChildClosed | MessageId::WasReset), _) => {
+                Input::MessageDelivered { id }
+            }
         };
         self.s.ok(input.clone());
         assert!(
@@ -441,6 +449,37 @@ impl World {
             // Tokens of the run before must not fit the new one.
             (self.tasks, self.activities) = (tasks, activities);
         }
+    }
+
+    /// Goes on with a run that begins like this one: no signal is lost on the way, and none is taken twice.
+    fn reset(&mut self, n: u8) {
+        let is_point = |event: &&HistoryEvent| {
+            matches!(
+                event.event_type(),
+                EventType::WorkflowTaskStarted
+                    | EventType::WorkflowTaskCompleted
+                    | EventType::WorkflowTaskFailed
+                    | EventType::WorkflowTaskTimedOut
+            )
+        };
+        let points: Vec<i64> = self
+            .s
+            .stored
+            .events
+            .iter()
+            .filter(is_point)
+            .map(|e| e.event_id)
+            .collect();
+        let Some(event_id) = pick(&points, n) else { return };
+        let request = ResetRequest {
+            event_id,
+            ..ResetRequest::default()
+        };
+        let new = self.s.reset(&request).expect("the point is a workflow task's");
+        self.s = new;
+        self.offered.clear();
+        self.children.clear();
+        self.remember_children();
     }
 
     fn check(&mut self) {

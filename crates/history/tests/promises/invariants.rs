@@ -19,6 +19,14 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// What a new run begins with that was made by a reset.
+    pub(crate) fn copied(events: &[HistoryEvent]) -> Self {
+        Self {
+            events: events.to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// Stores a transition as the shell does, and checks that nothing else is needed to load the run again.
     pub(crate) fn commit(&mut self, before: Option<&RunState>, transition: &Transition) {
         for event in &transition.events {

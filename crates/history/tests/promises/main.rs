@@ -9,6 +9,7 @@ mod interleavings;
 mod invariants;
 mod limits;
 mod loading;
+mod reset;
 mod scenario;
 mod starts;
 mod successors;

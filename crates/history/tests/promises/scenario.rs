@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use helve_history::{
     ActivityPoll, ActivityRef, ActivityStarted, Env, Input, Limits, PolledQueue, ReadyKind, ReadyTask, Rejection,
-    Reply, RunState, Signal, StartRun, Timestamp, Transition, WorkflowTaskCompleted, WorkflowTaskCompletion,
-    WorkflowTaskFailure, WorkflowTaskPoll, WorkflowTaskStarted, decide, start,
+    Reply, ResetBase, ResetRequest, RunState, Signal, StartRun, Timestamp, Transition, WorkflowTaskCompleted,
+    WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll, WorkflowTaskStarted, decide, reset, start,
 };
 use temporalio_protos::temporal::api::{
     command::v1::{Command, command::Attributes as C, *},
@@ -58,7 +58,10 @@ impl Scenario {
 
     /// A run just made.
     pub(crate) fn of(transition: Transition, now: Timestamp, limits: Limits) -> Self {
-        let mut stored = Stored::default();
+        Self::after(Stored::default(), transition, now, limits)
+    }
+
+    fn after(mut stored: Stored, transition: Transition, now: Timestamp, limits: Limits) -> Self {
         stored.commit(None, &transition);
         invariants::check(&transition, &stored.events);
         Self {
@@ -74,6 +77,40 @@ impl Scenario {
     /// Goes on with the successor of the closed run.
     pub(crate) fn follow(self) -> Self {
         Self::of(self.successor.expect("the run has a successor"), self.now, self.limits)
+    }
+
+    /// Resets this run, which is the current one of its workflow id; the new run.
+    pub(crate) fn reset(&mut self, request: &ResetRequest) -> Result<Self, Rejection> {
+        let base = self.state.clone();
+        let events = self.stored.events.clone();
+        let base = ResetBase {
+            state: &base,
+            events: &events,
+            continued: &[],
+        };
+        self.reset_from(&base, request)
+    }
+
+    /// Resets an earlier run, or this one, which is the current one of its workflow id; the new run.
+    pub(crate) fn reset_from(&mut self, base: &ResetBase<'_>, request: &ResetRequest) -> Result<Self, Rejection> {
+        self.fresh += 1;
+        let fresh_run_id = format!("{}-reset-{}", self.state.key().run_id, self.fresh);
+        let env = Env {
+            now: self.now,
+            limits: &self.limits,
+            namespace_id: NAMESPACE_ID,
+            fresh_run_id: &fresh_run_id,
+        };
+        let reset = reset(base, &self.state, request, &env)?;
+        if let Some(transition) = reset.current {
+            self.stored.commit(Some(&self.state), &transition);
+            invariants::check(&transition, &self.stored.events);
+            self.state = transition.next;
+        }
+        assert!(!self.state.is_running(), "one run of a workflow id is open at most");
+        let copied = usize::try_from(reset.copied).unwrap();
+        let stored = Stored::copied(&base.events[..copied]);
+        Ok(Self::after(stored, reset.run, self.now, self.limits.clone()))
     }
 
     pub(crate) fn send(&mut self, input: Input) -> Result<Reply, Rejection> {
@@ -254,6 +291,12 @@ impl Scenario {
     pub(crate) fn run(&mut self, commands: Vec<Command>) {
         let task = self.poll();
         self.complete(&task, commands);
+    }
+
+    /// Wakes the workflow by a signal, then takes its task and answers it.
+    pub(crate) fn run_after_signal(&mut self, name: &str, commands: Vec<Command>) {
+        self.signal(name);
+        self.run(commands);
     }
 
     pub(crate) fn fail(&mut self, task: &WorkflowTaskStarted) {
