@@ -248,13 +248,13 @@ async fn requests_that_lack_something_say_what() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_named() {
     let world = World::new().await;
-    let answer: Result<ResetWorkflowExecutionResponse, _> = world
+    let answer: Result<PollNexusTaskQueueResponse, _> = world
         .client
-        .rpc("ResetWorkflowExecution", ResetWorkflowExecutionRequest::default())
+        .rpc("PollNexusTaskQueue", PollNexusTaskQueueRequest::default())
         .await;
     let status = assert_code(answer, Code::Unimplemented);
     assert!(
-        status.message().contains("unknown method ResetWorkflowExecution"),
+        status.message().contains("unknown method PollNexusTaskQueue"),
         "{}",
         status.message()
     );
