@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use helve_history::{
-    ChildStart, CurrentRun, Env, Input, ParentRef, Rejection, RunKind, RunState, StartResolution, StartRun,
-    Termination, Transition, resolve_start,
+    ChildStart, CurrentRun, Env, Input, ParentRef, PolledQueue, Rejection, Reply, RunKind, RunState, StartResolution,
+    StartRun, Termination, Transition, WorkflowTaskPoll, WorkflowTaskStarted, resolve_start,
 };
 use temporalio_protos::temporal::api::enums::v1::{
     WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
@@ -14,9 +14,12 @@ use crate::{
     error::{Failed, Fault},
     namespaces::Namespace,
     publish::Effects,
-    run::{RunGuard, Slot},
+    run::{Cell, RunGuard, Slot},
     shell::{Shell, StartFailed},
 };
+
+/// The Scheduled event of the first workflow task of a run without a start delay.
+const FIRST_TASK: i64 = 2;
 
 /// What may happen to the workflow id's current run.
 #[derive(Debug, Clone, Copy)]
@@ -26,13 +29,15 @@ pub(crate) struct Policies {
 }
 
 /// What a start led to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Started {
     pub(crate) run_id: String,
     pub(crate) first_run_id: String,
     pub(crate) status: WorkflowExecutionStatus,
     /// By this request, now or when it was sent before.
     pub(crate) by_this_request: bool,
+    /// The first workflow task, if the starter wants it at once and can have it.
+    pub(crate) first_task: Option<Box<WorkflowTaskStarted>>,
 }
 
 /// One start under way.
@@ -45,6 +50,7 @@ struct Starting {
     policies: Policies,
     signal: Option<helve_history::Signal>,
     parent: Option<ParentRef>,
+    eager: bool,
 }
 
 /// What one look at the current run led to.
@@ -100,6 +106,7 @@ impl Shell {
             policies,
             signal: run.signal.clone(),
             parent,
+            eager: run.eager,
         };
         // Decided once, whatever the current run is: only whether it is committed depends on that.
         let transition = self.with_env(namespace, |env| helve_history::start(run, env))?;
@@ -138,9 +145,9 @@ impl Starting {
 
     /// Makes the run after the one with the given row.
     async fn commit(&self, transition: Transition, previous: i64) -> Result<Outcome, Failed> {
-        let run_id = transition.key().run_id.clone();
+        let started = new_run(&transition);
         match self.shell.commit_start(&self.namespace, transition, previous).await {
-            Ok(effects) => Ok(Outcome::Done(new_run(run_id), effects)),
+            Ok(effects) => Ok(Outcome::Done(started, effects)),
             Err(StartFailed::NotFirst(Some(back)) | StartFailed::NotNewest(Some(back))) => {
                 Ok(Outcome::Again(Box::new(back)))
             }
@@ -175,13 +182,14 @@ impl Starting {
                 }
                 Ok(outcome)
             }
-            StartResolution::Deduplicated { run_id } => Ok(Outcome::Done(
-                Started {
+            StartResolution::Deduplicated { run_id } => {
+                let started = Started {
                     by_this_request: true,
                     ..existing(state, run_id)
-                },
-                Effects::default(),
-            )),
+                };
+                let first_task = self.first_task_again(slot, &mut guard);
+                Ok(Outcome::Done(Started { first_task, ..started }, Effects::default()))
+            }
             StartResolution::UseExisting { run_id } => {
                 let started = existing(state, run_id);
                 let effects = match self.signal.clone() {
@@ -192,6 +200,28 @@ impl Starting {
             }
             StartResolution::TerminateThenStart { .. } => self.replace(slot, &mut guard, transition).await,
             StartResolution::Reject(rejection) => Err(rejection.into()),
+        }
+    }
+
+    /// The first workflow task as this request got it before, if it is still under way.
+    fn first_task_again(&self, slot: &Slot, cell: &mut Cell) -> Option<Box<WorkflowTaskStarted>> {
+        let poll = WorkflowTaskPoll {
+            scheduled_event_id: FIRST_TASK,
+            attempt: 1,
+            queue: PolledQueue::Normal,
+            identity: String::new(),
+            request_id: self.request_id.clone(),
+        };
+        if !self.eager {
+            return None;
+        }
+        // Only a task that this request has is answered without a change; a task that waits is left to pollers.
+        match self.shell.decide(slot, cell, Input::StartWorkflowTask(poll)) {
+            Ok(transition) if transition.is_noop() => match transition.reply {
+                Reply::WorkflowTaskStarted(task) => Some(task),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -218,7 +248,7 @@ impl Starting {
 
     /// Terminates the current run and makes the new one, in one batch.
     async fn replace(&self, slot: &Arc<Slot>, guard: &mut RunGuard, transition: Transition) -> Result<Outcome, Failed> {
-        let run_id = transition.key().run_id.clone();
+        let started = new_run(&transition);
         let order = Termination {
             reason: "TerminateIfRunning WorkflowIdReusePolicy or TerminateExisting WorkflowIdConflictPolicy".to_owned(),
             identity: "helve".to_owned(),
@@ -226,16 +256,21 @@ impl Starting {
         };
         let end = self.shell.decide(slot, guard, Input::Terminate(order))?;
         let step = self.shell.commit(slot, guard, end, Some(transition.into())).await?;
-        Ok(Outcome::Done(new_run(run_id), step.effects))
+        Ok(Outcome::Done(started, step.effects))
     }
 }
 
-fn new_run(run_id: String) -> Started {
+fn new_run(transition: &Transition) -> Started {
+    let run_id = transition.key().run_id.clone();
     Started {
         first_run_id: run_id.clone(),
         run_id,
         status: WorkflowExecutionStatus::Running,
         by_this_request: true,
+        first_task: match &transition.reply {
+            Reply::WorkflowTaskStarted(task) => Some(task.clone()),
+            _ => None,
+        },
     }
 }
 
@@ -245,5 +280,6 @@ fn existing(state: &RunState, run_id: String) -> Started {
         first_run_id: state.first_run_id().to_owned(),
         status: state.status(),
         by_this_request: false,
+        first_task: None,
     }
 }

@@ -92,6 +92,7 @@ impl Draft<'_> {
             signal: None,
             user_metadata: self.state().user_metadata().cloned(),
             links: Vec::new(),
+            eager: false,
         };
         let mut draft = begin(request, &self.env);
         draft.wake();

@@ -231,6 +231,7 @@ impl Frontend {
                 // Only what works. A worker that is told otherwise calls what is not there.
                 capabilities: Some(namespace_info::Capabilities {
                     worker_poll_complete_on_shutdown: true,
+                    eager_workflow_start: true,
                     ..Default::default()
                 }),
                 limits: Some(namespace_info::Limits {

@@ -1,11 +1,17 @@
 //! Starting executions.
 
-use helve_history::StartRun;
+use helve_history::{StartRun, WorkflowTaskStarted};
 use temporalio_protos::temporal::api::{enums::v1::WorkflowIdConflictPolicy, workflowservice::v1::*};
 use tonic::{Request, Status};
 
-use super::Frontend;
-use crate::start::Policies;
+use super::{Frontend, convert};
+use crate::{
+    error::{Failed, Fault},
+    find::Target,
+    namespaces::Namespace,
+    start::Policies,
+    tasks::StartedWithTail,
+};
 
 impl Frontend {
     pub(super) async fn start_workflow_execution(
@@ -30,12 +36,30 @@ impl Frontend {
             })
             .await?;
         Ok(StartWorkflowExecutionResponse {
+            eager_workflow_task: match started.first_task {
+                Some(task) => Some(self.eager_task(namespace, *task).await?),
+                None => None,
+            },
             run_id: started.run_id,
             first_execution_run_id: started.first_run_id,
             started: started.by_this_request,
             status: started.status as i32,
             ..Default::default()
         })
+    }
+
+    /// The first workflow task for the worker that started the execution.
+    async fn eager_task(
+        &self,
+        namespace: &Namespace,
+        task: WorkflowTaskStarted,
+    ) -> Result<PollWorkflowTaskQueueResponse, Status> {
+        let slot = self.shell.find(namespace, &Target::run(task.token.run_key())).await?;
+        let mut guard = self.shell.lock(&slot).await?;
+        let loaded = guard.loaded().ok_or(Failed::Fault(Fault::Conflict))?;
+        let task = StartedWithTail::new(&slot, loaded, task);
+        drop(guard);
+        Ok(convert::workflow_task(self.shell.with_history(&slot, task).await?))
     }
 
     pub(super) async fn signal_with_start_workflow_execution(

@@ -445,3 +445,42 @@ async fn lists_are_never_stale_and_page() {
     let status = assert_code(world.client.list("Custom = 1").await, Code::InvalidArgument);
     assert!(status.message().contains("Custom"));
 }
+
+#[tokio::test]
+async fn a_starter_that_is_a_worker_gets_the_first_task_with_the_answer() {
+    let world = World::new().await;
+    let client = &world.client;
+    let request = StartWorkflowExecutionRequest {
+        request_eager_execution: true,
+        ..start_request("wf")
+    };
+    let answer = client.start_with(request.clone()).await.unwrap();
+    let task = answer.eager_workflow_task.unwrap();
+    assert_eq!(events(&task), client.history("wf").await);
+    // The same request, sent again, gets the same task.
+    let again = client
+        .start_with(request.clone())
+        .await
+        .unwrap()
+        .eager_workflow_task
+        .unwrap();
+    assert_eq!(again.task_token, task.task_token);
+    client.complete(&task, vec![complete_workflow("done")]).await;
+    assert_eq!(client.status("wf").await, WorkflowExecutionStatus::Completed);
+    assert_eq!(client.start_with(request).await.unwrap().eager_workflow_task, None);
+}
+
+#[tokio::test]
+async fn an_eager_first_task_that_nobody_answers_is_offered_to_all() {
+    let world = World::new().await;
+    let client = &world.client;
+    let request = StartWorkflowExecutionRequest {
+        request_eager_execution: true,
+        ..start_request("wf")
+    };
+    client.start_with(request).await.unwrap();
+    let poll = client.polling(QUEUE);
+    wait_for_poller(&world, QUEUE).await;
+    world.advance(11);
+    assert_eq!(poll.await.unwrap().attempt, 2);
+}

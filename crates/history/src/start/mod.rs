@@ -9,7 +9,7 @@ pub use policy::{CurrentRun, StartResolution, resolve_start};
 pub(crate) use request::Timeouts;
 
 use crate::{
-    Env, Rejection, Reply, RunKey, RunState, Signal, Transition,
+    Env, PolledQueue, Rejection, Reply, RunKey, RunState, Signal, Transition,
     draft::{Draft, Entry},
     proto::{Attributes, Link, UserMetadata, WorkflowExecutionStartedEventAttributes},
     recorded::Recorded,
@@ -33,11 +33,18 @@ pub struct StartRun {
     pub user_metadata: Option<UserMetadata>,
     /// Links for the first event.
     pub links: Vec<Link>,
+    /// The starter is a worker that would like to have the first workflow task at once, under the request's id.
+    pub eager: bool,
 }
 
 /// Makes a run. Whether it may be made is [`resolve_start`]'s question.
+///
+/// If the starter gets the first workflow task at once, the reply is [`Reply::WorkflowTaskStarted`].
 pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejection> {
     let signal = request.signal.take();
+    let eager = request
+        .eager
+        .then(|| (request.attributes.identity.clone(), request.request_id.clone()));
     let mut draft = begin(request, env);
     if let Some(signal) = signal {
         // The signal comes with the start: it does not end the delay that the start asked for.
@@ -47,7 +54,10 @@ pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejecti
         })?;
     }
     draft.wake();
-    Ok(draft.finish(Reply::Started))
+    let reply = eager
+        .and_then(|(identity, request_id)| draft.start_scheduled_task(&identity, &request_id, PolledQueue::Normal))
+        .map_or(Reply::Started, |task| Reply::WorkflowTaskStarted(Box::new(task)));
+    Ok(draft.finish(reply))
 }
 
 /// A run with its first event, and no more.

@@ -96,6 +96,7 @@ impl StartRun {
             signal: None,
             user_metadata: request.user_metadata,
             links: request.links,
+            eager: request.request_eager_execution,
         })
     }
 
@@ -191,6 +192,7 @@ impl StartRun {
             signal: None,
             user_metadata: child.user_metadata.clone(),
             links: Vec::new(),
+            eager: false,
         })
     }
 }
