@@ -33,7 +33,7 @@ impl Frontend {
             request_id: request.request_id,
             reapply: Reapply::from_request(take, &leave_out),
         };
-        let run_id = self.shell.reset(namespace, &target, reset).await?;
+        let run_id = self.shell.reset(&namespace, &target, reset).await?;
         Ok(ResetWorkflowExecutionResponse { run_id })
     }
 }

@@ -37,7 +37,7 @@ impl Frontend {
             .await?;
         Ok(StartWorkflowExecutionResponse {
             eager_workflow_task: match started.first_task {
-                Some(task) => Some(self.eager_task(namespace, *task).await?),
+                Some(task) => Some(self.eager_task(&namespace, *task).await?),
                 None => None,
             },
             run_id: started.run_id,
