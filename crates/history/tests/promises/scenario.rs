@@ -100,6 +100,7 @@ impl Scenario {
             limits: &self.limits,
             namespace_id: NAMESPACE_ID,
             fresh_run_id: &fresh_run_id,
+            search_attributes: Default::default(),
         };
         let reset = reset(base, &self.state, request, &env)?;
         if let Some(transition) = reset.current {
