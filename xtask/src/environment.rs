@@ -61,9 +61,19 @@ impl Environment {
 
     /// The helve program that the step `build` makes.
     pub(crate) fn helve(&self) -> PathBuf {
+        self.program("", "helve")
+    }
+
+    /// An example of one of the crates, as a program.
+    pub(crate) fn example(&self, name: &str) -> PathBuf {
+        self.program("examples", name)
+    }
+
+    fn program(&self, folder: &str, name: &str) -> PathBuf {
         self.target
             .join("debug")
-            .join(format!("helve{}", env::consts::EXE_SUFFIX))
+            .join(folder)
+            .join(format!("{name}{}", env::consts::EXE_SUFFIX))
     }
 }
 

@@ -1,12 +1,15 @@
 //! `cargo xtask test` checks everything Helve promises; `cargo xtask bench` measures it.
 
 mod bench;
+mod column;
 mod conformance;
 mod environment;
 mod process;
 mod python;
 mod report;
+mod sdk_suite;
 mod steps;
+mod typescript;
 
 use std::process::ExitCode;
 
@@ -25,7 +28,10 @@ cargo xtask test [STEP...]    check everything, or only these steps:
     doc          the examples in the documentation
     deny         licences and advisories of the dependencies (needs cargo-deny)
     conformance  programs on Temporal's official Python SDK and its command line, on Helve's engine and on the real server
+    typescript   programs on Temporal's official TypeScript SDK, on both engines (needs Node.js 20)
     e2e          the helve program from outside: scans, kills, wrong input; on its own engine and on the real server
+cargo xtask sdk-suite [--on helve|temporal|both] [PYTEST ARGUMENT...]
+                              the Python SDK's own tests on both engines; SDK_PYTHON names a checkout of temporalio/sdk-python
 cargo xtask bench [--quick]   scan rate, start-up time and engine throughput, beside the real server's
 
 Environment:
@@ -48,6 +54,7 @@ fn run(arguments: &[String]) -> Result<bool> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["test", steps @ ..] => test(steps),
+        ["sdk-suite", arguments @ ..] => sdk_suite::run(&Environment::find()?, arguments),
         ["bench", options @ ..] => bench::run(&Environment::find()?, options).map(|()| true),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

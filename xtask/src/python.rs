@@ -1,7 +1,7 @@
-//! The Python environment that the official SDK and the real server live in, made under the target directory.
+//! Python environments for the official SDK and the real server, made under the target directory.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -38,15 +38,21 @@ impl Python {
     }
 }
 
-/// Makes the environment unless it is there already with these very requirements.
+/// The environment of the conformance tests, with the real server.
 pub(crate) fn prepare(environment: &Environment) -> Result<Prepared> {
     let requirements = environment.root.join("tests/conformance/requirements.txt");
     let wanted = fs::read_to_string(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    make(environment, "conformance-python", &wanted, &["python", "temporal"])
+}
+
+/// Makes an environment in a folder under the target directory, unless it is there already with these very requirements
+/// and its programs work.
+pub(crate) fn make(environment: &Environment, folder: &str, wanted: &str, programs: &[&str]) -> Result<Prepared> {
     let python = Python {
-        folder: environment.target.join("conformance-python"),
+        folder: environment.target.join(folder),
     };
     let stamp = python.folder.join("requirements.installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && works(&python) {
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && works(&python, programs) {
         return Ok(Prepared::Ready(python));
     }
     let Some(system) = ["python3", "python"].into_iter().find(|name| exists(name, "--version")) else {
@@ -63,6 +69,8 @@ pub(crate) fn prepare(environment: &Environment) -> Result<Prepared> {
             "`{system} -m venv` does not work (on Debian: apt install python3-venv)"
         )));
     }
+    let requirements = python.folder.join("requirements.txt");
+    fs::write(&requirements, wanted).with_context(|| format!("writing {}", requirements.display()))?;
     let install = [
         "-m",
         "pip",
@@ -75,7 +83,7 @@ pub(crate) fn prepare(environment: &Environment) -> Result<Prepared> {
     if !installed.success {
         return Ok(Prepared::Missing(format!(
             "the packages in {} cannot be installed",
-            short(environment, &requirements)
+            requirements.display()
         )));
     }
     fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))?;
@@ -83,15 +91,8 @@ pub(crate) fn prepare(environment: &Environment) -> Result<Prepared> {
 }
 
 /// An environment is tied to its own place and to the system's Python, and either may have changed.
-fn works(python: &Python) -> bool {
-    [python.program(), python.temporal()]
+fn works(python: &Python, programs: &[&str]) -> bool {
+    programs
         .iter()
-        .all(|program| exists(&program.to_string_lossy(), "--version"))
-}
-
-fn short(environment: &Environment, path: &Path) -> String {
-    path.strip_prefix(&environment.root)
-        .unwrap_or(path)
-        .display()
-        .to_string()
+        .all(|program| exists(&python.bin(program).to_string_lossy(), "--version"))
 }

@@ -7,6 +7,7 @@ use crate::environment::Environment;
 use crate::process::{exists, quietly, show};
 use crate::python;
 use crate::report::{Outcome, Tally};
+use crate::typescript;
 
 /// One step, in the order they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,7 @@ pub(crate) enum Step {
     Doc,
     Deny,
     Conformance,
+    Typescript,
     E2e,
 }
 
@@ -30,6 +32,7 @@ impl Step {
         Self::Doc,
         Self::Deny,
         Self::Conformance,
+        Self::Typescript,
         Self::E2e,
     ];
 
@@ -42,6 +45,7 @@ impl Step {
             Self::Doc => "doc",
             Self::Deny => "deny",
             Self::Conformance => "conformance",
+            Self::Typescript => "typescript",
             Self::E2e => "e2e",
         }
     }
@@ -54,7 +58,8 @@ impl Step {
             Self::Unit => "unit and property tests",
             Self::Doc => "examples in the documentation",
             Self::Deny => "licences and advisories of the dependencies",
-            Self::Conformance => "Temporal's official SDK and command line, on both engines",
+            Self::Conformance => "Temporal's official Python SDK and command line, on both engines",
+            Self::Typescript => "Temporal's official TypeScript SDK, on both engines",
             Self::E2e => "the helve program from outside",
         }
     }
@@ -62,7 +67,7 @@ impl Step {
     /// Steps that must have succeeded before.
     pub(crate) fn needs(self) -> &'static [Self] {
         match self {
-            Self::Unit | Self::Conformance | Self::E2e => &[Self::Build],
+            Self::Unit | Self::Conformance | Self::Typescript | Self::E2e => &[Self::Build],
             _ => &[],
         }
     }
@@ -94,6 +99,7 @@ impl Step {
             ),
             Self::Deny => deny(environment),
             Self::Conformance => conformance::run(environment),
+            Self::Typescript => typescript::run(environment),
             Self::E2e => e2e(environment),
         }
     }

@@ -1,17 +1,23 @@
-//! Serves an engine on a port: `serve DATA_DIR [ADDRESS]`. For trying SDKs against the engine alone; users run `helve up`.
+//! Serves an engine on a port: `serve DATA_DIR [ADDRESS [EVENTS]]`. For trying SDKs against the engine alone; users run
+//! `helve up`. EVENTS is the length of a history from which on workers are advised to continue as new.
 
 use std::error::Error;
 
-use helve_engine::{Engine, EngineOptions};
+use helve_engine::{Engine, EngineOptions, Limits};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let dir = arguments.next().ok_or("usage: serve DATA_DIR [ADDRESS]")?;
+    let dir = arguments.next().ok_or("usage: serve DATA_DIR [ADDRESS [EVENTS]]")?;
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let mut limits = Limits::default();
+    if let Some(events) = arguments.next() {
+        limits.history_count_suggest = events.parse()?;
+    }
     let engine = Engine::open(EngineOptions {
         role: "serve".to_owned(),
+        limits,
         ..EngineOptions::new(dir)
     })
     .await?;
