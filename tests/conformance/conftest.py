@@ -16,6 +16,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("conformance")
     group.addoption("--engine", choices=["helve", "temporal"], default="helve", help="which server to start")
     group.addoption("--address", default=None, help="use the server at this address and start none")
+    group.addoption("--record", action="store_true", help="write the histories of `recorded.py` anew")
     group.addoption("--results", default=None, help="write the outcome of each test to this file, one per line")
 
 

@@ -10,6 +10,7 @@ mod invariants;
 mod limits;
 mod loading;
 mod reset;
+mod recordings;
 mod scenario;
 mod starts;
 mod successors;
