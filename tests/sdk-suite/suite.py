@@ -113,7 +113,7 @@ def main() -> int:
                 sys.executable, "-m", "pytest", *(selection or CORE), *deselected, "-E", engine.address,
                 "-n", options.processes, "--dist=worksteal", "--max-worker-restart=200", "-p", "no:cacheprovider",
                 "--timeout", "60", "--timeout-method=thread", "-o", "timeout_func_only=false",
-                "-v", "--tb=short", "--show-capture=no", f"--junitxml={junit}",
+                "-v", "--tb=line", "--show-capture=no", f"--junitxml={junit}",
             ]
             with log.open("w") as output:
                 limit = options.limit_minutes * 60
