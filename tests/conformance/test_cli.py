@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError, TerminatedError
 
-from engines import temporal_binary
+from cli import Refused, cli
 from support import Env, eventually, failure_of, has_event
 
 
@@ -44,23 +44,8 @@ class Desk:
         return len(self.papers) + plus
 
 
-class Refused(Exception):
-    pass
-
-
 async def temporal(env: Env, *words: str, as_json: bool = True) -> Any:
-    """Runs one command; its output, or an error with what it complained about."""
-    output = ["-o", "json"] if as_json else []
-    process = await asyncio.create_subprocess_exec(
-        temporal_binary(), "workflow", *words, "--address", env.address, "--color", "never", *output,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    if process.returncode:
-        raise Refused(err.decode() + out.decode())
-    if not as_json:
-        return out.decode()
-    return json.loads(out) if out.strip() else None
+    return await cli(env, "workflow", *words, as_json=as_json)
 
 
 def start_words(env: Env, *inputs: str, verb: str = "start") -> list[str]:
