@@ -162,9 +162,7 @@ async def search_attributes(env: Env):
                 AddSearchAttributesRequest(namespace="default", search_attributes=missing)
             )
         except RPCError as error:
-            # Helve takes custom attributes as they come; a server that wants them defined has the call for it.
-            wanted = RPCStatusCode.UNIMPLEMENTED if env.engine == "helve" else RPCStatusCode.ALREADY_EXISTS
-            assert error.status in (wanted, RPCStatusCode.ALREADY_EXISTS), error
+            assert error.status == RPCStatusCode.ALREADY_EXISTS, error
 
 
 @workflow.defn
@@ -198,8 +196,6 @@ async def test_search_attributes_are_set_and_changed(env: Env, search_attributes
 
 
 async def test_custom_search_attributes_can_be_searched(env: Env, search_attributes):
-    if env.engine == "helve":
-        pytest.skip("Helve searches by its own attributes only, until custom ones can be defined")
     handle = await tagged(env)
     for query, wanted in (
         (f"ConformanceTeam = 'red' AND ConformanceLevel = 7 AND WorkflowId = '{handle.id}'", True),
@@ -213,8 +209,6 @@ async def test_custom_search_attributes_can_be_searched(env: Env, search_attribu
 
 
 async def test_a_search_attribute_that_was_never_defined_is_refused(env: Env):
-    if env.engine == "helve":
-        pytest.skip("Helve takes custom search attributes as they come, until definitions exist")
     unknown = SearchAttributeKey.for_keyword("NobodyDefinedThis")
     with pytest.raises(RPCError) as refusal:
         await env.start(Idle.run, search_attributes=TypedSearchAttributes([SearchAttributePair(unknown, "x")]))

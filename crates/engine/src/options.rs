@@ -16,7 +16,8 @@ pub struct EngineOptions {
     pub data_dir: PathBuf,
     /// What this process does, for whoever finds the data directory in use: `helve up`.
     pub role: String,
-    /// Namespaces that exist from the start.
+    /// Namespaces that exist from the start. They keep closed runs for ever, until they are told otherwise; those that
+    /// clients register say how long.
     pub namespaces: Vec<String>,
     /// What runs may do.
     pub limits: Limits,

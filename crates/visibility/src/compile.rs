@@ -155,6 +155,9 @@ impl Compiler<'_> {
 
     fn test(&mut self, field: &str, found: &Found, test: &Test) -> Result<String, QueryError> {
         check_operator(field, found.kind, test)?;
+        if let (Some((absent, present)), Test::Null { negated }) = (found.absent, test) {
+            return Ok(if *negated { present } else { absent }.to_owned());
+        }
         match (found.place, found.kind) {
             (Place::Column(column), kind) => self.comparison(field, column, kind, test),
             (Place::Rows(number), Kind::Value(ValueType::Text)) => self.text(field, number, test),

@@ -27,6 +27,8 @@ pub struct Attribute {
     pub kind: Kind,
     /// An SQL expression without parameters.
     pub column: &'static str,
+    /// A condition that says the same as `column IS NULL`, if an index knows it better, and its opposite.
+    pub absent: Option<(&'static str, &'static str)>,
     /// Whether counts can be split by it.
     pub groupable: bool,
 }
@@ -85,6 +87,7 @@ pub enum Place {
 pub(crate) struct Found {
     pub(crate) kind: Kind,
     pub(crate) place: Place,
+    pub(crate) absent: Option<(&'static str, &'static str)>,
     pub(crate) groupable: bool,
 }
 
@@ -114,6 +117,7 @@ impl<'a> Schema<'a> {
         let rows = |value_type: ValueType, number| Found {
             kind: Kind::Value(value_type),
             place: Place::Rows(number),
+            absent: None,
             groupable: name == "TemporalNamespaceDivision",
         };
         if let Some(custom) = self.attributes.get(name) {
@@ -124,6 +128,7 @@ impl<'a> Schema<'a> {
             return Some(Found {
                 kind: attribute.kind,
                 place: Place::Column(attribute.column),
+                absent: attribute.absent,
                 groupable: attribute.groupable,
             });
         }

@@ -18,6 +18,7 @@ const fn column(name: &'static str, value_type: ValueType, column: &'static str)
         name,
         kind: Kind::Value(value_type),
         column,
+        absent: None,
         groupable: false,
     }
 }
@@ -31,15 +32,23 @@ const ATTRIBUTES: &[Attribute] = &[
         name: "ExecutionStatus",
         kind: Kind::Status(STATUSES),
         column: "runs.status",
+        absent: None,
         groupable: true,
     },
     column("StartTime", ValueType::Datetime, "runs.start_time"),
     column("ExecutionTime", ValueType::Datetime, "runs.execution_time"),
-    column("CloseTime", ValueType::Datetime, "runs.close_time"),
+    Attribute {
+        absent: Some((
+            "runs.list_order = 9223372036854775807",
+            "runs.list_order < 9223372036854775807",
+        )),
+        ..column("CloseTime", ValueType::Datetime, "runs.close_time")
+    },
     Attribute {
         name: "ExecutionDuration",
         kind: Kind::Duration,
         column: "(runs.close_time - runs.execution_time)",
+        absent: None,
         groupable: false,
     },
     column("HistoryLength", ValueType::Int, "runs.history_length"),

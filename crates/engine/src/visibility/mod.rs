@@ -2,6 +2,8 @@
 //! What a query means is crate `helve_visibility`'s business; here it meets the database.
 
 mod page;
+#[cfg(test)]
+mod plans;
 mod workflows;
 
 pub(crate) use page::{count, list};
