@@ -10,17 +10,24 @@
 //! Everything that is queued goes into one transaction with one fsync (`synchronous=FULL`). Each batch stands in a
 //! savepoint of its own: a batch whose precondition fails is answered [`CommitError::Conflict`] and undone alone. No
 //! caller is answered before the commit.
+//!
+//! A simulation opens a store without threads ([`Store::driven`]): the same writer, but its owner says when something
+//! happens and how it ends.
 
 mod batch;
+mod driver;
 mod error;
 mod open;
 mod reader;
+mod request;
 mod store;
 mod writer;
 
 pub use batch::{Batch, BatchKey, Statement, Value};
+pub use driver::Driver;
 pub use error::{CommitError, OpenError, ReadError};
 pub use open::Options;
+pub use request::{QueuedClose, QueuedCommit, QueuedRead, Request};
 pub use store::{Stats, Store};
 
 /// The SQLite binding that [`Store::read`] hands out.

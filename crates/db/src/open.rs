@@ -84,6 +84,13 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Commits do not wait for the disk any more.
+pub(crate) fn forget_durability(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    connection
+        .pragma_update(None, "synchronous", "OFF")
+        .map_err(|error| explain(path, &error))
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     // No mutex: a connection is only ever used by one thread at a time.
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)

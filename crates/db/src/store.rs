@@ -9,23 +9,34 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::{
     batch::Batch,
+    driver::Driver,
     error::{CommitError, OpenError, ReadError},
     open::{self, Options},
     reader::Readers,
-    writer::{Request, Writer},
+    request::{QueuedClose, QueuedCommit, QueuedRead, Request},
+    writer::Writer,
 };
 
 /// An open database.
 #[derive(Clone)]
 pub struct Store {
     queue: mpsc::Sender<Request>,
-    readers: Arc<Readers>,
+    reads: Reads,
     counters: Arc<Counters>,
     max_batch_bytes: usize,
+}
+
+/// Where reads are run.
+#[derive(Clone)]
+enum Reads {
+    /// On blocking threads, beside the writer.
+    Pool(Arc<Readers>),
+    /// Whenever the driver runs them.
+    Driven,
 }
 
 /// What the writer did so far.
@@ -48,19 +59,35 @@ impl Store {
     /// open.
     pub fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
         let connection = open::open_writer(path, options)?;
-        let readers = Arc::new(Readers::open(path, options.readers)?);
-        let counters = Arc::new(Counters::default());
-        let (queue, requests) = mpsc::channel(options.max_queued);
-        Writer::spawn(connection, requests, options, counters.clone()).map_err(|error| OpenError::Io {
+        let readers = Readers::open(path, options.readers)?;
+        let (store, writer) = Store::with(connection, Reads::Pool(Arc::new(readers)), options);
+        writer.spawn().map_err(|error| OpenError::Io {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(Store {
+        Ok(store)
+    }
+
+    /// Opens or creates the database without any thread: everything happens when the driver does it. For simulations,
+    /// in which a commit is durable because the simulator says so: nothing waits for the disk here.
+    pub fn driven(path: &Path, options: &Options) -> Result<(Store, Driver), OpenError> {
+        let connection = open::open_writer(path, options)?;
+        open::forget_durability(path, &connection)?;
+        let reader = open::open_reader(path)?;
+        let (store, writer) = Store::with(connection, Reads::Driven, options);
+        Ok((store, Driver::new(writer, reader)))
+    }
+
+    fn with(connection: Connection, reads: Reads, options: &Options) -> (Store, Writer) {
+        let counters = Arc::new(Counters::default());
+        let (queue, requests) = mpsc::channel(options.max_queued);
+        let store = Store {
             queue,
-            readers,
-            counters,
+            reads,
+            counters: counters.clone(),
             max_batch_bytes: options.max_batch_bytes,
-        })
+        };
+        (store, Writer::new(connection, requests, options, counters))
     }
 
     /// Commits a batch; `Ok` means that it is on disk. The batch stays queued if the returned future is dropped.
@@ -71,9 +98,9 @@ impl Store {
                 limit: self.max_batch_bytes,
             });
         }
-        let (answer, answered) = oneshot::channel();
+        let (commit, answered) = QueuedCommit::new(batch);
         self.queue
-            .send(Request::Commit { batch, answer })
+            .send(Request::Commit(commit))
             .await
             .map_err(|_| CommitError::Closed)?;
         answered.await.unwrap_or(Err(CommitError::Closed))
@@ -85,14 +112,32 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
-        self.readers.read(read).await
+        match &self.reads {
+            Reads::Pool(readers) => readers.read(read).await,
+            Reads::Driven => self.queue_read(read).await,
+        }
+    }
+
+    async fn queue_read<T, F>(&self, read: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    {
+        let (read, answered) = QueuedRead::new(read);
+        self.queue
+            .send(Request::Read(read))
+            .await
+            .map_err(|_| ReadError::Closed)?;
+        answered.await.unwrap_or(Err(ReadError::Closed))
     }
 
     /// Commits what is queued, copies the WAL into the database and closes it. Later calls are answered `Closed`.
     pub async fn close(&self) {
-        let (answer, answered) = oneshot::channel();
-        self.readers.close();
-        if self.queue.send(Request::Close { answer }).await.is_ok() {
+        let (close, answered) = QueuedClose::new();
+        if let Reads::Pool(readers) = &self.reads {
+            readers.close();
+        }
+        if self.queue.send(Request::Close(close)).await.is_ok() {
             // An error means that the writer is gone already.
             let _ = answered.await;
         }

@@ -3,21 +3,15 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use rusqlite::{Connection, params_from_iter};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::{
     batch::{Batch, BatchKey, Statement},
     error::CommitError,
     open::Options,
+    request::{QueuedClose, QueuedCommit, Request},
     store::Counters,
 };
-
-type Answer = oneshot::Sender<Result<(), CommitError>>;
-
-pub(crate) enum Request {
-    Commit { batch: Batch, answer: Answer },
-    Close { answer: oneshot::Sender<()> },
-}
 
 pub(crate) struct Writer {
     connection: Connection,
@@ -33,18 +27,18 @@ pub(crate) struct Writer {
 /// Batches of one transaction, each with its caller and, once tried, its result.
 #[derive(Default)]
 struct Group {
-    members: Vec<(Batch, Answer)>,
-    close: Option<oneshot::Sender<()>>,
+    members: Vec<QueuedCommit>,
+    close: Option<QueuedClose>,
 }
 
 impl Writer {
-    pub(crate) fn spawn(
+    pub(crate) fn new(
         connection: Connection,
         requests: mpsc::Receiver<Request>,
         options: &Options,
         counters: Arc<Counters>,
-    ) -> std::io::Result<()> {
-        let writer = Writer {
+    ) -> Self {
+        Writer {
             connection,
             requests,
             counters,
@@ -52,10 +46,14 @@ impl Writer {
             max_group_bytes: options.max_group_bytes,
             remembered_keys: options.remembered_keys,
             is_failing: false,
-        };
+        }
+    }
+
+    /// Runs in a thread of its own until the store is closed or nobody has it any more.
+    pub(crate) fn spawn(self) -> std::io::Result<()> {
         std::thread::Builder::new()
             .name("helve-db-writer".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || self.run())
             .map(drop)
     }
 
@@ -66,6 +64,21 @@ impl Writer {
             close = group.close;
             self.commit_group(group.members);
         }
+        self.close(close);
+    }
+
+    /// The next request, for an owner who drives the writer. `None` when every handle is gone.
+    pub(crate) async fn next_request(&mut self) -> Option<Request> {
+        self.requests.recv().await
+    }
+
+    /// The next request, if there is one already.
+    pub(crate) fn try_next_request(&mut self) -> Option<Request> {
+        self.requests.try_recv().ok()
+    }
+
+    /// Copies the WAL into the database and closes it.
+    pub(crate) fn close(mut self, asked: Option<QueuedClose>) {
         // Callers that are already queued behind the close are answered `Closed` when their senders are dropped.
         self.requests.close();
         if let Err(error) = self
@@ -75,8 +88,8 @@ impl Writer {
             tracing::warn!(%error, "the WAL was not copied into the database; this happens at the next start");
         }
         drop(self.connection);
-        if let Some(answer) = close {
-            let _ = answer.send(());
+        if let Some(asked) = asked {
+            asked.answer();
         }
     }
 
@@ -87,14 +100,15 @@ impl Writer {
         let mut request = self.requests.blocking_recv()?;
         loop {
             match request {
-                Request::Close { answer } => {
-                    group.close = Some(answer);
+                Request::Close(close) => {
+                    group.close = Some(close);
                     break;
                 }
-                Request::Commit { batch, answer } => {
-                    bytes += batch.size();
-                    group.members.push((batch, answer));
+                Request::Commit(commit) => {
+                    bytes += commit.batch().size();
+                    group.members.push(commit);
                 }
+                Request::Read(read) => read.run(&self.connection),
             }
             if group.members.len() >= self.max_group || bytes >= self.max_group_bytes {
                 break;
@@ -107,11 +121,19 @@ impl Writer {
         Some(group)
     }
 
-    fn commit_group(&mut self, members: Vec<(Batch, Answer)>) {
-        if members.is_empty() {
-            return;
+    fn commit_group(&mut self, members: Vec<QueuedCommit>) {
+        let results = self.write(&members);
+        for (member, result) in members.into_iter().zip(results) {
+            member.answer(result);
         }
-        match self.try_group(&members) {
+    }
+
+    /// Writes a group in one transaction; says how each of its members ended.
+    pub(crate) fn write(&mut self, members: &[QueuedCommit]) -> Vec<Result<(), CommitError>> {
+        if members.is_empty() {
+            return Vec::new();
+        }
+        match self.try_group(members) {
             Ok(results) => {
                 let committed = results.iter().filter(|result| result.is_ok()).count() as u64;
                 if std::mem::take(&mut self.is_failing) {
@@ -119,9 +141,7 @@ impl Writer {
                 }
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 self.counters.batches.fetch_add(committed, Ordering::Relaxed);
-                for ((_, answer), result) in members.into_iter().zip(results) {
-                    let _ = answer.send(result);
-                }
+                results
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
@@ -131,19 +151,17 @@ impl Writer {
                     // Cannot fail in a way that matters: without it the next BEGIN says so.
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
-                for (_, answer) in members {
-                    let _ = answer.send(Err(error.clone()));
-                }
+                vec![Err(error); members.len()]
             }
         }
     }
 
     /// One transaction. `Err` means that nothing of the group was kept.
-    fn try_group(&self, members: &[(Batch, Answer)]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
+    fn try_group(&self, members: &[QueuedCommit]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
         self.control("BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(members.len());
-        for (batch, _) in members {
-            results.push(self.try_batch(batch)?);
+        for member in members {
+            results.push(self.try_batch(member.batch())?);
         }
         self.control("COMMIT")?;
         Ok(results)

@@ -1,0 +1,49 @@
+//! A store without threads: its owner says when a write or a read happens, and how it ends.
+
+use rusqlite::Connection;
+
+use crate::{
+    error::CommitError,
+    request::{QueuedClose, QueuedCommit, QueuedRead, Request},
+    writer::Writer,
+};
+
+/// The other end of a store opened by [`Store::driven`](crate::Store::driven). Dropping it is a crash: what was written
+/// is there when the database is opened again, and whoever waits is answered `Closed`.
+pub struct Driver {
+    writer: Writer,
+    reader: Connection,
+}
+
+impl Driver {
+    pub(crate) fn new(writer: Writer, reader: Connection) -> Self {
+        Driver { writer, reader }
+    }
+
+    /// Waits for the next request; `None` when nobody has the store any more.
+    pub async fn next(&mut self) -> Option<Request> {
+        self.writer.next_request().await
+    }
+
+    /// The next request, if there is one already.
+    pub fn try_next(&mut self) -> Option<Request> {
+        self.writer.try_next_request()
+    }
+
+    /// Writes a group of batches in one transaction, as the writer thread does, and says how each of them ended. It is for
+    /// the owner to tell the callers: the truth or not, now or never.
+    pub fn write(&mut self, group: &[QueuedCommit]) -> Vec<Result<(), CommitError>> {
+        self.writer.write(group)
+    }
+
+    /// Runs a read and answers it.
+    pub fn read(&self, read: QueuedRead) {
+        read.run(&self.reader);
+    }
+
+    /// Closes the database and answers who waits for it.
+    pub fn close(self, asked: QueuedClose) {
+        drop(self.reader);
+        self.writer.close(Some(asked));
+    }
+}
