@@ -1,5 +1,7 @@
 //! The steps of `cargo xtask test`.
 
+use std::ffi::OsString;
+
 use anyhow::{Result, bail};
 
 use crate::conformance;
@@ -87,10 +89,11 @@ impl Step {
                 &["build", "--workspace", "--all-targets"],
                 "it does not compile",
             ),
-            Self::Unit => tests(
+            Self::Unit => run_tests(
                 environment,
                 "not package(helve-e2e)",
                 &["--workspace", "--exclude", "helve-e2e"],
+                &[("HELVE_SIMULATION_WORLDS", WORLDS.into())],
             ),
             Self::Doc => cargo(
                 environment,
@@ -104,6 +107,9 @@ impl Step {
         }
     }
 }
+
+/// Simulated worlds that the engine has to survive. A plain test run tries fewer.
+const WORLDS: &str = "560";
 
 /// The steps with these names.
 pub(crate) fn named(names: &[&str]) -> Result<Vec<Step>> {
@@ -140,15 +146,11 @@ fn cargo(environment: &Environment, arguments: &[&str], why: &str) -> Result<Out
 }
 
 /// Runs tests with nextest, or with cargo's own runner where there is no nextest.
-fn tests(environment: &Environment, filter: &str, selection: &[&str]) -> Result<Outcome> {
-    run_tests(environment, filter, selection, &[])
-}
-
 fn run_tests(
     environment: &Environment,
     filter: &str,
     selection: &[&str],
-    variables: &[(&str, std::path::PathBuf)],
+    variables: &[(&str, OsString)],
 ) -> Result<Outcome> {
     let mut command = if exists("cargo-nextest", "--version") {
         // The whole workspace is selected, and the filter picks: a smaller selection would have other features.
@@ -222,10 +224,10 @@ fn deny(environment: &Environment) -> Result<Outcome> {
 }
 
 fn e2e(environment: &Environment) -> Result<Outcome> {
-    let mut variables = vec![("HELVE_BIN", environment.helve())];
+    let mut variables = vec![("HELVE_BIN", environment.helve().into())];
     let missing = match python::prepare(environment)? {
         python::Prepared::Ready(python) => {
-            variables.push(("HELVE_TEMPORAL_BIN", python.temporal()));
+            variables.push(("HELVE_TEMPORAL_BIN", python.temporal().into()));
             None
         }
         python::Prepared::Missing(what) => Some(format!("{what}: runs on the real Temporal server")),

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::{
     error::CommitError,
-    request::{QueuedClose, QueuedCommit, QueuedRead, Request},
+    request::{QueuedClose, QueuedCommit, QueuedRead},
     writer::Writer,
 };
 
@@ -18,16 +18,6 @@ pub struct Driver {
 impl Driver {
     pub(crate) fn new(writer: Writer, reader: Connection) -> Self {
         Driver { writer, reader }
-    }
-
-    /// Waits for the next request; `None` when nobody has the store any more.
-    pub async fn next(&mut self) -> Option<Request> {
-        self.writer.next_request().await
-    }
-
-    /// The next request, if there is one already.
-    pub fn try_next(&mut self) -> Option<Request> {
-        self.writer.try_next_request()
     }
 
     /// Writes a group of batches in one transaction, as the writer thread does, and says how each of them ended. It is for

@@ -27,7 +27,7 @@ pub use batch::{Batch, BatchKey, Statement, Value};
 pub use driver::Driver;
 pub use error::{CommitError, OpenError, ReadError};
 pub use open::Options;
-pub use request::{QueuedClose, QueuedCommit, QueuedRead, Request};
+pub use request::{QueuedClose, QueuedCommit, QueuedRead, Request, Requests};
 pub use store::{Stats, Store};
 
 /// The SQLite binding that [`Store::read`] hands out.

@@ -1,7 +1,7 @@
 //! What is asked of a store, with the caller who waits for the answer.
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     batch::Batch,
@@ -17,6 +17,9 @@ pub enum Request {
     /// The end.
     Close(QueuedClose),
 }
+
+/// What is asked of a store, in order. It ends when nobody has the store any more.
+pub type Requests = mpsc::Receiver<Request>;
 
 /// A batch whose caller waits.
 pub struct QueuedCommit {

@@ -17,7 +17,7 @@ use crate::{
     error::{CommitError, OpenError, ReadError},
     open::{self, Options},
     reader::Readers,
-    request::{QueuedClose, QueuedCommit, QueuedRead, Request},
+    request::{QueuedClose, QueuedCommit, QueuedRead, Request, Requests},
     writer::Writer,
 };
 
@@ -60,25 +60,25 @@ impl Store {
     pub fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
         let connection = open::open_writer(path, options)?;
         let readers = Readers::open(path, options.readers)?;
-        let (store, writer) = Store::with(connection, Reads::Pool(Arc::new(readers)), options);
-        writer.spawn().map_err(|error| OpenError::Io {
+        let (store, requests, writer) = Store::with(connection, Reads::Pool(Arc::new(readers)), options);
+        writer.spawn(requests).map_err(|error| OpenError::Io {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
         Ok(store)
     }
 
-    /// Opens or creates the database without any thread: everything happens when the driver does it. For simulations,
-    /// in which a commit is durable because the simulator says so: nothing waits for the disk here.
-    pub fn driven(path: &Path, options: &Options) -> Result<(Store, Driver), OpenError> {
+    /// Opens or creates the database without any thread: whoever gets the requests has the driver do them. For
+    /// simulations, in which a commit is durable because the simulator says so: nothing waits for the disk here.
+    pub fn driven(path: &Path, options: &Options) -> Result<(Store, Requests, Driver), OpenError> {
         let connection = open::open_writer(path, options)?;
         open::forget_durability(path, &connection)?;
         let reader = open::open_reader(path)?;
-        let (store, writer) = Store::with(connection, Reads::Driven, options);
-        Ok((store, Driver::new(writer, reader)))
+        let (store, requests, writer) = Store::with(connection, Reads::Driven, options);
+        Ok((store, requests, Driver::new(writer, reader)))
     }
 
-    fn with(connection: Connection, reads: Reads, options: &Options) -> (Store, Writer) {
+    fn with(connection: Connection, reads: Reads, options: &Options) -> (Store, Requests, Writer) {
         let counters = Arc::new(Counters::default());
         let (queue, requests) = mpsc::channel(options.max_queued);
         let store = Store {
@@ -87,7 +87,7 @@ impl Store {
             counters: counters.clone(),
             max_batch_bytes: options.max_batch_bytes,
         };
-        (store, Writer::new(connection, requests, options, counters))
+        (store, requests, Writer::new(connection, options, counters))
     }
 
     /// Commits a batch; `Ok` means that it is on disk. The batch stays queued if the returned future is dropped.

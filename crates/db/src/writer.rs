@@ -15,7 +15,6 @@ use crate::{
 
 pub(crate) struct Writer {
     connection: Connection,
-    requests: mpsc::Receiver<Request>,
     counters: Arc<Counters>,
     max_group: usize,
     max_group_bytes: usize,
@@ -32,15 +31,9 @@ struct Group {
 }
 
 impl Writer {
-    pub(crate) fn new(
-        connection: Connection,
-        requests: mpsc::Receiver<Request>,
-        options: &Options,
-        counters: Arc<Counters>,
-    ) -> Self {
+    pub(crate) fn new(connection: Connection, options: &Options, counters: Arc<Counters>) -> Self {
         Writer {
             connection,
-            requests,
             counters,
             max_group: options.max_group.max(1),
             max_group_bytes: options.max_group_bytes,
@@ -50,37 +43,29 @@ impl Writer {
     }
 
     /// Runs in a thread of its own until the store is closed or nobody has it any more.
-    pub(crate) fn spawn(self) -> std::io::Result<()> {
+    pub(crate) fn spawn(self, requests: mpsc::Receiver<Request>) -> std::io::Result<()> {
         std::thread::Builder::new()
             .name("helve-db-writer".to_owned())
-            .spawn(move || self.run())
+            .spawn(move || self.run(requests))
             .map(drop)
     }
 
-    fn run(mut self) {
+    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut close = None;
         while close.is_none() {
-            let Some(group) = self.next_group() else { break };
+            let Some(group) = self.next_group(&mut requests) else {
+                break;
+            };
             close = group.close;
             self.commit_group(group.members);
         }
+        // Callers that are already queued behind the close are answered `Closed` when their senders are dropped.
+        drop(requests);
         self.close(close);
     }
 
-    /// The next request, for an owner who drives the writer. `None` when every handle is gone.
-    pub(crate) async fn next_request(&mut self) -> Option<Request> {
-        self.requests.recv().await
-    }
-
-    /// The next request, if there is one already.
-    pub(crate) fn try_next_request(&mut self) -> Option<Request> {
-        self.requests.try_recv().ok()
-    }
-
     /// Copies the WAL into the database and closes it.
-    pub(crate) fn close(mut self, asked: Option<QueuedClose>) {
-        // Callers that are already queued behind the close are answered `Closed` when their senders are dropped.
-        self.requests.close();
+    pub(crate) fn close(self, asked: Option<QueuedClose>) {
         if let Err(error) = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -94,10 +79,10 @@ impl Writer {
     }
 
     /// Waits for a request, then takes what else is there, up to the limits. `None` when every handle is gone.
-    fn next_group(&mut self) -> Option<Group> {
+    fn next_group(&self, requests: &mut mpsc::Receiver<Request>) -> Option<Group> {
         let mut group = Group::default();
         let mut bytes = 0;
-        let mut request = self.requests.blocking_recv()?;
+        let mut request = requests.blocking_recv()?;
         loop {
             match request {
                 Request::Close(close) => {
@@ -113,7 +98,7 @@ impl Writer {
             if group.members.len() >= self.max_group || bytes >= self.max_group_bytes {
                 break;
             }
-            match self.requests.try_recv() {
+            match requests.try_recv() {
                 Ok(next) => request = next,
                 Err(_) => break,
             }

@@ -56,17 +56,33 @@ impl Engine {
                 .map_err(stopped)??
         };
         let path = options.data_dir.join(DATABASE);
-        let db = helve_db::Options {
-            migrations: MIGRATIONS,
-            application_id: APPLICATION_ID,
-            max_file_bytes: options.max_database_bytes,
-            ..Default::default()
-        };
+        let db = Engine::store_options(&options);
         let store = tokio::task::spawn_blocking(move || Store::open(&path, &db))
             .await
             .map_err(stopped)?
             .map_err(OpenError::from_db)?;
+        Engine::start(options, Some(lock), store).await
+    }
 
+    /// How the engine's database is to be opened, for [`Engine::open_on`].
+    pub fn store_options(options: &EngineOptions) -> helve_db::Options {
+        helve_db::Options {
+            migrations: MIGRATIONS,
+            application_id: APPLICATION_ID,
+            max_file_bytes: options.max_database_bytes,
+            ..Default::default()
+        }
+    }
+
+    /// Opens the engine on a store that is open already. No file is touched but by the store, and it is the owner who makes
+    /// sure that no second engine uses it. For simulations.
+    pub async fn open_on(options: EngineOptions, store: Store) -> Result<Engine, OpenError> {
+        check(&options)?;
+        Engine::start(options, None, store).await
+    }
+
+    async fn start(options: EngineOptions, lock: Option<DataDirLock>, store: Store) -> Result<Engine, OpenError> {
+        let dir = options.data_dir.clone();
         let fault = |fault| OpenError::from_fault(&dir, &fault);
         let namespaces = Namespaces::open(&store, &options.namespaces, &*options.ids, options.clock.now())
             .await
@@ -103,9 +119,16 @@ impl Engine {
 
     /// Writes down where the engine serves gRPC, for whoever finds the data directory in use.
     pub fn announce(&self, grpc: impl Into<String>) -> std::io::Result<()> {
-        self.shell
-            .lock_file
-            .announce(&self.shell.options.role, Some(grpc.into()))
+        match &self.shell.lock_file {
+            Some(lock) => lock.announce(&self.shell.options.role, Some(grpc.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares every run in memory with what is stored of it; answers how many there are, or what differs. For tests and
+    /// simulations: it reads as much as a restart does.
+    pub async fn audit(&self) -> Result<usize, String> {
+        self.shell.audit().await
     }
 
     /// Serves the connections that a listener accepts; see [`Engine::serve`].
@@ -157,7 +180,9 @@ impl Engine {
             );
         }
         shell.store.close().await;
-        shell.lock_file.release();
+        if let Some(lock) = &shell.lock_file {
+            lock.release();
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `storage`, `visibility` | what is on disk, and the SQL |
 //! | `frontend`, `services` | gRPC |
 
+mod audit;
 mod clock;
 mod deletion;
 mod engine;

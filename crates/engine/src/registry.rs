@@ -48,6 +48,13 @@ impl Registry {
         self.lock().by_row.get(&row).cloned()
     }
 
+    /// All runs in memory, in the order of their rows.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
+        let mut slots: Vec<_> = self.lock().by_row.values().cloned().collect();
+        slots.sort_unstable_by_key(|slot| slot.row);
+        slots
+    }
+
     pub(crate) fn by_run_id(&self, run_id: &str) -> Option<Arc<Slot>> {
         self.lock().by_run_id.get(run_id).cloned()
     }

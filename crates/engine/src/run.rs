@@ -179,6 +179,10 @@ impl Tail {
         }
     }
 
+    pub(crate) fn events(&self) -> impl Iterator<Item = &HistoryEvent> {
+        self.events.iter()
+    }
+
     /// Events `from..=to`, if all of them are here.
     pub(crate) fn slice(&self, from: EventId, to: EventId) -> Option<Vec<HistoryEvent>> {
         if from > to {

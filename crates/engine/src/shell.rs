@@ -36,8 +36,8 @@ use crate::{
 /// All that the engine's parts share.
 pub(crate) struct Shell {
     pub(crate) options: EngineOptions,
-    /// Held for as long as anything may write.
-    pub(crate) lock_file: DataDirLock,
+    /// Held for as long as anything may write; `None` if the store's owner answers for that.
+    pub(crate) lock_file: Option<DataDirLock>,
     pub(crate) store: Store,
     pub(crate) namespaces: Namespaces,
     pub(crate) registry: Registry,
@@ -86,7 +86,7 @@ struct Newborn {
 impl Shell {
     pub(crate) fn new(
         options: EngineOptions,
-        lock_file: DataDirLock,
+        lock_file: Option<DataDirLock>,
         store: Store,
         namespaces: Namespaces,
         last_row: RowId,
