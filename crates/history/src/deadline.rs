@@ -2,7 +2,7 @@
 
 use crate::{
     ReadyKind, ReadyTask, RunState, Timestamp, activity::activity_deadline, attempt::Phase, draft::Draft,
-    timestamp::earliest, workflow_task::WorkflowTask,
+    timestamp::earliest, workflow_task::{TaskKind, WorkflowTask, speculative},
 };
 
 impl RunState {
@@ -77,13 +77,19 @@ impl RunState {
     }
 
     fn first_backoff_end(&self) -> Option<Timestamp> {
-        self.recorded.in_first_backoff().then(|| self.execution_time())
+        // A speculative task may come before: it ends the wait if it becomes real, and else the wait goes on.
+        let waits = self.recorded.in_first_backoff() && !self.has_workflow_task();
+        waits.then(|| self.execution_time())
     }
 
-    /// Waiting has a limit only on a sticky queue, whose one worker may be gone; working always has one. [trap 7]
+    /// Waiting has a limit only on a sticky queue, whose one worker may be gone, or in memory alone; working always has one.
+    /// [traps 7 and 10]
     pub(crate) fn workflow_task_deadline(&self) -> Option<Timestamp> {
         match &self.facts.workflow_task {
             WorkflowTask::Idle { .. } => None,
+            WorkflowTask::Scheduled(task) if task.kind == TaskKind::Speculative => {
+                Some(task.time + speculative::SCHEDULE_TO_START)
+            }
             WorkflowTask::Scheduled(task) => self
                 .facts
                 .sticky

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    Env, EventId, Reply, RunState, Timestamp, Transition,
+    Env, EventId, Reply, RunState, Timestamp, Transition, UpdateNews,
     event::{event_type, must_not_wait, started_of, wire},
     proto::{Attributes, Command, EventGroupMarker, HistoryEvent, Link, UserMetadata},
 };
@@ -16,7 +16,12 @@ pub(crate) struct Draft<'a> {
     state: RunState,
     events: Vec<HistoryEvent>,
     successor: Option<Box<Transition>>,
+    /// Something durable changed.
     changed: bool,
+    /// Something changed that memory alone holds.
+    remembered: bool,
+    news: Vec<UpdateNews>,
+    began_running: bool,
 }
 
 /// An event to be recorded: attributes and what may accompany them.
@@ -86,10 +91,13 @@ impl<'a> Draft<'a> {
         Self {
             env: *env,
             now,
+            began_running: state.is_running(),
             state,
             events: Vec::new(),
             successor: None,
             changed: false,
+            remembered: false,
+            news: Vec::new(),
         }
     }
 
@@ -97,10 +105,28 @@ impl<'a> Draft<'a> {
         &self.state
     }
 
-    /// The state, to be changed.
+    /// The state, to be changed. A workflow task that is in memory only becomes a real one by that: what is stored must
+    /// make sense without memory, and an event must not take the id of a virtual one. [trap 10]
     pub(crate) fn edit(&mut self) -> &mut RunState {
         self.changed = true;
+        self.make_task_real();
         &mut self.state
+    }
+
+    /// The state, to be changed in what no restart would find again.
+    pub(crate) fn edit_in_memory(&mut self) -> &mut RunState {
+        self.remembered = true;
+        &mut self.state
+    }
+
+    /// Tells whoever waits for an update what became of it. The latest counts.
+    pub(crate) fn tell(&mut self, news: UpdateNews) {
+        self.news.retain(|older| older.update_id != news.update_id);
+        self.news.push(news);
+    }
+
+    pub(crate) fn has_successor(&self) -> bool {
+        self.successor.is_some()
     }
 
     /// Records an event, or buffers it while a workflow task is in flight. [trap 1]
@@ -108,6 +134,7 @@ impl<'a> Draft<'a> {
     /// Returns its id; a buffered one has none yet, and 0 stands in for it until the flush.
     pub(crate) fn record(&mut self, entry: impl Into<Entry>) -> EventId {
         let entry = entry.into();
+        self.edit();
         if self.state.workflow_task_in_flight() && !must_not_wait(&entry.attributes) {
             let event = entry.into_event(0, self.now);
             let state = self.edit();
@@ -169,16 +196,23 @@ impl<'a> Draft<'a> {
 
     /// Ends the decision.
     pub(crate) fn finish(mut self, reply: Reply) -> Transition {
-        if self.changed {
+        if self.changed || self.remembered {
             self.settle();
-            self.edit().facts.transitions += 1;
+        }
+        if self.began_running && !self.state.is_running() {
+            self.end_updates();
+        }
+        if self.changed {
+            self.state.facts.transitions += 1;
         }
         Transition {
             next: self.state,
             events: self.events,
             reply,
             successor: self.successor,
+            updates: self.news,
             changed: self.changed,
+            remembered: self.remembered,
         }
     }
 }

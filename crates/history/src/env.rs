@@ -83,6 +83,17 @@ pub struct Limits {
     pub pending_external_cancels_max: usize,
     /// Signals a run takes in its life; one more is refused.
     pub signals_max: u64,
+    /// Updates of a run that are not completed; one more is refused.
+    pub updates_in_flight_max: usize,
+    /// Bytes of the requests of updates that wait for an answer; more are refused.
+    pub updates_in_flight_size_max: usize,
+    /// Updates a run takes in its life, rejected ones not counted; one more is refused.
+    pub updates_max: usize,
+    /// From this many updates on, workers are advised to continue as new.
+    pub updates_suggest: usize,
+    /// Events that a vanished workflow task may have shown to its worker, who is shown them again with the next one. More
+    /// make it real. [trap 10]
+    pub speculative_events_max: i64,
     /// Buffered events while a workflow task is in flight; one more fails that task. [trap 2]
     pub buffered_events_max: usize,
     /// Bytes of buffered events; more fail the task in flight.
@@ -132,6 +143,11 @@ impl Default for Limits {
             pending_external_signals_max: 2_000,
             pending_external_cancels_max: 2_000,
             signals_max: 10_000,
+            updates_in_flight_max: 10,
+            updates_in_flight_size_max: 20 * MIB,
+            updates_max: 2_000,
+            updates_suggest: 1_800,
+            speculative_events_max: 10,
             buffered_events_max: 100,
             buffered_size_max: 2 * MIB,
             workflow_task_timeout_default: Duration::from_secs(10),

@@ -12,6 +12,7 @@ use crate::{
     proto::{Failure, HistoryEvent, Payloads},
     recorded::Recorded,
     state::Facts,
+    update::WaitingUpdates,
     workflow_task::{ScheduledTask, StartedTask, Sticky, TaskKind, WorkflowTask},
 };
 
@@ -40,7 +41,7 @@ pub enum Buffered {
     Replaced(Vec<Vec<u8>>),
 }
 
-/// What changed from `prev` (`None`: the run is new) to `next`.
+/// What changed from `prev` (`None`: the run is new) to `next`. What is in memory only is not part of it.
 pub fn fact_changes(prev: Option<&RunState>, next: &RunState) -> FactChanges {
     FactChanges {
         core: (prev.is_none_or(|prev| prev.facts != next.facts)).then(|| CoreRecord::from(&next.facts).encode_to_vec()),
@@ -137,6 +138,7 @@ impl RunState {
             recorded,
             buffered: Arc::new(buffered),
             facts,
+            waiting: WaitingUpdates::default(),
         })
     }
 }
@@ -313,6 +315,9 @@ impl TaskRecord {
             WorkflowTask::Scheduled(scheduled) => (scheduled, None),
             WorkflowTask::Started(scheduled, started) => (scheduled, Some(started)),
         };
+        if scheduled.kind == TaskKind::Speculative {
+            return None;
+        }
         Some(Self {
             transient: scheduled.kind == TaskKind::Transient,
             scheduled_event_id: scheduled.event_id,

@@ -3,9 +3,9 @@
 use temporalio_protos::temporal::api::common::v1::MeteringMetadata;
 
 use crate::{
-    ActivityToken, EventId, MessageId, WorkflowTaskToken,
+    ActivityToken, EventId, MessageId, Update, WorkflowTaskToken,
     proto::{
-        CancelExternalWorkflowExecutionFailedCause, Command, Failure, Header, Link, Payloads,
+        CancelExternalWorkflowExecutionFailedCause, Command, Failure, Header, Link, Payloads, ProtocolMessage,
         SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause, StickyExecutionAttributes,
         WorkflowExecution, WorkflowTaskCompletedMetadata, WorkflowTaskFailedCause,
     },
@@ -20,6 +20,9 @@ pub enum Input {
     RequestCancel(CancelRequest),
     /// Somebody ends the run.
     Terminate(Termination),
+
+    /// Somebody updates the workflow. Answer: [`Reply::Update`](crate::Reply).
+    Update(Box<Update>),
 
     /// Matching found a poller for the run's workflow task. Answer: [`Reply::WorkflowTaskStarted`](crate::Reply).
     StartWorkflowTask(WorkflowTaskPoll),
@@ -242,6 +245,10 @@ pub struct WorkflowTaskCompletion {
     pub token: WorkflowTaskToken,
     /// What the workflow wants done.
     pub commands: Vec<Command>,
+    /// What it says about updates.
+    pub messages: Vec<ProtocolMessage>,
+    /// It can be shown events a second time, which lets more speculative tasks vanish. [trap 10]
+    pub may_see_events_again: bool,
     /// Where the worker wants the next task. `None` ends stickiness.
     pub sticky: Option<StickyExecutionAttributes>,
     /// Who answers.

@@ -72,4 +72,5 @@ pub use crate::{
     timestamp::Timestamp,
     token::{ActivityToken, WorkflowTaskToken},
     transition::{ActivityStarted, Reply, Transition, WorkflowTaskCompleted, WorkflowTaskStarted},
+    update::{Update, UpdateAnswer, UpdateNews, UpdateStage},
 };

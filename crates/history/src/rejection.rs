@@ -26,6 +26,9 @@ pub enum Rejection {
     /// The request is fine, but the run is not in a state for it.
     #[error("{0}")]
     FailedPrecondition(String),
+    /// The run's workflow tasks fail: what needs its worker has to wait until they do not.
+    #[error("{0}")]
+    NotReady(String),
     /// Try again later.
     #[error("{message}")]
     Busy {
@@ -58,6 +61,10 @@ impl Rejection {
             cause: ResourceExhaustedCause::BusyWorkflow,
             message: "Workflow operation rejected because workflow is closing".to_owned(),
         }
+    }
+
+    pub(crate) fn update_aborted() -> Self {
+        Self::NotFound("workflow update was aborted by closing workflow".to_owned())
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

@@ -51,7 +51,7 @@ impl Draft<'_> {
 
     /// A workflow that tried to close, and could not since events were buffered, must not be kept open for ever by more of
     /// them: while it tries again, their senders wait. [trap 3]
-    fn check_not_closing(&self) -> Result<(), Rejection> {
+    pub(crate) fn check_not_closing(&self) -> Result<(), Rejection> {
         if self.state().facts.close_attempted && self.state().workflow_task_in_flight() {
             return Err(Rejection::workflow_closing());
         }

@@ -14,6 +14,7 @@ use crate::{
         WorkflowExecutionStartedEventAttributes, WorkflowExecutionStatus,
     },
     recorded::Recorded,
+    update::WaitingUpdates,
     workflow_task::{Sticky, WorkflowTask},
 };
 
@@ -27,6 +28,8 @@ pub struct RunState {
     /// Events that happened while a workflow task was in flight: meant already, not yet numbered. [trap 1]
     pub(crate) buffered: Arc<Vec<HistoryEvent>>,
     pub(crate) facts: Facts,
+    /// Updates that no worker has answered. In memory only, like speculative workflow tasks: see [`RunState::durable`].
+    pub(crate) waiting: WaitingUpdates,
 }
 
 /// Facts about the run as a whole. (Those about activities are [`Attempt`](crate::attempt::Attempt)s.)

@@ -90,6 +90,7 @@ impl Draft<'_> {
             attributes: Box::new(attributes),
             request_id: self.env.fresh_run_id.to_owned(),
             signal: None,
+            update: None,
             user_metadata: self.state().user_metadata().cloned(),
             links: Vec::new(),
             eager: false,

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    ActivityToken, EventId, Rejection, RunKey, RunState, Timestamp, WorkflowTaskToken,
+    ActivityToken, EventId, Rejection, RunKey, RunState, Timestamp, UpdateNews, UpdateStage, WorkflowTaskToken,
     proto::{
-        ActivityType, Header, HistoryEvent, Payloads, Priority, RetryPolicy, TaskQueue, WorkflowExecution, WorkflowType,
+        ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy, TaskQueue, WorkflowExecution,
+        WorkflowType,
     },
 };
 
@@ -22,13 +23,22 @@ pub struct Transition {
     /// The run that follows a closed one (continue-as-new, retry, cron): to be committed in the same batch, and to
     /// become the workflow id's current run.
     pub successor: Option<Box<Transition>>,
+    /// What became of updates.
+    pub updates: Vec<UpdateNews>,
     pub(crate) changed: bool,
+    pub(crate) remembered: bool,
 }
 
 impl Transition {
     /// Nothing changed: there is nothing to commit, only to answer.
     pub fn is_noop(&self) -> bool {
-        !self.changed && self.events.is_empty()
+        !self.changed && !self.remembered
+    }
+
+    /// Only memory changed: there is nothing to commit, but `next` is to be installed and published. A crash loses no more
+    /// than updates whose callers are still waiting, and they ask again. [trap 10]
+    pub fn is_memory_only(&self) -> bool {
+        !self.changed && self.remembered
     }
 
     /// The run this transition is about.
@@ -48,6 +58,8 @@ pub enum Reply {
     WorkflowTaskStarted(Box<WorkflowTaskStarted>),
     /// A workflow task's completion was taken, or recorded as a failure.
     WorkflowTaskCompleted(Box<WorkflowTaskCompleted>),
+    /// How far an update is. Its caller may have to wait for [`Transition::updates`] to come.
+    Update(UpdateStage),
     /// An activity for a worker.
     ActivityStarted(Box<ActivityStarted>),
     /// The run was reset: what it was told concerns the run that was made of it.
@@ -89,8 +101,11 @@ pub struct WorkflowTaskStarted {
     pub history_from: EventId,
     /// Last stored event the worker needs.
     pub history_to: EventId,
-    /// Virtual events to send after `history_to`: a transient task's Scheduled and Started, never stored. [trap 5]
+    /// Virtual events to send after `history_to`: a transient or speculative task's Scheduled and Started, not stored.
+    /// [traps 5 and 10]
     pub suffix: Vec<HistoryEvent>,
+    /// Updates for the workflow.
+    pub messages: Vec<ProtocolMessage>,
 }
 
 /// What became of a workflow task's completion.
@@ -98,6 +113,8 @@ pub struct WorkflowTaskStarted {
 pub struct WorkflowTaskCompleted {
     /// Set if the completion was bad and is now recorded as a failed task: commit, then answer the worker this error.
     pub answer_error: Option<Rejection>,
+    /// The task vanished: the worker goes back to this Started event, or to where it was if there is none. [trap 10]
+    pub reset_history_event_id: EventId,
     /// The next task, started in the same transition for the same worker.
     pub new_task: Option<Box<WorkflowTaskStarted>>,
     /// Activities started in the same transition for the same worker.

@@ -17,7 +17,7 @@ use crate::{
     workflow_task::normal_queue,
 };
 
-impl Commands<'_, '_> {
+impl Commands<'_, '_, '_> {
     pub(super) fn schedule_activity(
         &mut self,
         a: &ScheduleActivityTaskCommandAttributes,

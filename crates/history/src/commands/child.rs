@@ -15,7 +15,7 @@ use crate::{
     workflow_task::normal_queue,
 };
 
-impl Commands<'_, '_> {
+impl Commands<'_, '_, '_> {
     #[expect(
         deprecated,
         reason = "old SDKs name the namespace and correlate by the control field"

@@ -20,7 +20,7 @@ use crate::{
     workflow_task::normal_queue,
 };
 
-impl Commands<'_, '_> {
+impl Commands<'_, '_, '_> {
     fn check_nothing_unseen(&self) -> CommandResult {
         if self.draft.has_buffered() {
             Err(CommandFailure::unhandled())

@@ -11,7 +11,7 @@ use crate::proto::{
     deprecated,
     reason = "old SDKs name the namespace and correlate by the control field"
 )]
-impl Commands<'_, '_> {
+impl Commands<'_, '_, '_> {
     pub(super) fn signal_external(
         &mut self,
         a: &SignalExternalWorkflowExecutionCommandAttributes,

@@ -15,6 +15,7 @@ use crate::{
     EventId, Rejection,
     draft::{Draft, Entry},
     proto::{Attributes, Command, CommandType, WorkflowTaskFailedCause, command::Attributes as C},
+    update::Answers,
 };
 
 /// Why a workflow task's commands cannot be carried out.
@@ -97,10 +98,11 @@ pub(crate) fn check_sequence(commands: &[Command]) -> Result<(), Rejection> {
 }
 
 /// Carries out the commands of one completion.
-pub(crate) struct Commands<'d, 'e> {
+pub(crate) struct Commands<'d, 'e, 'm> {
     draft: &'d mut Draft<'e>,
     /// The WorkflowTaskCompleted event, to which all command events refer.
     completed_id: EventId,
+    answers: Answers<'m>,
     outcome: Outcome,
 }
 
@@ -115,17 +117,20 @@ pub(crate) struct Outcome {
 
 type CommandResult = Result<(), CommandFailure>;
 
-impl<'d, 'e> Commands<'d, 'e> {
-    pub(crate) fn new(draft: &'d mut Draft<'e>, completed_id: EventId) -> Self {
+impl<'d, 'e, 'm> Commands<'d, 'e, 'm> {
+    pub(crate) fn new(draft: &'d mut Draft<'e>, completed_id: EventId, answers: Answers<'m>) -> Self {
         Self {
             draft,
             completed_id,
+            answers,
             outcome: Outcome::default(),
         }
     }
 
-    pub(crate) fn finish(self) -> Outcome {
-        self.outcome
+    /// All commands are carried out; what the worker says besides comes last.
+    pub(crate) fn finish(mut self) -> Result<(Outcome, Answers<'m>), CommandFailure> {
+        self.answers.remaining(self.draft)?;
+        Ok((self.outcome, self.answers))
     }
 
     pub(crate) fn run(&mut self, command: &Command) -> CommandResult {
@@ -145,10 +150,7 @@ impl<'d, 'e> Commands<'d, 'e> {
             Some(C::FailWorkflowExecutionCommandAttributes(a)) => self.fail_workflow(a, command),
             Some(C::CancelWorkflowExecutionCommandAttributes(a)) => self.cancel_workflow(a, command),
             Some(C::ContinueAsNewWorkflowExecutionCommandAttributes(a)) => self.continue_as_new(a, command),
-            Some(C::ProtocolMessageCommandAttributes(_)) => Err(CommandFailure::new(
-                WorkflowTaskFailedCause::BadUpdateWorkflowExecutionMessage,
-                "this server does not support workflow updates.",
-            )),
+            Some(C::ProtocolMessageCommandAttributes(a)) => self.answers.named(&a.message_id, self.draft),
             Some(C::ScheduleNexusOperationCommandAttributes(_)) => Err(CommandFailure::new(
                 WorkflowTaskFailedCause::BadScheduleNexusOperationAttributes,
                 "this server does not support Nexus operations.",

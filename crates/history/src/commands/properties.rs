@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-impl Commands<'_, '_> {
+impl Commands<'_, '_, '_> {
     pub(super) fn record_marker(&mut self, a: &RecordMarkerCommandAttributes, command: &Command) -> CommandResult {
         const CAUSE: Cause = Cause::BadRecordMarkerAttributes;
         self.check_id(CAUSE, "MarkerName", &a.marker_name)?;

@@ -9,7 +9,7 @@ use crate::{
     timestamp::proto_duration,
 };
 
-impl Commands<'_, '_> {
+impl Commands<'_, '_, '_> {
     pub(super) fn start_timer(&mut self, a: &StartTimerCommandAttributes, command: &Command) -> CommandResult {
         const CAUSE: Cause = Cause::BadStartTimerAttributes;
         self.check_id(CAUSE, "TimerId", &a.timer_id)?;

@@ -9,11 +9,12 @@ pub use policy::{CurrentRun, StartResolution, resolve_start};
 pub(crate) use request::Timeouts;
 
 use crate::{
-    Env, PolledQueue, Rejection, Reply, RunKey, RunState, Signal, Transition,
+    Env, PolledQueue, Rejection, Reply, RunKey, RunState, Signal, Transition, Update,
     draft::{Draft, Entry},
     proto::{Attributes, Link, UserMetadata, WorkflowExecutionStartedEventAttributes},
     recorded::Recorded,
     state::Facts,
+    update::{Carry, WaitingUpdates},
     workflow_task::WorkflowTask,
 };
 
@@ -29,6 +30,8 @@ pub struct StartRun {
     pub request_id: String,
     /// A signal that arrives with the start.
     pub signal: Option<Signal>,
+    /// An update that comes with the start, for its first workflow task.
+    pub update: Option<Update>,
     /// Summary and details, for the first event.
     pub user_metadata: Option<UserMetadata>,
     /// Links for the first event.
@@ -41,7 +44,7 @@ pub struct StartRun {
 ///
 /// If the starter gets the first workflow task at once, the reply is [`Reply::WorkflowTaskStarted`].
 pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejection> {
-    let signal = request.signal.take();
+    let (signal, update) = (request.signal.take(), request.update.take());
     let eager = request
         .eager
         .then(|| (request.attributes.identity.clone(), request.request_id.clone()));
@@ -54,8 +57,11 @@ pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejecti
         })?;
     }
     draft.wake();
+    if let Some(update) = update {
+        draft.update(update)?;
+    }
     let reply = eager
-        .and_then(|(identity, request_id)| draft.start_scheduled_task(&identity, &request_id, PolledQueue::Normal))
+        .and_then(|(identity, request_id)| draft.start_scheduled_task(&identity, &request_id, PolledQueue::Normal, Carry::All))
         .map_or(Reply::Started, |task| Reply::WorkflowTaskStarted(Box::new(task)));
     Ok(draft.finish(reply))
 }
@@ -77,6 +83,7 @@ pub(crate) fn begin<'a>(request: StartRun, env: &Env<'a>) -> Draft<'a> {
             untold_base: None,
             close_attempted: false,
         },
+        waiting: WaitingUpdates::default(),
     };
     let mut draft = Draft::new(state, env);
     draft.record(

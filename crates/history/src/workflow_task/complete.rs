@@ -3,11 +3,13 @@
 use super::{ScheduledTask, StartedTask, Sticky, TaskKind, WorkflowTask, fail::TaskFailure};
 use crate::{
     Env, PolledQueue, Rejection, Reply, RunState, Timestamp, Transition, WorkflowTaskCompleted, WorkflowTaskCompletion,
+    WorkflowTaskStarted,
     commands::{self, CommandFailure, Commands},
     draft::Draft,
     failure::server_failure,
     proto::{Attributes, StickyExecutionAttributes, WorkflowTaskCompletedEventAttributes, WorkflowTaskFailedCause},
     timestamp::duration,
+    update::{Answers, Carry},
 };
 
 /// For sticky attributes without a timeout: how long a task waits for its worker before any worker may have it.
@@ -42,6 +44,7 @@ pub(crate) fn complete(
 
 impl Draft<'_> {
     fn fail_bad_completion(&mut self, completion: &WorkflowTaskCompletion, failure: &CommandFailure) {
+        self.refuse_sent_updates();
         self.end_task_as_failed(TaskFailure {
             cause: failure.cause,
             failure: Some(server_failure(&failure.to_string(), true)),
@@ -62,39 +65,45 @@ impl Draft<'_> {
         let WorkflowTask::Started(scheduled, started) = self.state().facts.workflow_task.clone() else {
             return Ok(WorkflowTaskCompleted::default());
         };
-        let heartbeat = completion.force_create_new && completion.commands.is_empty();
+        let heartbeat =
+            completion.force_create_new && completion.commands.is_empty() && completion.messages.is_empty();
         if heartbeat && self.now > scheduled.original_time + self.env.limits.workflow_task_heartbeat_max {
             return Ok(self.end_heartbeats(&scheduled, &started));
+        }
+
+        let mut reply = WorkflowTaskCompleted::default();
+        if self.leaves_no_trace(&scheduled, completion) {
+            reply.reset_history_event_id = self.state().recorded.last_completed_started_id;
+            self.edit_in_memory().facts.workflow_task = WorkflowTask::Idle { next_attempt: 1 };
+            self.set_sticky(completion.sticky.as_ref());
+            let mut answers = Answers::new(&completion.messages, Vec::new());
+            answers.remaining(self)?;
+            answers.reject_unanswered(self);
+            reply.new_task = self.next_task(completion, None);
+            return Ok(reply);
         }
 
         // The task is over before its Completed event is recorded, else that event would be buffered. [trap 1]
         self.edit().facts.workflow_task = WorkflowTask::Idle { next_attempt: 1 };
         self.edit().facts.close_attempted = false;
+        let answers = Answers::new(
+            &completion.messages,
+            self.state().recorded.updates.shown_by(started.event_id),
+        );
         let completed_id = self.record_completed(completion, &scheduled, &started);
         self.set_sticky(completion.sticky.as_ref());
 
-        let mut commands = Commands::new(self, completed_id);
+        let mut commands = Commands::new(self, completed_id, answers);
         for command in &completion.commands {
             commands.run(command)?;
         }
-        let outcome = commands.finish();
+        let (outcome, answers) = commands.finish()?;
 
-        let mut reply = WorkflowTaskCompleted::default();
         if !self.state().is_running() {
             return Ok(reply);
         }
-        if completion.force_create_new || self.has_buffered() || outcome.must_wake {
-            let original_time: Timestamp = if heartbeat { scheduled.original_time } else { self.now };
-            self.schedule_workflow_task(original_time);
-            if completion.return_new_task {
-                let queue = if self.state().facts.sticky.is_some() {
-                    PolledQueue::Sticky
-                } else {
-                    PolledQueue::Normal
-                };
-                let started = self.start_scheduled_task(&completion.identity, &completion.new_task_request_id, queue);
-                reply.new_task = started.map(Box::new);
-            }
+        if !completion.force_create_new {
+            answers.reject_unanswered(self);
         }
         for scheduled_event_id in outcome.eager.into_iter().take(completion.eager_activities) {
             let request_id = format!("{}:{scheduled_event_id}", completion.new_task_request_id);
@@ -102,7 +111,38 @@ impl Draft<'_> {
                 .activities
                 .extend(self.start_activity_now(scheduled_event_id, &completion.identity, &request_id));
         }
+        let wanted = completion.force_create_new || self.has_buffered() || outcome.must_wake;
+        let original_time = if heartbeat { scheduled.original_time } else { self.now };
+        reply.new_task = self.next_task(completion, wanted.then_some(original_time));
         Ok(reply)
+    }
+
+    /// Schedules the next task if one is wanted, or updates wait for one, and starts it for the same worker if that asks
+    /// for it.
+    fn next_task(
+        &mut self,
+        completion: &WorkflowTaskCompletion,
+        wanted: Option<Timestamp>,
+    ) -> Option<Box<WorkflowTaskStarted>> {
+        match wanted {
+            Some(original_time) => self.schedule_workflow_task(original_time),
+            None => self.schedule_for_updates(),
+        }
+        if !completion.return_new_task {
+            return None;
+        }
+        let queue = if self.state().facts.sticky.is_some() {
+            PolledQueue::Sticky
+        } else {
+            PolledQueue::Normal
+        };
+        let carry = if completion.force_create_new {
+            Carry::New
+        } else {
+            Carry::All
+        };
+        self.start_scheduled_task(&completion.identity, &completion.new_task_request_id, queue, carry)
+            .map(Box::new)
     }
 
     /// The worker kept its task alive for too long without getting on: another worker shall try. [trap 13]
@@ -124,7 +164,7 @@ impl Draft<'_> {
     ) -> crate::EventId {
         if scheduled.kind == TaskKind::Transient {
             // What the worker saw as virtual events becomes real, word for word and with the same ids. [trap 5]
-            let entry = scheduled.scheduled_entry(self);
+            let entry = scheduled.scheduled_entry(self.state());
             self.record(entry);
             self.record(started.started_entry(scheduled.event_id));
         }
@@ -160,6 +200,8 @@ impl Draft<'_> {
                 },
             }
         });
-        self.edit().facts.sticky = sticky;
+        if self.state().facts.sticky != sticky {
+            self.edit().facts.sticky = sticky;
+        }
     }
 }

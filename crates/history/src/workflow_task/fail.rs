@@ -73,7 +73,7 @@ impl Draft<'_> {
         };
         self.end_attempt(scheduled.attempt, Raise::UnlessSticky);
         self.edit().facts.close_attempted = reason.cause == WorkflowTaskFailedCause::UnhandledCommand;
-        if scheduled.kind == TaskKind::Normal {
+        if scheduled.kind != TaskKind::Transient {
             #[expect(
                 deprecated,
                 reason = "old workers still send a binary checksum, and people look for it"
@@ -124,7 +124,7 @@ impl Draft<'_> {
     }
 
     fn record_task_timeout(&mut self, scheduled: &ScheduledTask, started: Option<&StartedTask>, kind: TimeoutType) {
-        if scheduled.kind == TaskKind::Normal {
+        if scheduled.kind != TaskKind::Transient {
             self.record(Attributes::WorkflowTaskTimedOutEventAttributes(
                 WorkflowTaskTimedOutEventAttributes {
                     scheduled_event_id: scheduled.event_id,
@@ -137,9 +137,8 @@ impl Draft<'_> {
 
     /// A failure on a sticky queue may be the cache's fault: the next attempt is a fresh one elsewhere. [trap 7]
     fn end_attempt(&mut self, attempt: u32, raise: Raise) {
-        let was_sticky = self.state().facts.sticky.is_some();
         let facts = &mut self.edit().facts;
-        facts.sticky = None;
+        let was_sticky = facts.sticky.take().is_some();
         let next_attempt = match raise {
             Raise::UnlessSticky if !was_sticky => attempt.saturating_add(1),
             Raise::UnlessSticky | Raise::Never => 1,

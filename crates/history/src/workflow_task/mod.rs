@@ -2,18 +2,19 @@
 //!
 //! A *normal* task (attempt 1) has its Scheduled and Started events in history. From attempt 2 on it is *transient*: its
 //! events are virtual, with the ids they would have, and only a completion makes them real. So a workflow whose code fails
-//! for days does not grow its history. [trap 5]
+//! for days does not grow its history. [trap 5] A *speculative* task exists in memory only. [trap 10]
 
 mod complete;
 pub(crate) use complete::complete;
 pub(crate) use fail::TaskFailure;
 mod fail;
 mod poll;
+pub(crate) mod speculative;
 
 use std::time::Duration;
 
 use crate::{
-    EventId, Limits, Timestamp,
+    EventId, Limits, RunState, Timestamp,
     draft::{Draft, Entry},
     proto::{
         Attributes, HistoryEvent, TaskQueue, TaskQueueKind, WorkflowTaskScheduledEventAttributes,
@@ -37,13 +38,14 @@ pub(crate) enum WorkflowTask {
 pub(crate) enum TaskKind {
     Normal,
     Transient,
+    Speculative,
 }
 
 /// The scheduled half of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ScheduledTask {
     pub(crate) kind: TaskKind,
-    /// Virtual if the task is transient.
+    /// Virtual unless the task is normal.
     pub(crate) event_id: EventId,
     pub(crate) attempt: u32,
     pub(crate) time: Timestamp,
@@ -57,7 +59,7 @@ pub(crate) struct ScheduledTask {
 /// The started half of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StartedTask {
-    /// Virtual if the task is transient.
+    /// Virtual unless the task is normal.
     pub(crate) event_id: EventId,
     pub(crate) time: Timestamp,
     pub(crate) request_id: String,
@@ -88,14 +90,14 @@ impl WorkflowTask {
 }
 
 impl ScheduledTask {
-    pub(crate) fn scheduled_entry(&self, draft: &Draft<'_>) -> Entry {
-        let queue = match (&draft.state().facts.sticky, self.sticky) {
+    pub(crate) fn scheduled_entry(&self, state: &RunState) -> Entry {
+        let queue = match (&state.facts.sticky, self.sticky) {
             (Some(sticky), true) => TaskQueue {
                 name: sticky.queue.clone(),
                 kind: TaskQueueKind::Sticky.into(),
-                normal_name: draft.state().task_queue().to_owned(),
+                normal_name: state.task_queue().to_owned(),
             },
-            _ => normal_queue(draft.state().task_queue()),
+            _ => normal_queue(state.task_queue()),
         };
         let attributes = WorkflowTaskScheduledEventAttributes {
             task_queue: Some(queue),
@@ -166,7 +168,7 @@ impl Draft<'_> {
             sticky: self.state().facts.sticky.is_some(),
         };
         if task.kind == TaskKind::Normal {
-            let entry = task.scheduled_entry(self);
+            let entry = task.scheduled_entry(self.state());
             task.event_id = self.record(entry);
         }
         self.edit().facts.workflow_task = WorkflowTask::Scheduled(task);
@@ -176,6 +178,7 @@ impl Draft<'_> {
     pub(crate) fn settle(&mut self) {
         self.refresh_transient_task();
         self.enforce_limits();
+        self.schedule_for_updates();
     }
 
     /// A transient task that waits while new events come becomes a normal one: virtual ids are always the next free ones.
@@ -190,14 +193,26 @@ impl Draft<'_> {
             self.schedule_workflow_task(original_time);
         }
     }
+}
 
-    /// The virtual events of a transient task. [trap 5]
-    fn virtual_events(&self, scheduled: &ScheduledTask, started: &StartedTask) -> Vec<HistoryEvent> {
+impl RunState {
+    /// The events of the workflow task in flight that are not stored, since the task is transient or speculative. Only the
+    /// worker that has the task may see them. [traps 5 and 10]
+    pub fn virtual_events(&self) -> Vec<HistoryEvent> {
+        match &self.facts.workflow_task {
+            WorkflowTask::Started(scheduled, started) if scheduled.kind != TaskKind::Normal => {
+                self.virtual_events_of(scheduled, started)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn virtual_events_of(&self, scheduled: &ScheduledTask, started: &StartedTask) -> Vec<HistoryEvent> {
         vec![
-            scheduled.scheduled_entry(self).into_event(scheduled.event_id, self.now),
+            scheduled.scheduled_entry(self).into_event(scheduled.event_id, scheduled.time),
             started
                 .started_entry(scheduled.event_id)
-                .into_event(started.event_id, self.now),
+                .into_event(started.event_id, started.time),
         ]
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     EventId, PolledQueue, Rejection, Reply, WorkflowTaskPoll, WorkflowTaskStarted, WorkflowTaskToken,
     draft::Draft,
     proto::{SuggestContinueAsNewReason, WorkflowType},
+    update::Carry,
 };
 
 impl Draft<'_> {
@@ -16,7 +17,7 @@ impl Draft<'_> {
                 // A poll whose answer was lost asks again.
                 if scheduled.event_id == poll.scheduled_event_id && started.request_id == poll.request_id {
                     Ok(Reply::WorkflowTaskStarted(Box::new(
-                        self.started_reply(scheduled, started),
+                        self.started_reply(scheduled, started, Carry::Sent),
                     )))
                 } else {
                     Err(Rejection::Obsolete("another poller has the workflow task"))
@@ -31,10 +32,12 @@ impl Draft<'_> {
                         return Err(Rejection::Obsolete("the workflow task left the sticky queue"));
                     }
                     PolledQueue::Sticky => {}
+                    // Not worth a write, until the task becomes real. [trap 10]
+                    PolledQueue::Normal if task.kind == TaskKind::Speculative => {}
                     // Another worker takes over: the one that held the run is out. [trap 7]
                     PolledQueue::Normal => self.clear_sticky(),
                 }
-                let started = self.start_scheduled_task(&poll.identity, &poll.request_id, poll.queue);
+                let started = self.start_scheduled_task(&poll.identity, &poll.request_id, poll.queue, Carry::All);
                 Ok(started.map_or(Reply::Done, |started| Reply::WorkflowTaskStarted(Box::new(started))))
             }
         }
@@ -46,6 +49,7 @@ impl Draft<'_> {
         identity: &str,
         request_id: &str,
         queue: PolledQueue,
+        carry: Carry,
     ) -> Option<WorkflowTaskStarted> {
         let WorkflowTask::Scheduled(scheduled) = self.state().facts.workflow_task.clone() else {
             return None;
@@ -64,10 +68,18 @@ impl Draft<'_> {
                 event_id: self.record(started.started_entry(scheduled.event_id)),
                 ..started
             },
-            TaskKind::Transient => started,
+            TaskKind::Transient | TaskKind::Speculative => started,
         };
-        let reply = self.started_reply(&scheduled, &started);
-        self.edit().facts.workflow_task = WorkflowTask::Started(scheduled, started);
+        let reply = self.started_reply(&scheduled, &started, carry);
+        let state = if scheduled.kind == TaskKind::Speculative {
+            self.edit_in_memory()
+        } else {
+            self.edit()
+        };
+        state.facts.workflow_task = WorkflowTask::Started(scheduled, started);
+        if !state.waiting.is_empty() {
+            self.edit_in_memory().waiting.mark_sent();
+        }
         Some(reply)
     }
 
@@ -92,14 +104,19 @@ impl Draft<'_> {
         if recorded.next_event_id() >= limits.history_count_suggest {
             reasons.push(SuggestContinueAsNewReason::TooManyHistoryEvents.into());
         }
+        if self.updates_total() >= limits.updates_suggest {
+            reasons.push(SuggestContinueAsNewReason::TooManyUpdates.into());
+        }
         reasons
     }
 
-    fn started_reply(&self, scheduled: &ScheduledTask, started: &StartedTask) -> WorkflowTaskStarted {
+    fn started_reply(&self, scheduled: &ScheduledTask, started: &StartedTask, carry: Carry) -> WorkflowTaskStarted {
         let state = self.state();
         let (history_to, suffix): (EventId, _) = match scheduled.kind {
             TaskKind::Normal => (started.event_id, Vec::new()),
-            TaskKind::Transient => (scheduled.event_id - 1, self.virtual_events(scheduled, started)),
+            TaskKind::Transient | TaskKind::Speculative => {
+                (scheduled.event_id - 1, state.virtual_events_of(scheduled, started))
+            }
         };
         let previous_started_event_id = state.recorded.last_completed_started_id;
         WorkflowTaskStarted {
@@ -130,6 +147,7 @@ impl Draft<'_> {
             },
             history_to,
             suffix,
+            messages: self.update_messages(started.event_id, carry),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use helve_history::{
     ActivityRef, ActivityStarted, CancelRequest, ChildClose, Input, Limits, MessageBody, MessageId, PolledQueue,
-    ReadyKind, ReadyTask, Rejection, ResetRequest, Signal, Termination, WorkflowTaskFailure, WorkflowTaskStarted,
+    ReadyKind, ReadyTask, Rejection, ResetRequest, Signal, Termination, UpdateAnswer, UpdateStage, WorkflowTaskFailure,
+    WorkflowTaskStarted,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use temporalio_protos::temporal::api::{
@@ -13,7 +14,8 @@ use temporalio_protos::temporal::api::{
         CancelExternalWorkflowExecutionFailedCause, EventType, ParentClosePolicy,
         SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause, WorkflowTaskFailedCause,
     },
-    history::v1::HistoryEvent,
+    history::v1::{HistoryEvent, history_event::Attributes},
+    protocol::v1::Message as ProtocolMessage,
 };
 
 use crate::{children::closed, scenario::*};
@@ -26,6 +28,11 @@ enum Step {
     },
     RequestCancel,
     Terminate,
+    Update {
+        id: u8,
+    },
+    /// The process ends and the run is loaded again.
+    Crash,
     Pass {
         millis: u32,
     },
@@ -37,6 +44,7 @@ enum Step {
     Complete {
         pick: u8,
         commands: Vec<Order>,
+        answers: Vec<Answer>,
         sticky: bool,
         force: bool,
         inline: bool,
@@ -95,6 +103,24 @@ enum Order {
     ContinueAsNew,
 }
 
+/// What a worker says of one update that it was given, or accepted before.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Accept,
+    AcceptAndComplete,
+    Reject,
+    Ignore,
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        3 => Just(Answer::Accept),
+        2 => Just(Answer::AcceptAndComplete),
+        4 => Just(Answer::Reject),
+        1 => Just(Answer::Ignore),
+    ]
+}
+
 fn order() -> impl Strategy<Value = Order> {
     prop_oneof![
         6 => (0..4u8).prop_map(Order::Activity),
@@ -113,10 +139,13 @@ fn order() -> impl Strategy<Value = Order> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let complete = (any::<u8>(), prop::collection::vec(order(), 0..4), any::<[bool; 4]>()).prop_map(
-        |(pick, commands, [sticky, force, inline, eager])| Step::Complete {
+    let orders = prop::collection::vec(order(), 0..4).prop_union(prop::collection::vec(order(), 0..1));
+    let answers = prop::collection::vec(answer(), 0..4);
+    let complete = (any::<u8>(), orders, answers, any::<[bool; 4]>()).prop_map(
+        |(pick, commands, answers, [sticky, force, inline, eager])| Step::Complete {
             pick,
             commands,
+            answers,
             sticky,
             force: force && inline,
             inline,
@@ -126,6 +155,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..12u8).prop_map(|request_id| Step::Signal { request_id }),
         1 => Just(Step::RequestCancel),
+        8 => (0..12u8).prop_map(|id| Step::Update { id }),
+        1 => Just(Step::Crash),
         8 => (0..20_000u32).prop_map(|millis| Step::Pass { millis }),
         1 => Just(Step::Tick),
         12 => any::<[bool; 4]>().prop_map(|[a, b, c, d]| Step::Poll { repeat: a && b, wrong_queue: c && d }),
@@ -156,6 +187,13 @@ struct World {
     /// Signals that were accepted, with the ids that deduplicate.
     signals: usize,
     signal_ids: BTreeSet<u8>,
+    /// Updates whose callers wait for an answer.
+    callers: BTreeSet<String>,
+    /// Of those, the ones that were told of their acceptance, and of all, those that have an outcome.
+    accepted: BTreeSet<String>,
+    answered: BTreeSet<String>,
+    /// How much of the news was looked at.
+    heard: usize,
 }
 
 fn pick<T: Clone>(from: &[T], n: u8) -> Option<T> {
@@ -175,6 +213,10 @@ impl World {
             polls: 0,
             signals: 0,
             signal_ids: BTreeSet::new(),
+            callers: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            heard: 0,
         }
     }
 
@@ -189,12 +231,20 @@ impl World {
             Step::Complete {
                 pick: n,
                 commands,
+                answers,
                 sticky,
                 force,
                 inline,
                 eager,
             } => {
-                self.complete(n, &commands, sticky, force, inline, eager);
+                self.complete(n, &commands, &answers, [sticky, force, inline, eager]);
+            }
+            Step::Update { id } => self.update(&id.to_string()),
+            Step::Crash => {
+                self.s.crash();
+                // Callers of what only memory knew ask again, as if for the first time.
+                let state = &self.s.state;
+                self.callers.retain(|id| state.update_stage(id).is_some());
             }
             Step::FailTask { pick: n } => {
                 let Some(task) = pick(&self.tasks, n) else { return };
@@ -302,10 +352,50 @@ impl World {
         }
     }
 
-    fn complete(&mut self, n: u8, orders: &[Order], sticky_worker: bool, force: bool, inline: bool, eager: bool) {
+    fn update(&mut self, id: &str) {
+        let known = self.s.state.update_stage(id).is_some();
+        if let Ok(stage) = self.s.try_update(id) {
+            assert_eq!(self.s.state.update_stage(id), Some(stage));
+            if !known {
+                // A rejected update may be tried again.
+                assert!(!self.accepted.contains(id), "what was accepted is never forgotten");
+                self.answered.remove(id);
+                self.callers.insert(id.to_owned());
+            }
+        }
+    }
+
+    /// What the worker says of the updates it was given, and of those it accepted before.
+    fn messages(&self, task: &WorkflowTaskStarted, answers: &[Answer]) -> Vec<ProtocolMessage> {
+        let given = task.messages.iter().map(|message| message.protocol_instance_id.clone());
+        let open = |id: &&String| self.s.state.update_stage(id) == Some(UpdateStage::Accepted);
+        let older = self.accepted.iter().filter(open).cloned();
+        let ids: Vec<String> = given.chain(older).collect();
+        let answer = |(id, answer): (&String, &Answer)| match answer {
+            Answer::AcceptAndComplete if self.accepted.contains(id) => vec![completing(id)],
+            _ if self.accepted.contains(id) => vec![],
+            Answer::Accept => vec![accepting(task, id)],
+            Answer::AcceptAndComplete => vec![accepting(task, id), completing(id)],
+            Answer::Reject => vec![rejecting(id)],
+            Answer::Ignore => vec![],
+        };
+        ids.iter().zip(answers.iter().cycle()).flat_map(answer).collect()
+    }
+
+    fn complete(
+        &mut self,
+        n: u8,
+        orders: &[Order],
+        answers: &[Answer],
+        [sticky_worker, force, inline, eager]: [bool; 4],
+    ) {
         let Some(task) = pick(&self.tasks, n) else { return };
-        let commands: Vec<Command> = orders.iter().map(|order| self.command(order)).collect();
+        let messages = self.messages(&task, answers);
+        let mut commands = named_by_commands(&messages);
+        commands.extend(orders.iter().map(|order| self.command(order)));
         let reply = self.s.try_complete(&task, commands, |completion| {
+            completion.messages = messages;
+            completion.may_see_events_again = eager;
             completion.sticky = sticky_worker.then(sticky);
             completion.force_create_new = force;
             completion.return_new_task = inline;
@@ -480,9 +570,66 @@ impl World {
         self.offered.clear();
         self.children.clear();
         self.remember_children();
+        self.remember_updates();
+    }
+
+    /// Whose callers of old wait no more: the run they asked was closed. What history says is what there is.
+    fn remember_updates(&mut self) {
+        self.heard = 0;
+        self.callers.clear();
+        (self.accepted, self.answered) = (BTreeSet::new(), BTreeSet::new());
+        for event in &self.s.stored.events {
+            match &event.attributes {
+                Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a)) => {
+                    self.accepted.insert(a.protocol_instance_id.clone());
+                }
+                Some(Attributes::WorkflowExecutionUpdateCompletedEventAttributes(a)) => {
+                    self.answered.insert(a.meta.as_ref().unwrap().update_id.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Every caller is told once, at the right time. [trap 11]
+    fn check_updates(&mut self) {
+        for news in &self.s.news[self.heard..] {
+            let id = &news.update_id;
+            assert!(!self.answered.contains(id), "update {id} was answered twice");
+            match &news.answer {
+                UpdateAnswer::Accepted => assert!(self.accepted.insert(id.clone()), "update {id} was accepted twice"),
+                UpdateAnswer::Completed(_) => {
+                    if self.s.state.update_stage(id).is_some() {
+                        self.accepted.insert(id.clone());
+                    }
+                    self.answered.insert(id.clone());
+                    self.callers.remove(id);
+                }
+                UpdateAnswer::Refused(_) | UpdateAnswer::Moved => {
+                    assert!(!self.accepted.contains(id), "what was accepted gets an outcome");
+                    self.answered.insert(id.clone());
+                    self.callers.remove(id);
+                }
+            }
+        }
+        self.heard = self.s.news.len();
+        for id in &self.callers {
+            assert!(self.s.state.is_running(), "no caller of update {id} waits for a closed run");
+            let stage = self.s.state.update_stage(id);
+            assert!(stage.is_some(), "update {id} was lost while its caller waits");
+            if stage == Some(UpdateStage::Admitted) {
+                assert!(self.s.state.has_workflow_task(), "a task will take update {id} to a worker");
+            }
+        }
+        for id in &self.accepted {
+            assert!(self.s.state.update_stage(id).is_some(), "what was accepted is never forgotten");
+        }
+        let recorded = self.s.count(EventType::WorkflowExecutionUpdateAccepted);
+        assert_eq!(recorded, self.accepted.len(), "only what was accepted is in history");
     }
 
     fn check(&mut self) {
+        self.check_updates();
         let recorded = self.s.count(EventType::WorkflowExecutionSignaled);
         let buffered = self.s.state.buffered_events().iter();
         let waiting = buffered
@@ -512,6 +659,8 @@ fn limits(tight: bool) -> Limits {
         history_count_suggest: 20,
         pending_activities_max: 2,
         signals_max: 12,
+        updates_in_flight_max: 3,
+        updates_max: 6,
         ..Limits::default()
     }
 }
@@ -586,6 +735,8 @@ const EVERY_KIND: &[EventType] = {
         T::WorkflowExecutionContinuedAsNew,
         T::WorkflowExecutionSignaled,
         T::WorkflowExecutionCancelRequested,
+        T::WorkflowExecutionUpdateAccepted,
+        T::WorkflowExecutionUpdateCompleted,
         T::WorkflowTaskScheduled,
         T::WorkflowTaskStarted,
         T::WorkflowTaskCompleted,

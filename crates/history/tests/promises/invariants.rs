@@ -36,6 +36,13 @@ impl Stored {
             let bytes = event.encode_to_vec();
             self.events.push(HistoryEvent::decode(bytes.as_slice()).unwrap());
         }
+        if let Some(before) = before
+            && (transition.is_noop() || transition.is_memory_only())
+        {
+            assert!(transition.events.is_empty() && transition.successor.is_none());
+            assert_eq!(before.durable(), transition.next.durable(), "only memory changed");
+            return;
+        }
         let changes = fact_changes(before, &transition.next);
         if let Some(core) = changes.core {
             self.core = core;
@@ -54,8 +61,8 @@ impl Stored {
         }
         assert_eq!(
             self.rebuild(transition.next.key().clone()),
-            transition.next,
-            "fold(events) + facts == state"
+            transition.next.durable(),
+            "fold(events) + facts == state, but for what is in memory only"
         );
     }
 
@@ -108,6 +115,33 @@ pub(crate) fn check(transition: &Transition, history: &[HistoryEvent]) {
     check_workflow_tasks(history);
     check_references(history);
     check_closed_once(next, history);
+    check_updates(history);
+}
+
+/// An update is accepted once and completed once, in this order. [trap 11]
+fn check_updates(history: &[HistoryEvent]) {
+    let (mut admitted, mut accepted, mut completed) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+    for event in history {
+        match event.attributes.as_ref().unwrap() {
+            A::WorkflowExecutionUpdateAdmittedEventAttributes(a) => {
+                let meta = a.request.as_ref().and_then(|request| request.meta.as_ref());
+                admitted.insert(meta.unwrap().update_id.as_str());
+            }
+            A::WorkflowExecutionUpdateAcceptedEventAttributes(a) => {
+                let id = a.protocol_instance_id.as_str();
+                let is_stored = a.accepted_request.is_some() || admitted.contains(id);
+                assert!(is_stored, "the request is stored when it is accepted");
+                assert!(a.accepted_request_sequencing_event_id < event.event_id);
+                assert_eq!(accepted.insert(id, event.event_id), None, "update {id} was accepted twice");
+            }
+            A::WorkflowExecutionUpdateCompletedEventAttributes(a) => {
+                let id = a.meta.as_ref().unwrap().update_id.as_str();
+                assert_eq!(accepted.get(id), Some(&a.accepted_event_id), "update {id} was accepted before");
+                assert!(completed.insert(id), "update {id} was completed twice");
+            }
+            _ => {}
+        }
+    }
 }
 
 fn is_close(event: &HistoryEvent) -> bool {

@@ -14,4 +14,5 @@ mod reset;
 mod scenario;
 mod starts;
 mod successors;
+mod updates;
 mod workflow_tasks;

@@ -4,16 +4,22 @@ use std::time::Duration;
 
 use helve_history::{
     ActivityPoll, ActivityRef, ActivityStarted, Env, Input, Limits, PolledQueue, ReadyKind, ReadyTask, Rejection,
-    Reply, ResetBase, ResetRequest, RunState, Signal, StartRun, Timestamp, Transition, WorkflowTaskCompleted,
-    WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll, WorkflowTaskStarted, decide, reset, start,
+    Reply, ResetBase, ResetRequest, RunState, Signal, StartRun, Timestamp, Transition, Update, UpdateAnswer, UpdateNews,
+    UpdateStage, WorkflowTaskCompleted, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
+    WorkflowTaskStarted, decide, reset, start,
 };
+use prost::Message;
 use temporalio_protos::temporal::api::{
     command::v1::{Command, command::Attributes as C, *},
     common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowType},
     enums::v1::{CommandType, EventType, TaskQueueKind, WorkflowTaskFailedCause},
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     history::v1::HistoryEvent,
+    protocol::v1::Message as ProtocolMessage,
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
+    update::v1::{
+        Acceptance, Input as UpdateInput, Meta, Outcome, Rejection as UpdateRejection, Request, Response, outcome,
+    },
     workflowservice::v1::StartWorkflowExecutionRequest,
 };
 
@@ -29,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) stored: Stored,
     /// The successor of the last transition.
     pub(crate) successor: Option<Transition>,
+    /// What became of updates, in the order in which it was told.
+    pub(crate) news: Vec<UpdateNews>,
     fresh: u32,
 }
 
@@ -70,6 +78,7 @@ impl Scenario {
             state: transition.next,
             stored,
             successor: None,
+            news: Vec::new(),
             fresh: 1,
         }
     }
@@ -139,6 +148,7 @@ impl Scenario {
             );
         }
         self.state = transition.next;
+        self.news.extend(transition.updates);
         self.successor = transition.successor.map(|successor| *successor);
         Ok(transition.reply)
     }
@@ -313,6 +323,48 @@ impl Scenario {
         self.ok(signal(name));
     }
 
+    // Updates.
+
+    pub(crate) fn try_update(&mut self, id: &str) -> Result<UpdateStage, Rejection> {
+        match self.send(Input::Update(Box::new(update(id))))? {
+            Reply::Update(stage) => Ok(stage),
+            other => panic!("an update is not answered by {other:?}"),
+        }
+    }
+
+    pub(crate) fn update(&mut self, id: &str) {
+        assert_eq!(self.try_update(id), Ok(UpdateStage::Admitted));
+    }
+
+    /// What was told of an update, oldest first.
+    pub(crate) fn told(&self, id: &str) -> Vec<UpdateAnswer> {
+        let news = self.news.iter().filter(|news| news.update_id == id);
+        news.map(|news| news.answer.clone()).collect()
+    }
+
+    /// Answers a workflow task by messages: each acceptance and outcome by a command of its own, as SDKs do it.
+    pub(crate) fn answer(&mut self, task: &WorkflowTaskStarted, messages: Vec<ProtocolMessage>) -> WorkflowTaskCompleted {
+        self.answer_with(task, messages, Vec::new())
+    }
+
+    pub(crate) fn answer_with(
+        &mut self,
+        task: &WorkflowTaskStarted,
+        messages: Vec<ProtocolMessage>,
+        more: Vec<Command>,
+    ) -> WorkflowTaskCompleted {
+        let commands = named_by_commands(&messages).into_iter().chain(more).collect();
+        let reply = self.try_complete(task, commands, |completion| completion.messages = messages);
+        let reply = reply.expect("the completion is accepted");
+        assert_eq!(reply.answer_error, None);
+        reply
+    }
+
+    /// The process ends, and the run is loaded again.
+    pub(crate) fn crash(&mut self) {
+        self.state = self.stored.rebuild(self.state.key().clone());
+    }
+
     // Activities.
 
     pub(crate) fn poll_activity(&mut self) -> ActivityStarted {
@@ -407,6 +459,90 @@ pub(crate) fn signal(name: &str) -> Input {
         identity: "sender".to_owned(),
         ..Signal::default()
     })
+}
+
+pub(crate) fn update(id: &str) -> Update {
+    Update {
+        request: Request {
+            meta: Some(Meta {
+                update_id: id.to_owned(),
+                identity: "caller".to_owned(),
+            }),
+            input: Some(UpdateInput {
+                name: "change".to_owned(),
+                args: Some(payloads("argument")),
+                ..UpdateInput::default()
+            }),
+            ..Request::default()
+        },
+        first_execution_run_id: String::new(),
+    }
+}
+
+fn message(update_id: &str, kind: &str, body: &impl Message, type_name: &str) -> ProtocolMessage {
+    ProtocolMessage {
+        id: format!("{update_id}/{kind}"),
+        protocol_instance_id: update_id.to_owned(),
+        body: Some(prost_types::Any {
+            type_url: format!("type.googleapis.com/temporal.api.update.v1.{type_name}"),
+            value: body.encode_to_vec(),
+        }),
+        ..ProtocolMessage::default()
+    }
+}
+
+pub(crate) fn accepting(task: &WorkflowTaskStarted, id: &str) -> ProtocolMessage {
+    let acceptance = Acceptance {
+        accepted_request_message_id: format!("{id}/request"),
+        accepted_request_sequencing_event_id: task.started_event_id - 1,
+        accepted_request: Some(update(id).request),
+    };
+    message(id, "accept", &acceptance, "Acceptance")
+}
+
+pub(crate) fn rejecting(id: &str) -> ProtocolMessage {
+    let rejection = UpdateRejection {
+        rejected_request_message_id: format!("{id}/request"),
+        rejected_request: Some(update(id).request),
+        failure: Some(failure("no")),
+        ..UpdateRejection::default()
+    };
+    message(id, "reject", &rejection, "Rejection")
+}
+
+pub(crate) fn completing(id: &str) -> ProtocolMessage {
+    completing_with(id, outcome())
+}
+
+pub(crate) fn completing_with(id: &str, outcome: Outcome) -> ProtocolMessage {
+    let response = Response {
+        meta: update(id).request.meta,
+        outcome: Some(outcome),
+    };
+    message(id, "complete", &response, "Response")
+}
+
+/// The outcome that [`completing`] reports.
+pub(crate) fn outcome() -> Outcome {
+    Outcome {
+        value: Some(outcome::Value::Success(payloads("outcome"))),
+    }
+}
+
+/// The commands that give messages their places: for all but rejections.
+pub(crate) fn named_by_commands(messages: &[ProtocolMessage]) -> Vec<Command> {
+    let with_place = messages.iter().filter(|message| !message.id.ends_with("/reject"));
+    with_place.map(|message| protocol_message(&message.id)).collect()
+}
+
+pub(crate) fn protocol_message(id: &str) -> Command {
+    let attributes = ProtocolMessageCommandAttributes {
+        message_id: id.to_owned(),
+    };
+    command(
+        CommandType::ProtocolMessage,
+        C::ProtocolMessageCommandAttributes(attributes),
+    )
 }
 
 pub(crate) fn complete_activity(activity: &ActivityStarted) -> Input {
