@@ -1,5 +1,7 @@
 //! Pages of history and the tokens that lead from one to the next.
 
+use std::sync::Arc;
+
 use helve_history::EventId;
 use prost::Message;
 use temporalio_protos::temporal::api::history::v1::{History, HistoryEvent};
@@ -87,6 +89,19 @@ impl Shell {
             events,
             next: Vec::new(),
         })
+    }
+
+    /// The first page of all that there is, the virtual events of the workflow task in flight included. [traps 5 and 10]
+    pub(crate) async fn history_of_task(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<FirstPage, Failed> {
+        let mut guard = self.lock(slot).await?;
+        let state = &guard.loaded().ok_or(Fault::Conflict)?.state;
+        let part = Part {
+            from: 1,
+            to: state.history_length(),
+            suffix: state.virtual_events(),
+        };
+        drop(guard);
+        self.first_page(slot, part, None).await
     }
 
     /// The page that a worker's token leads to.

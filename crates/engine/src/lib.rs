@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `shell` | decide, commit, publish |
 //! | `publish` | obligations compared with what was published |
-//! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
+//! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `updates`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
 //! | `namespaces`, `search_attributes`, `deletion` | what people administer |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
@@ -40,10 +40,12 @@ mod search_attributes;
 mod services;
 mod shell;
 mod start;
+mod start_with_update;
 mod sticky;
 mod storage;
 mod tasks;
 mod timers;
+mod updates;
 mod visibility;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -23,7 +23,8 @@ pub struct EngineOptions {
     pub limits: Limits,
     /// How long a poll for a task waits before it is answered with nothing.
     pub poll_timeout: Duration,
-    /// How long a request for new history waits before it is answered with nothing.
+    /// How long a request for new history waits before it is answered with nothing, and one for the outcome of an update
+    /// before it is told how far the update is.
     pub history_wait: Duration,
     /// How long a query without a deadline of its caller waits.
     pub query_timeout: Duration,

@@ -12,7 +12,7 @@ use helve_history::{EventId, MessageId, ReadyTask, RunKey, RunState, Timestamp};
 use temporalio_protos::temporal::api::{enums::v1::WorkflowExecutionStatus, history::v1::HistoryEvent};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use crate::{error::Failed, namespaces::Namespace, queries::QueryBuffer, storage::RowId};
+use crate::{error::Failed, namespaces::Namespace, queries::QueryBuffer, storage::RowId, updates::UpdateWaiters};
 
 /// A run's place in memory. There is at most one per run.
 pub(crate) struct Slot {
@@ -23,6 +23,7 @@ pub(crate) struct Slot {
     /// What long polls of its history wait for.
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) queries: QueryBuffer,
+    pub(crate) updates: UpdateWaiters,
     /// Looked at since the cache last wanted to forget it.
     pub(crate) touched: AtomicBool,
     /// To be deleted as soon as it is settled.
@@ -105,6 +106,7 @@ impl Slot {
             cell,
             progress: watch::Sender::new(progress),
             queries: QueryBuffer::default(),
+            updates: UpdateWaiters::default(),
             touched: AtomicBool::new(true),
             doomed: AtomicBool::new(false),
             weight: AtomicU64::new(0),

@@ -225,7 +225,20 @@ impl Shell {
                 effects: Effects::default(),
             });
         }
+        if transition.is_memory_only() {
+            return self.keep(slot, cell, transition);
+        }
         self.commit(slot, cell, transition, None).await
+    }
+
+    /// Installs a transition of which nothing is to be stored. [trap 10]
+    fn keep(&self, slot: &Arc<Slot>, cell: &mut Cell, transition: Transition) -> Result<Step, Failed> {
+        let loaded = cell.loaded().ok_or(Fault::Conflict)?;
+        loaded.state = transition.next;
+        slot.updates.tell(transition.updates);
+        let effects = Effects::of(obligations(slot, loaded, self, false));
+        let reply = transition.reply;
+        Ok(Step { reply, effects })
     }
 
     /// Only decides.
@@ -264,6 +277,7 @@ impl Shell {
             events,
             reply,
             successor,
+            updates,
             ..
         } = transition;
         let settled = is_settled(&next);
@@ -299,6 +313,7 @@ impl Shell {
         loaded.state = next;
         let mut effects = Effects::of(obligations(slot, loaded, self, newly_settled));
         self.install(newborn, &mut effects);
+        slot.updates.tell(updates);
         Ok(Step { reply, effects })
     }
 
@@ -426,6 +441,7 @@ impl Shell {
         if let Some(loaded) = cell.loaded() {
             loaded.published.withdraw_tasks();
         }
+        slot.updates.lose();
         *cell = Cell::Unread;
         let (shell, slot) = (self.clone(), slot.clone());
         self.background.spawn(async move {

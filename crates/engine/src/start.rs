@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use helve_history::{
     ChildStart, CurrentRun, Env, Input, ParentRef, PolledQueue, Rejection, Reply, RunKind, RunState, StartResolution,
-    StartRun, Termination, Transition, WorkflowTaskPoll, WorkflowTaskStarted, resolve_start,
+    StartRun, Termination, Transition, Update, UpdateStage, WorkflowTaskPoll, WorkflowTaskStarted, resolve_start,
 };
 use temporalio_protos::temporal::api::enums::v1::{
     WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
@@ -16,6 +16,7 @@ use crate::{
     publish::Effects,
     run::{Cell, RunGuard, Slot},
     shell::{Shell, StartFailed},
+    updates::{Ticket, ticket_of},
 };
 
 /// The Scheduled event of the first workflow task of a run without a start delay.
@@ -40,6 +41,9 @@ pub(crate) struct Started {
     pub(crate) first_task: Option<Box<WorkflowTaskStarted>>,
 }
 
+/// A place among those who wait for an update that came with a start; nothing if there was no run for it.
+pub(crate) type StartTicket = Option<Result<Ticket, Failed>>;
+
 /// One start under way.
 struct Starting {
     shell: Arc<Shell>,
@@ -49,6 +53,7 @@ struct Starting {
     request_id: String,
     policies: Policies,
     signal: Option<helve_history::Signal>,
+    update: Option<Update>,
     parent: Option<ParentRef>,
     eager: bool,
 }
@@ -56,6 +61,8 @@ struct Starting {
 /// What one look at the current run led to.
 enum Outcome {
     Done(Started, Effects),
+    /// The run that is there took the update, or refused it.
+    Updated(Started, Effects, Result<Ticket, Failed>),
     /// The run was not the current one after all.
     Again(Box<Transition>),
 }
@@ -68,6 +75,16 @@ impl Shell {
         policies: Policies,
         make: impl FnOnce(&str, &Env<'_>) -> Result<StartRun, Rejection>,
     ) -> Result<Started, Failed> {
+        Ok(self.start_as(namespace, policies, None, make).await?.0)
+    }
+
+    /// Starts a run with an update, or updates the one that is there.
+    pub(crate) async fn start_updated(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        policies: Policies,
+        make: impl FnOnce(&str, &Env<'_>) -> Result<StartRun, Rejection>,
+    ) -> Result<(Started, StartTicket), Failed> {
         self.start_as(namespace, policies, None, make).await
     }
 
@@ -78,7 +95,7 @@ impl Shell {
             conflict: WorkflowIdConflictPolicy::Fail,
         };
         let parent = Some(child.parent.clone());
-        let started = self
+        let (started, _) = self
             .start_as(&sender.namespace, policies, parent, |run_id, env| {
                 StartRun::child(child, run_id, env)
             })
@@ -92,7 +109,7 @@ impl Shell {
         policies: Policies,
         parent: Option<ParentRef>,
         make: impl FnOnce(&str, &Env<'_>) -> Result<StartRun, Rejection>,
-    ) -> Result<Started, Failed> {
+    ) -> Result<(Started, StartTicket), Failed> {
         if self.stopping.is_cancelled() {
             return Err(Fault::ShuttingDown.into());
         }
@@ -105,6 +122,7 @@ impl Shell {
             request_id: run.request_id.clone(),
             policies,
             signal: run.signal.clone(),
+            update: run.update.clone(),
             parent,
             eager: run.eager,
         };
@@ -115,7 +133,7 @@ impl Shell {
 }
 
 impl Starting {
-    async fn run(self, mut transition: Transition) -> Result<Started, Failed> {
+    async fn run(self, mut transition: Transition) -> Result<(Started, StartTicket), Failed> {
         // Most ids are new: that is tried first, and the database says if it is not so.
         let mut look_on_disk = false;
         loop {
@@ -134,8 +152,14 @@ impl Starting {
             };
             match outcome {
                 Outcome::Done(started, effects) => {
+                    // Before any worker can answer the update.
+                    let ticket = self.attach(&started).await;
                     self.shell.publish(effects);
-                    return Ok(started);
+                    return Ok((started, ticket));
+                }
+                Outcome::Updated(started, effects, ticket) => {
+                    self.shell.publish(effects);
+                    return Ok((started, Some(ticket)));
                 }
                 Outcome::Again(back) => transition = *back,
             }
@@ -174,6 +198,14 @@ impl Starting {
             return Ok(Outcome::Again(Box::new(transition)));
         }
         let state = &guard.loaded().ok_or(Fault::Conflict)?.state;
+        if let Some(update) = self.update.as_ref().filter(|update| self.is_for(update, state)) {
+            let started = existing(state, state.key().run_id.clone());
+            let input = Input::Update(Box::new(update.clone()));
+            return Ok(match self.shell.step(slot, &mut guard, input).await {
+                Ok(step) => Outcome::Updated(started, step.effects, ticket_of(slot, update.id(), step.reply)),
+                Err(failed) => Outcome::Updated(started, Effects::default(), Err(failed)),
+            });
+        }
         match self.resolve(state) {
             StartResolution::Start => {
                 let outcome = self.commit(transition, slot.row).await?;
@@ -222,6 +254,32 @@ impl Starting {
                 _ => None,
             },
             _ => None,
+        }
+    }
+
+    /// A place among those who wait for the update with which a run was just made.
+    async fn attach(&self, started: &Started) -> StartTicket {
+        let update = self.update.as_ref()?;
+        let slot = self.shell.registry.by_run_id(&started.run_id)?;
+        match self.shell.known_update(&slot, update.id()).await {
+            Ok(Some(ticket)) => Some(Ok(ticket)),
+            Ok(None) if slot.progress.borrow().is_running() => None,
+            // It closed this very moment.
+            Ok(None) => Some(Err(Rejection::update_aborted().into())),
+            Err(failed) => Some(Err(failed)),
+        }
+    }
+
+    /// Whether the update is for the run that is there, whatever would become of a start.
+    fn is_for(&self, update: &Update, state: &RunState) -> bool {
+        match state.update_stage(update.id()) {
+            Some(UpdateStage::Completed(_)) => true,
+            _ if !state.is_running() => false,
+            Some(_) => true,
+            None => {
+                state.start_request_id() == self.request_id
+                    || self.policies.conflict == WorkflowIdConflictPolicy::UseExisting
+            }
         }
     }
 

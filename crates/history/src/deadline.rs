@@ -1,8 +1,12 @@
 //! When a run has to be looked at again without anything happening to it.
 
 use crate::{
-    ReadyKind, ReadyTask, RunState, Timestamp, activity::activity_deadline, attempt::Phase, draft::Draft,
-    timestamp::earliest, workflow_task::{TaskKind, WorkflowTask, speculative},
+    ReadyKind, ReadyTask, RunState, Timestamp,
+    activity::activity_deadline,
+    attempt::Phase,
+    draft::Draft,
+    timestamp::earliest,
+    workflow_task::{TaskKind, WorkflowTask, speculative},
 };
 
 impl RunState {

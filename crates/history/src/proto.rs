@@ -13,6 +13,7 @@ pub(crate) use temporalio_protos::temporal::api::{
     sdk::v1::{EventGroupMarker, UserMetadata, WorkflowTaskCompletedMetadata},
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
     update::v1::{
-        Acceptance, Outcome, Rejection as UpdateRejection, Request as UpdateRequest, Response as UpdateResponse, outcome,
+        Acceptance, Outcome, Rejection as UpdateRejection, Request as UpdateRequest, Response as UpdateResponse,
+        outcome,
     },
 };

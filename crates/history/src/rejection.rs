@@ -63,7 +63,8 @@ impl Rejection {
         }
     }
 
-    pub(crate) fn update_aborted() -> Self {
+    /// The run closed before it saw an update.
+    pub fn update_aborted() -> Self {
         Self::NotFound("workflow update was aborted by closing workflow".to_owned())
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{
     ActivityToken, EventId, Rejection, RunKey, RunState, Timestamp, UpdateNews, UpdateStage, WorkflowTaskToken,
     proto::{
-        ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy, TaskQueue, WorkflowExecution,
-        WorkflowType,
+        ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy, TaskQueue,
+        WorkflowExecution, WorkflowType,
     },
 };
 

@@ -38,6 +38,7 @@ pub(super) fn workflow_task(task: WorkflowTaskHandout) -> PollWorkflowTaskQueueR
         scheduled_time: Some(started.scheduled_time.into()),
         started_time: Some(started.started_time.into()),
         queries,
+        messages: started.messages,
         ..Default::default()
     }
 }

@@ -5,6 +5,7 @@ mod convert;
 mod execution;
 mod history;
 mod list;
+mod multi_operation;
 mod namespace;
 mod operator;
 mod poll;
@@ -14,6 +15,7 @@ mod start;
 mod status;
 mod system;
 mod task_queue;
+mod update;
 mod workflow_task;
 
 use std::{sync::Arc, time::Duration};
@@ -165,6 +167,10 @@ rpcs! {
     reset_workflow_execution: ResetWorkflowExecutionRequest => ResetWorkflowExecutionResponse;
     describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
     delete_workflow_execution: DeleteWorkflowExecutionRequest => DeleteWorkflowExecutionResponse;
+
+    update_workflow_execution: UpdateWorkflowExecutionRequest => UpdateWorkflowExecutionResponse;
+    poll_workflow_execution_update: PollWorkflowExecutionUpdateRequest => PollWorkflowExecutionUpdateResponse;
+    execute_multi_operation: ExecuteMultiOperationRequest => ExecuteMultiOperationResponse;
 
     query_workflow: QueryWorkflowRequest => QueryWorkflowResponse;
     respond_query_task_completed: RespondQueryTaskCompletedRequest => RespondQueryTaskCompletedResponse;

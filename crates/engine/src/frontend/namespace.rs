@@ -232,6 +232,8 @@ impl Frontend {
                 capabilities: Some(namespace_info::Capabilities {
                     worker_poll_complete_on_shutdown: true,
                     eager_workflow_start: true,
+                    sync_update: true,
+                    async_update: true,
                     ..Default::default()
                 }),
                 limits: Some(namespace_info::Limits {

@@ -44,6 +44,7 @@ pub(crate) fn from_rejection(rejection: Rejection) -> Status {
             detailed(Code::AlreadyExists, message, &details)
         }
         Rejection::FailedPrecondition(message) => Status::failed_precondition(message),
+        Rejection::NotReady(message) => workflow_not_ready(message),
         Rejection::Busy { cause, message } => {
             let details = ResourceExhaustedFailure {
                 cause: cause as i32,
@@ -114,7 +115,14 @@ pub(crate) fn workflow_not_ready(message: impl Into<String>) -> Status {
     detailed(Code::FailedPrecondition, message, &WorkflowNotReadyFailure::default())
 }
 
-fn detailed<M: Message + Name>(code: Code, message: impl Into<String>, details: &M) -> Status {
+/// The details that a status carries.
+pub(crate) fn details_of(status: &Status) -> Vec<prost_types::Any> {
+    rpc::Status::decode(status.details())
+        .map(|status| status.details)
+        .unwrap_or_default()
+}
+
+pub(crate) fn detailed<M: Message + Name>(code: Code, message: impl Into<String>, details: &M) -> Status {
     let message = message.into();
     let any = prost_types::Any {
         type_url: format!("type.googleapis.com/{}", M::full_name()),

@@ -33,6 +33,10 @@ impl Frontend {
         let completion = WorkflowTaskCompletion {
             token,
             commands: request.commands,
+            messages: request.messages,
+            may_see_events_again: request
+                .capabilities
+                .is_some_and(|capabilities| capabilities.discard_speculative_workflow_task_with_events),
             sticky: request.sticky_attributes,
             identity: request.identity,
             force_create_new: request.force_create_new_workflow_task,
@@ -72,7 +76,7 @@ impl Frontend {
         Ok(RespondWorkflowTaskCompletedResponse {
             workflow_task,
             activity_tasks,
-            reset_history_event_id: 0,
+            reset_history_event_id: completed.reset_history_event_id,
         })
     }
 

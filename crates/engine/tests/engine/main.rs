@@ -12,3 +12,4 @@ mod reset;
 mod search_attributes;
 mod sticky;
 mod task_queues;
+mod updates;

@@ -20,6 +20,7 @@ use crate::{
     },
     recorded::Recorded,
     state::Facts,
+    update::WaitingUpdates,
     workflow_task::WorkflowTask,
 };
 
@@ -149,6 +150,7 @@ fn copy(base: &RunState, events: &[HistoryEvent], is_current: bool, request: &Re
             untold_base: (!is_current).then(|| base.key.run_id.clone()),
             close_attempted: false,
         },
+        waiting: WaitingUpdates::default(),
     }
 }
 

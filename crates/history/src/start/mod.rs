@@ -61,7 +61,9 @@ pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejecti
         draft.update(update)?;
     }
     let reply = eager
-        .and_then(|(identity, request_id)| draft.start_scheduled_task(&identity, &request_id, PolledQueue::Normal, Carry::All))
+        .and_then(|(identity, request_id)| {
+            draft.start_scheduled_task(&identity, &request_id, PolledQueue::Normal, Carry::All)
+        })
         .map_or(Reply::Started, |task| Reply::WorkflowTaskStarted(Box::new(task)));
     Ok(draft.finish(reply))
 }

@@ -95,7 +95,7 @@ impl Draft<'_> {
             if self.has_successor() {
                 UpdateAnswer::Moved
             } else {
-                UpdateAnswer::Refused(Rejection::update_aborted())
+                UpdateAnswer::Closed
             }
         };
         let waiting = state.waiting.iter().map(|waiting| (&waiting.id, unseen()));

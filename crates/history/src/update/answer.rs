@@ -50,9 +50,7 @@ impl<'m> Answers<'m> {
         let named = |slot: &&mut Option<&ProtocolMessage>| slot.is_some_and(|message| message.id == id);
         match self.messages.iter_mut().find(named).and_then(Option::take) {
             Some(message) => self.take(message, draft),
-            None => Err(bad(format!(
-                "ProtocolMessageCommand referenced absent message ID {id}"
-            ))),
+            None => Err(bad(format!("ProtocolMessageCommand referenced absent message ID {id}"))),
         }
     }
 
@@ -88,7 +86,7 @@ impl<'m> Answers<'m> {
         if !draft.state().is_running() && !is_rejection {
             // The workflow closed before it said so: no event can follow. What it accepted before is told at the end.
             if matches!(standing, Standing::Unanswered(_)) {
-                draft.refuse_update(id, Rejection::update_aborted());
+                draft.end_update(id, UpdateAnswer::Closed);
             }
             return Ok(());
         }
@@ -167,7 +165,10 @@ impl Draft<'_> {
             return Err(unset("accepted_request_message_id"));
         }
         self.edit_in_memory().waiting.take(id);
-        let links = request.as_ref().map(|request| request.links.clone()).unwrap_or_default();
+        let links = request
+            .as_ref()
+            .map(|request| request.links.clone())
+            .unwrap_or_default();
         let attributes = WorkflowExecutionUpdateAcceptedEventAttributes {
             protocol_instance_id: id.to_owned(),
             accepted_request_message_id: request_message_id(id),
@@ -175,9 +176,7 @@ impl Draft<'_> {
             // An Admitted event has it already.
             accepted_request: request.map(|request| *request),
         };
-        self.record(
-            Entry::from(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(attributes)).links(links),
-        );
+        self.record(Entry::from(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(attributes)).links(links));
         self.tell_of(id, UpdateAnswer::Accepted);
         Ok(())
     }
@@ -202,13 +201,12 @@ impl Draft<'_> {
     }
 
     fn reject_update(&mut self, id: &str, failure: crate::proto::Failure) {
-        self.edit_in_memory().waiting.take(id);
-        self.tell_of(id, UpdateAnswer::Completed(Box::new(failed(failure))));
+        self.end_update(id, UpdateAnswer::Completed(Box::new(failed(failure))));
     }
 
-    fn refuse_update(&mut self, id: &str, rejection: Rejection) {
+    fn end_update(&mut self, id: &str, answer: UpdateAnswer) {
         self.edit_in_memory().waiting.take(id);
-        self.tell_of(id, UpdateAnswer::Refused(rejection));
+        self.tell_of(id, answer);
     }
 
     /// The worker's answer made no sense: updates that it was given may be the reason, and are not tried again.
@@ -216,12 +214,8 @@ impl Draft<'_> {
         let sent = self.state().waiting.iter().filter(|waiting| waiting.sent);
         let sent: Vec<UpdateId> = sent.map(|waiting| waiting.id.clone()).collect();
         for id in sent {
-            self.refuse_update(
-                &id,
-                Rejection::NotReady(
-                    "Unable to perform workflow execution update due to unexpected workflow task failure.".to_owned(),
-                ),
-            );
+            let why = "Unable to perform workflow execution update due to unexpected workflow task failure.";
+            self.end_update(&id, UpdateAnswer::Refused(Rejection::NotReady(why.to_owned())));
         }
     }
 

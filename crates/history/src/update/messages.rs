@@ -97,6 +97,8 @@ impl Draft<'_> {
             Carry::New => !waiting.sent,
             Carry::Sent => waiting.sent,
         });
-        chosen.map(|waiting| request_message(waiting, started_event_id)).collect()
+        chosen
+            .map(|waiting| request_message(waiting, started_event_id))
+            .collect()
     }
 }

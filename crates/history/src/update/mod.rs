@@ -70,7 +70,9 @@ pub enum UpdateAnswer {
     Completed(Box<Outcome>),
     /// It will never have one.
     Refused(Rejection),
-    /// The run ended before it saw the update: its successor may be asked instead.
+    /// The run ended before it saw the update.
+    Closed,
+    /// The run went on as another one before it saw the update: its successor may be asked instead.
     Moved,
 }
 

@@ -65,8 +65,7 @@ impl Draft<'_> {
         let WorkflowTask::Started(scheduled, started) = self.state().facts.workflow_task.clone() else {
             return Ok(WorkflowTaskCompleted::default());
         };
-        let heartbeat =
-            completion.force_create_new && completion.commands.is_empty() && completion.messages.is_empty();
+        let heartbeat = completion.force_create_new && completion.commands.is_empty() && completion.messages.is_empty();
         if heartbeat && self.now > scheduled.original_time + self.env.limits.workflow_task_heartbeat_max {
             return Ok(self.end_heartbeats(&scheduled, &started));
         }

@@ -209,7 +209,9 @@ impl RunState {
 
     fn virtual_events_of(&self, scheduled: &ScheduledTask, started: &StartedTask) -> Vec<HistoryEvent> {
         vec![
-            scheduled.scheduled_entry(self).into_event(scheduled.event_id, scheduled.time),
+            scheduled
+                .scheduled_entry(self)
+                .into_event(scheduled.event_id, scheduled.time),
             started
                 .started_entry(scheduled.event_id)
                 .into_event(started.event_id, started.time),

@@ -16,9 +16,11 @@ impl Draft<'_> {
             WorkflowTask::Started(scheduled, started) => {
                 // A poll whose answer was lost asks again.
                 if scheduled.event_id == poll.scheduled_event_id && started.request_id == poll.request_id {
-                    Ok(Reply::WorkflowTaskStarted(Box::new(
-                        self.started_reply(scheduled, started, Carry::Sent),
-                    )))
+                    Ok(Reply::WorkflowTaskStarted(Box::new(self.started_reply(
+                        scheduled,
+                        started,
+                        Carry::Sent,
+                    ))))
                 } else {
                     Err(Rejection::Obsolete("another poller has the workflow task"))
                 }

@@ -132,11 +132,19 @@ fn check_updates(history: &[HistoryEvent]) {
                 let is_stored = a.accepted_request.is_some() || admitted.contains(id);
                 assert!(is_stored, "the request is stored when it is accepted");
                 assert!(a.accepted_request_sequencing_event_id < event.event_id);
-                assert_eq!(accepted.insert(id, event.event_id), None, "update {id} was accepted twice");
+                assert_eq!(
+                    accepted.insert(id, event.event_id),
+                    None,
+                    "update {id} was accepted twice"
+                );
             }
             A::WorkflowExecutionUpdateCompletedEventAttributes(a) => {
                 let id = a.meta.as_ref().unwrap().update_id.as_str();
-                assert_eq!(accepted.get(id), Some(&a.accepted_event_id), "update {id} was accepted before");
+                assert_eq!(
+                    accepted.get(id),
+                    Some(&a.accepted_event_id),
+                    "update {id} was accepted before"
+                );
                 assert!(completed.insert(id), "update {id} was completed twice");
             }
             _ => {}

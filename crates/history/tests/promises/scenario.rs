@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use helve_history::{
     ActivityPoll, ActivityRef, ActivityStarted, Env, Input, Limits, PolledQueue, ReadyKind, ReadyTask, Rejection,
-    Reply, ResetBase, ResetRequest, RunState, Signal, StartRun, Timestamp, Transition, Update, UpdateAnswer, UpdateNews,
-    UpdateStage, WorkflowTaskCompleted, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
+    Reply, ResetBase, ResetRequest, RunState, Signal, StartRun, Timestamp, Transition, Update, UpdateAnswer,
+    UpdateNews, UpdateStage, WorkflowTaskCompleted, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
     WorkflowTaskStarted, decide, reset, start,
 };
 use prost::Message;
@@ -343,7 +343,11 @@ impl Scenario {
     }
 
     /// Answers a workflow task by messages: each acceptance and outcome by a command of its own, as SDKs do it.
-    pub(crate) fn answer(&mut self, task: &WorkflowTaskStarted, messages: Vec<ProtocolMessage>) -> WorkflowTaskCompleted {
+    pub(crate) fn answer(
+        &mut self,
+        task: &WorkflowTaskStarted,
+        messages: Vec<ProtocolMessage>,
+    ) -> WorkflowTaskCompleted {
         self.answer_with(task, messages, Vec::new())
     }
 

@@ -45,14 +45,20 @@ fn an_update_of_an_idle_run_gets_a_task_that_history_does_not_know() {
     let mut s = idle();
     s.update("u");
     let task = s.ready_workflow_task().unwrap();
-    assert_eq!((task.kind, task.scheduled_event_id, task.attempt), (ReadyKind::Workflow, 5, 1));
+    assert_eq!(
+        (task.kind, task.scheduled_event_id, task.attempt),
+        (ReadyKind::Workflow, 5, 1)
+    );
     let task = s.poll();
     assert_eq!((task.history_to, task.started_event_id), (4, 6));
     assert_eq!(s.seen(&task).len(), 6, "the worker sees its events all the same");
     assert_eq!(s.state.virtual_events(), task.suffix);
     assert_eq!(s.types().len(), 4);
     let message = &task.messages[0];
-    assert_eq!((message.id.as_str(), message.protocol_instance_id.as_str()), ("u/request", "u"));
+    assert_eq!(
+        (message.id.as_str(), message.protocol_instance_id.as_str()),
+        ("u/request", "u")
+    );
     assert_eq!(message.sequencing_id, Some(SequencingId::EventId(5)));
 }
 
@@ -86,7 +92,11 @@ fn an_accepted_update_makes_its_task_real_word_for_word() {
     assert_eq!(s.stored.events[..6], seen[..]);
     assert_eq!(
         s.last_types(3),
-        [T::WorkflowTaskCompleted, T::WorkflowExecutionUpdateAccepted, T::WorkflowExecutionUpdateCompleted]
+        [
+            T::WorkflowTaskCompleted,
+            T::WorkflowExecutionUpdateAccepted,
+            T::WorkflowExecutionUpdateCompleted
+        ]
     );
     let accepted = attributes!(
         s.last(T::WorkflowExecutionUpdateAccepted),
@@ -94,7 +104,11 @@ fn an_accepted_update_makes_its_task_real_word_for_word() {
     );
     assert_eq!(accepted.accepted_request, Some(update("u").request));
     assert_eq!(accepted.accepted_request_message_id, "u/request");
-    assert_eq!(s.told("u"), [completed()], "acceptance and outcome in one answer are told as one");
+    assert_eq!(
+        s.told("u"),
+        [completed()],
+        "acceptance and outcome in one answer are told as one"
+    );
     assert_eq!(s.state.update_stage("u"), Some(UpdateStage::Completed(9)));
 }
 
@@ -143,7 +157,11 @@ fn an_update_rides_on_a_task_that_waits_already() {
     let task = s.poll();
     assert_eq!(task.messages.len(), 1);
     s.answer(&task, vec![rejecting("u")]);
-    assert_eq!(s.last_types(1), [T::WorkflowTaskCompleted], "the run had to take its first step");
+    assert_eq!(
+        s.last_types(1),
+        [T::WorkflowTaskCompleted],
+        "the run had to take its first step"
+    );
     assert_eq!(s.told("u").len(), 1);
 }
 
@@ -169,7 +187,10 @@ fn a_speculative_task_becomes_real_when_anything_else_happens() {
     s.update("u");
     let offered = s.ready_workflow_task();
     s.signal("news");
-    assert_eq!(s.last_types(2), [T::WorkflowTaskScheduled, T::WorkflowExecutionSignaled]);
+    assert_eq!(
+        s.last_types(2),
+        [T::WorkflowTaskScheduled, T::WorkflowExecutionSignaled]
+    );
     assert_eq!(s.ready_workflow_task(), offered, "and stays the one that was offered");
 
     let mut s = idle();
@@ -177,12 +198,20 @@ fn a_speculative_task_becomes_real_when_anything_else_happens() {
     let task = s.poll();
     s.signal("news");
     assert_eq!(s.last_types(2), [T::WorkflowTaskScheduled, T::WorkflowTaskStarted]);
-    assert_eq!(s.last(T::WorkflowTaskStarted).event_id, task.started_event_id, "ids stay");
+    assert_eq!(
+        s.last(T::WorkflowTaskStarted).event_id,
+        task.started_event_id,
+        "ids stay"
+    );
     assert_eq!(s.state.buffered_events().len(), 1);
     s.answer(&task, vec![rejecting("u")]);
     assert_eq!(
         s.last_types(3),
-        [T::WorkflowTaskCompleted, T::WorkflowExecutionSignaled, T::WorkflowTaskScheduled]
+        [
+            T::WorkflowTaskCompleted,
+            T::WorkflowExecutionSignaled,
+            T::WorkflowTaskScheduled
+        ]
     );
 }
 
@@ -201,7 +230,10 @@ fn losing_a_speculative_task_loses_nothing_but_itself() {
     let again = s.poll();
     assert_eq!(again.started_event_id, task.started_event_id, "the same virtual ids");
     let late = s.try_complete(&task, vec![], |c| c.messages = vec![rejecting("lost")]);
-    assert!(matches!(late, Err(Rejection::NotFound(_))), "but not the same task [trap 9]");
+    assert!(
+        matches!(late, Err(Rejection::NotFound(_))),
+        "but not the same task [trap 9]"
+    );
     s.answer(&again, vec![accepting(&again, "lost")]);
     assert_eq!(s.told("lost"), [UpdateAnswer::Accepted]);
 }
@@ -240,7 +272,11 @@ fn a_speculative_task_that_takes_too_long_is_seen_in_history() {
     s.pass_seconds(10);
     assert_eq!(
         s.last_types(3),
-        [T::WorkflowTaskScheduled, T::WorkflowTaskStarted, T::WorkflowTaskTimedOut]
+        [
+            T::WorkflowTaskScheduled,
+            T::WorkflowTaskStarted,
+            T::WorkflowTaskTimedOut
+        ]
     );
     assert_eq!(s.poll().messages.len(), 1);
 }
@@ -254,7 +290,11 @@ fn a_speculative_task_that_nobody_takes_becomes_a_real_one_after_five_seconds() 
     s.pass_seconds(5);
     assert_eq!(
         s.last_types(3),
-        [T::WorkflowTaskScheduled, T::WorkflowTaskTimedOut, T::WorkflowTaskScheduled]
+        [
+            T::WorkflowTaskScheduled,
+            T::WorkflowTaskTimedOut,
+            T::WorkflowTaskScheduled
+        ]
     );
     assert_eq!(s.state.next_deadline(), None);
     assert_eq!(s.poll().messages.len(), 1);
@@ -289,8 +329,16 @@ fn another_worker_takes_a_speculative_task_over_without_a_write() {
     assert_eq!((task.history_from, task.sticky), (1, false));
     assert_eq!(s.types().len(), 4);
     s.fail(&task);
-    assert_eq!(s.state.sticky_queue(), None, "the old worker is out as soon as there is something to write");
-    assert_eq!(s.ready_workflow_task().unwrap().attempt, 2, "it was not on a sticky queue that the task failed");
+    assert_eq!(
+        s.state.sticky_queue(),
+        None,
+        "the old worker is out as soon as there is something to write"
+    );
+    assert_eq!(
+        s.ready_workflow_task().unwrap().attempt,
+        2,
+        "it was not on a sticky queue that the task failed"
+    );
 }
 
 #[test]
@@ -320,7 +368,14 @@ fn a_task_with_commands_or_a_heartbeat_does_not_vanish() {
             c.return_new_task = true;
         })
         .unwrap();
-    assert_eq!(s.last_types(3), [T::WorkflowTaskCompleted, T::WorkflowTaskScheduled, T::WorkflowTaskStarted]);
+    assert_eq!(
+        s.last_types(3),
+        [
+            T::WorkflowTaskCompleted,
+            T::WorkflowTaskScheduled,
+            T::WorkflowTaskStarted
+        ]
+    );
     let next = reply.new_task.unwrap();
     assert_eq!(next.messages, [], "the worker is still at it");
     assert_eq!(s.told("u"), []);
@@ -375,7 +430,11 @@ fn the_same_update_is_taken_once_however_often_it_is_sent() {
     s.signal("end");
     s.run(vec![complete_workflow()]);
     s.crash();
-    assert_eq!(s.try_update("u"), Ok(stage), "also when the run is closed and loaded again");
+    assert_eq!(
+        s.try_update("u"),
+        Ok(stage),
+        "also when the run is closed and loaded again"
+    );
     assert!(matches!(s.try_update("new"), Err(Rejection::NotFound(_))));
 }
 
@@ -394,9 +453,7 @@ fn every_accepted_update_is_answered_when_its_run_ends() {
         let expected = if s.successor.is_some() {
             UpdateAnswer::Moved
         } else {
-            UpdateAnswer::Refused(Rejection::NotFound(
-                "workflow update was aborted by closing workflow".to_owned(),
-            ))
+            UpdateAnswer::Closed
         };
         assert_eq!(s.told("unseen"), [expected]);
         assert!(matches!(s.try_update("accepted"), Ok(UpdateStage::Outlived(_))));
@@ -411,9 +468,14 @@ fn what_ends_a_run_from_outside_ends_its_updates_too() {
     s.ok(Input::Terminate(Termination::default()));
     assert_eq!(
         s.last_types(4),
-        [T::WorkflowTaskScheduled, T::WorkflowTaskStarted, T::WorkflowTaskFailed, T::WorkflowExecutionTerminated]
+        [
+            T::WorkflowTaskScheduled,
+            T::WorkflowTaskStarted,
+            T::WorkflowTaskFailed,
+            T::WorkflowExecutionTerminated
+        ]
     );
-    assert!(matches!(s.told("u")[..], [UpdateAnswer::Refused(Rejection::NotFound(_))]));
+    assert_eq!(s.told("u"), [UpdateAnswer::Closed]);
 }
 
 #[test]
@@ -432,7 +494,11 @@ fn a_workflow_may_answer_updates_and_end_in_one_go() {
     s.answer_with(&task, messages, vec![complete_workflow()]);
     assert_eq!(s.told("done"), [completed()]);
     assert_eq!(failure_type(&s.told("open")[0]), "AcceptedUpdateCompletedWorkflow");
-    assert_eq!(failure_type(&s.told("bad")[0]), "Oops", "a rejection leaves no event that could come too late");
+    assert_eq!(
+        failure_type(&s.told("bad")[0]),
+        "Oops",
+        "a rejection leaves no event that could come too late"
+    );
 }
 
 #[test]
@@ -444,7 +510,7 @@ fn an_acceptance_after_the_end_does_not_count() {
     s.try_complete(&task, vec![complete_workflow()], |c| c.messages = messages)
         .unwrap();
     assert_eq!(s.last_types(1), [T::WorkflowExecutionCompleted]);
-    assert!(matches!(s.told("u")[..], [UpdateAnswer::Refused(Rejection::NotFound(_))]));
+    assert_eq!(s.told("u"), [UpdateAnswer::Closed]);
 }
 
 #[test]
@@ -459,7 +525,10 @@ fn messages_that_make_no_sense_fail_the_task_and_the_updates_it_carried() {
         vec![
             (vec![completing("u")], "invalid state transition attempted for Update u"),
             (vec![completing("who")], "update who wasn't found on the server"),
-            (vec![accepting(task, "u"), accepting(task, "u")], "while in state Accepted"),
+            (
+                vec![accepting(task, "u"), accepting(task, "u")],
+                "while in state Accepted",
+            ),
             (vec![broken], "unable to unmarshal"),
             (vec![unknown], "unsupported protocol type some.other.Thing"),
             (vec![nobody], "nil body"),
@@ -474,8 +543,15 @@ fn messages_that_make_no_sense_fail_the_task_and_the_updates_it_carried() {
         assert!(error.starts_with("BadUpdateWorkflowExecutionMessage: "), "{error}");
         assert!(error.contains(says), "{error}");
         let failed = attributes!(s.last(T::WorkflowTaskFailed), WorkflowTaskFailedEventAttributes);
-        assert_eq!(failed.cause(), WorkflowTaskFailedCause::BadUpdateWorkflowExecutionMessage);
-        assert!(matches!(s.told("u")[..], [UpdateAnswer::Refused(Rejection::NotReady(_))]), "{:?}", s.told("u"));
+        assert_eq!(
+            failed.cause(),
+            WorkflowTaskFailedCause::BadUpdateWorkflowExecutionMessage
+        );
+        assert!(
+            matches!(s.told("u")[..], [UpdateAnswer::Refused(Rejection::NotReady(_))]),
+            "{:?}",
+            s.told("u")
+        );
         assert_eq!(s.count(T::WorkflowExecutionUpdateAccepted), 0);
     }
 }
@@ -515,7 +591,13 @@ fn a_workflow_that_is_closing_refuses_updates_until_it_has_tried() {
     s.try_complete(&task, vec![complete_workflow()], |_| {}).unwrap();
     s.poll();
     let refused = s.try_update("u");
-    assert!(matches!(refused, Err(Rejection::Busy { cause: ResourceExhaustedCause::BusyWorkflow, .. })));
+    assert!(matches!(
+        refused,
+        Err(Rejection::Busy {
+            cause: ResourceExhaustedCause::BusyWorkflow,
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -529,7 +611,13 @@ fn updates_in_flight_are_bounded() {
     s.answer(&task, vec![accepting(&task, "1")]);
     s.update("2");
     let refused = s.try_update("3");
-    assert!(matches!(refused, Err(Rejection::Busy { cause: ResourceExhaustedCause::ConcurrentLimit, .. })));
+    assert!(matches!(
+        refused,
+        Err(Rejection::Busy {
+            cause: ResourceExhaustedCause::ConcurrentLimit,
+            ..
+        })
+    ));
     assert_eq!(s.try_update("2"), Ok(UpdateStage::Admitted), "a known one is no other");
 }
 
@@ -559,7 +647,10 @@ fn an_update_for_another_chain_of_runs_is_refused() {
     let mut s = idle();
     let mut call = update("u");
     call.first_execution_run_id = "another".to_owned();
-    assert!(matches!(s.send(Input::Update(Box::new(call))), Err(Rejection::NotFound(_))));
+    assert!(matches!(
+        s.send(Input::Update(Box::new(call))),
+        Err(Rejection::NotFound(_))
+    ));
 }
 
 /// [trap 14]
@@ -594,6 +685,7 @@ fn a_start_brings_its_update_along() {
         limits: &limits,
         namespace_id: NAMESPACE_ID,
         fresh_run_id: "run-2",
+        search_attributes: Default::default(),
     };
     let mut run = helve_history::StartRun::from_request(request(), "run-1", &env).unwrap();
     run.update = Some(update("u"));
