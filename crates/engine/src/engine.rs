@@ -94,7 +94,9 @@ impl Engine {
         shell.background.spawn(shell.clone().pace_queues());
         shell.background.spawn(shell.clone().tidy());
         shell.background.spawn(shell.clone().sweep());
-        let services = Services::new(Frontend::new(shell.clone()));
+        let frontend = Frontend::new(shell.clone());
+        frontend.resume_batches().await.map_err(fault)?;
+        let services = Services::new(frontend);
         Ok(Engine {
             shell,
             services,

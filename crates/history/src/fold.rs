@@ -78,7 +78,7 @@ impl Recorded {
             Attributes::WorkflowExecutionSignaledEventAttributes(a) => {
                 self.signals += 1;
                 if !a.request_id.is_empty() {
-                    self.signal_ids.insert(a.request_id.as_str().into(), ());
+                    self.signal_ids.insert(a.request_id.as_str().into());
                 }
             }
             Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => self.cancel_requested = true,

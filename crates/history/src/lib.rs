@@ -30,6 +30,7 @@ mod external;
 mod facts;
 mod failure;
 mod fold;
+mod growing_set;
 mod input;
 mod key;
 mod limits;

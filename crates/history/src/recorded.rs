@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use crate::{
     EventId, Timestamp,
     attempt::Attempt,
+    growing_set::GrowingSet,
     proto::{
         ActivityTaskScheduledEventAttributes, HistoryEvent, Payload,
         RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
@@ -44,7 +45,7 @@ pub(crate) struct Recorded {
     pub(crate) external_signals: SharedMap<EventId, ExternalSignal>,
     pub(crate) external_cancels: SharedMap<EventId, ExternalCancel>,
     /// Request ids of signals, for deduplication.
-    pub(crate) signal_ids: SharedMap<Arc<str>, ()>,
+    pub(crate) signal_ids: GrowingSet<Arc<str>>,
     pub(crate) signals: u64,
     pub(crate) updates: RecordedUpdates,
     /// The resets that made this history what it is, oldest first.

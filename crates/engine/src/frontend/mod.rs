@@ -1,6 +1,7 @@
 //! Temporal's services: one file per family of RPCs. Each validates, calls the engine, and maps the answer.
 
 mod activity;
+mod batch;
 mod convert;
 mod execution;
 mod history;
@@ -178,6 +179,11 @@ rpcs! {
     get_workflow_execution_history: GetWorkflowExecutionHistoryRequest => GetWorkflowExecutionHistoryResponse;
     get_workflow_execution_history_reverse:
         GetWorkflowExecutionHistoryReverseRequest => GetWorkflowExecutionHistoryReverseResponse;
+
+    start_batch_operation: StartBatchOperationRequest => StartBatchOperationResponse;
+    stop_batch_operation: StopBatchOperationRequest => StopBatchOperationResponse;
+    describe_batch_operation: DescribeBatchOperationRequest => DescribeBatchOperationResponse;
+    list_batch_operations: ListBatchOperationsRequest => ListBatchOperationsResponse;
 
     list_workflow_executions: ListWorkflowExecutionsRequest => ListWorkflowExecutionsResponse;
     scan_workflow_executions: ScanWorkflowExecutionsRequest => ScanWorkflowExecutionsResponse;

@@ -2,14 +2,17 @@
 
 use prost::Message;
 use temporalio_protos::temporal::api::{
+    common::v1::Payloads,
     enums::v1::{QueryResultType, ResourceExhaustedCause},
-    query::v1::QueryRejected,
+    query::v1::{QueryRejected, WorkflowQueryResult},
     workflowservice::v1::*,
 };
 use tonic::{Request, Status};
 
 use super::{Frontend, client_timeout, convert::QueryToken, status};
 use crate::queries::{Queried, QueryEnd, QueryRefused};
+
+const BLOB_TOO_LARGE: &str = "Blob data size exceeds limit.";
 
 impl Frontend {
     pub(super) async fn query_workflow(
@@ -24,6 +27,9 @@ impl Frontend {
         let target = self.target(request.execution)?;
         let query = request.query.filter(|query| !query.query_type.is_empty());
         let query = query.ok_or_else(|| Status::invalid_argument("QueryType is not set on request."))?;
+        if self.is_too_large(query.query_args.as_ref()) {
+            return Err(Status::invalid_argument(BLOB_TOO_LARGE));
+        }
         let slot = self.shell.find(&namespace, &target).await?;
         match self.shell.query(&slot, query, condition, deadline).await {
             Ok(Queried::Answered(query_result)) => Ok(QueryWorkflowResponse {
@@ -51,7 +57,7 @@ impl Frontend {
             .ok_or_else(|| Status::invalid_argument("Invalid TaskToken."))?;
         self.namespace(&token.namespace)?;
         let end = match request.completed_type() {
-            QueryResultType::Answered => QueryEnd::Answered(request.query_result),
+            QueryResultType::Answered => self.answered(request.query_result),
             QueryResultType::Failed | QueryResultType::Unspecified => QueryEnd::Failed {
                 message: request.error_message,
                 failure: request.failure.map(Box::new),
@@ -61,6 +67,37 @@ impl Frontend {
             Ok(RespondQueryTaskCompletedResponse::default())
         } else {
             Err(status::not_found("query task not found, or already expired"))
+        }
+    }
+}
+
+impl Frontend {
+    fn is_too_large(&self, payloads: Option<&Payloads>) -> bool {
+        payloads.map_or(0, Message::encoded_len) > self.shell.options.limits.blob_size_max
+    }
+
+    /// An answer that came with a workflow task; one that is too large fails the query.
+    pub(super) fn bounded(&self, result: WorkflowQueryResult) -> WorkflowQueryResult {
+        if self.is_too_large(result.answer.as_ref()) {
+            WorkflowQueryResult {
+                result_type: QueryResultType::Failed as i32,
+                error_message: BLOB_TOO_LARGE.to_owned(),
+                ..WorkflowQueryResult::default()
+            }
+        } else {
+            result
+        }
+    }
+
+    /// A worker's answer; one that is too large fails the query.
+    pub(super) fn answered(&self, result: Option<Payloads>) -> QueryEnd {
+        if self.is_too_large(result.as_ref()) {
+            QueryEnd::Failed {
+                message: BLOB_TOO_LARGE.to_owned(),
+                failure: None,
+            }
+        } else {
+            QueryEnd::Answered(result)
         }
     }
 }

@@ -28,7 +28,8 @@ impl Frontend {
         }
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
         let (shell, slot) = (&self.shell, self.run_of(&token).await?);
-        let results = request.query_results;
+        let results = request.query_results.into_iter();
+        let results = results.map(|(id, result)| (id, self.bounded(result))).collect();
         #[allow(deprecated)] // old workers send it, and the history says so
         let completion = WorkflowTaskCompletion {
             token,

@@ -105,6 +105,7 @@ pub(crate) fn delete_namespace(batch: &mut Batch, namespace: i64) {
         "DELETE FROM task_queue_configs WHERE namespace = ?1",
         vec![namespace.into()],
     );
+    batch.run("DELETE FROM batches WHERE namespace = ?1", vec![namespace.into()]);
     // Their values went with the runs.
     batch.run(
         "DELETE FROM search_attributes WHERE namespace = ?1",

@@ -3,6 +3,7 @@
 //! A run is one row of `runs` (its facts, its version and its visibility columns), its history, and the facts of its
 //! activities and buffered events. Timers, task queues and messages have no tables: they are derived from these.
 
+mod batches;
 mod delete;
 mod events;
 mod load;
@@ -11,6 +12,10 @@ mod search_attributes;
 mod task_queues;
 mod write;
 
+pub(crate) use batches::{
+    Progress as BatchProgress, StoredBatch, close_batch, count_running_batches, insert_batch, list_batches, read_batch,
+    running_batches, update_batch,
+};
 pub(crate) use delete::{
     RunRow, delete_namespace, delete_run, insert_deletion, runs_closed_before, runs_of_namespace, runs_to_delete,
 };
@@ -39,6 +44,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// The row number of a run; names it in every other table.

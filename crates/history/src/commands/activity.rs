@@ -49,7 +49,8 @@ impl Commands<'_, '_, '_> {
         }
         let max = self.draft.env.limits.pending_activities_max;
         if recorded.activities.len() >= max {
-            let message = format!("the number of pending activities, {max}, has reached the limit.");
+            let message =
+                format!("the number of pending activities, {max}, has reached the per-workflow limit of {max}");
             return Err(CommandFailure::new(Cause::PendingActivitiesLimitExceeded, message));
         }
 

@@ -59,7 +59,9 @@ impl Commands<'_, '_, '_> {
         self.check_search_attributes(a.search_attributes.as_ref())?;
         let max = self.draft.env.limits.pending_children_max;
         if self.draft.state().recorded.children.len() >= max {
-            let message = format!("the number of pending child workflow executions, {max}, has reached the limit.");
+            let message = format!(
+                "the number of pending child workflow executions, {max}, has reached the per-workflow limit of {max}"
+            );
             return Err(CommandFailure::new(Cause::PendingChildWorkflowsLimitExceeded, message));
         }
 

@@ -32,7 +32,9 @@ impl Commands<'_, '_, '_> {
         )?;
         let max = self.draft.env.limits.pending_external_signals_max;
         if self.draft.state().recorded.external_signals.len() >= max {
-            let message = format!("the number of pending signals to external workflows, {max}, has reached the limit.");
+            let message = format!(
+                "the number of pending signals to external workflows, {max}, has reached the per-workflow limit of {max}"
+            );
             return Err(CommandFailure::new(Cause::PendingSignalsLimitExceeded, message));
         }
         let attributes = SignalExternalWorkflowExecutionInitiatedEventAttributes {
@@ -63,8 +65,9 @@ impl Commands<'_, '_, '_> {
         self.check_id(CAUSE, "WorkflowId", &a.workflow_id)?;
         let max = self.draft.env.limits.pending_external_cancels_max;
         if self.draft.state().recorded.external_cancels.len() >= max {
-            let message =
-                format!("the number of pending requests to cancel external workflows, {max}, has reached the limit.");
+            let message = format!(
+                "the number of pending requests to cancel external workflows, {max}, has reached the per-workflow limit of {max}"
+            );
             return Err(CommandFailure::new(Cause::PendingRequestCancelLimitExceeded, message));
         }
         let attributes = RequestCancelExternalWorkflowExecutionInitiatedEventAttributes {
