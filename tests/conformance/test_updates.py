@@ -484,15 +484,19 @@ async def test_a_rejection_by_update_with_start_leaves_the_workflow_started(env:
 
 async def test_each_operation_of_a_refused_request_has_its_status(env: Env):
     def request(start: dict, update: dict) -> ExecuteMultiOperationRequest:
-        start_request = StartWorkflowExecutionRequest(workflow_id=env.id(), request_id=str(uuid.uuid4()), **start)
+        namespace = env.client.namespace
+        start_request = StartWorkflowExecutionRequest(
+            namespace=namespace, workflow_id=env.id(), request_id=str(uuid.uuid4()), **start
+        )
         start_request.workflow_type.name = "Account"
         start_request.task_queue.name = env.task_queue
         update_request = UpdateWorkflowExecutionRequest(
+            namespace=namespace,
             workflow_execution=WorkflowExecution(workflow_id=env.id()),
             request=Request(meta=Meta(update_id="u"), input=Input(name="deposit")),
             **update,
         )
-        whole = ExecuteMultiOperationRequest(namespace=env.client.namespace)
+        whole = ExecuteMultiOperationRequest(namespace=namespace)
         whole.operations.add().start_workflow.CopyFrom(start_request)
         whole.operations.add().update_workflow.CopyFrom(update_request)
         return whole
