@@ -170,6 +170,7 @@ impl Shell {
     /// All that belongs to a deleted namespace, then the namespace.
     async fn delete_namespace_rows(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<(), Failed> {
         let id = namespace.id;
+        self.delete_schedules_of(id).await?;
         loop {
             let runs = self.store.read(move |db| runs_of_namespace(db, id, RUNS_AT_ONCE)).await;
             let runs = runs.map_err(Fault::from)?;

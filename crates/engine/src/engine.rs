@@ -90,7 +90,9 @@ impl Engine {
         let last_row = store.read(max_row).await.map_err(|error| fault(error.into()))?;
         let shell = Arc::new(Shell::new(options, lock, store, namespaces, last_row));
         let recovered = shell.recover().await.map_err(fault)?;
+        shell.recover_schedules().await.map_err(fault)?;
         shell.background.spawn(shell.clone().fire_timers());
+        shell.background.spawn(shell.clone().wake_schedules());
         shell.background.spawn(shell.clone().pace_queues());
         shell.background.spawn(shell.clone().tidy());
         shell.background.spawn(shell.clone().sweep());

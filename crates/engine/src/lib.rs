@@ -12,6 +12,7 @@
 //! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `updates`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
 //! | `namespaces`, `search_attributes`, `deletion` | what people administer |
+//! | `schedules` | what schedules do, in the same three steps |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
 //! | `frontend`, `services` | gRPC |
 
@@ -36,6 +37,7 @@ mod queue_config;
 mod registry;
 mod reset;
 mod run;
+mod schedules;
 mod search_attributes;
 mod services;
 mod shell;

@@ -28,6 +28,7 @@ use crate::{
     queries::DirectQueries,
     registry::Registry,
     run::{Cell, Loaded, Published, RunGuard, Slot, Tail},
+    schedules::Schedules,
     storage::{CopiedHistory, MAX_ROW, NewRun, RowId, RunUpdate, StoredRun, insert_run, load_run, update_run},
     tasks::Offer,
     timers::Timers,
@@ -42,7 +43,8 @@ pub(crate) struct Shell {
     pub(crate) namespaces: Namespaces,
     pub(crate) registry: Registry,
     pub(crate) matching: Matching<Offer>,
-    pub(crate) timers: Timers,
+    pub(crate) timers: Timers<Slot>,
+    pub(crate) schedules: Schedules,
     pub(crate) direct_queries: DirectQueries,
     /// Told that there is something to delete.
     pub(crate) deletions: Notify,
@@ -99,6 +101,7 @@ impl Shell {
             store,
             namespaces,
             timers: Timers::default(),
+            schedules: Schedules::default(),
             direct_queries: DirectQueries::default(),
             deletions: Notify::new(),
             background: TaskTracker::new(),
@@ -115,6 +118,17 @@ impl Shell {
     /// An id that nobody had before. All of the engine's ids come from here.
     pub(crate) fn fresh_id(&self) -> String {
         self.options.ids.fresh().to_string()
+    }
+
+    /// A row number that nothing had before: runs and schedules draw from one sequence.
+    pub(crate) fn fresh_row(&self) -> Result<RowId, Fault> {
+        let row = self.next_row.fetch_add(1, Ordering::Relaxed);
+        if row > MAX_ROW {
+            return Err(Fault::Unavailable(
+                "the database has no numbers left for new rows".to_owned(),
+            ));
+        }
+        Ok(row)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -363,13 +377,13 @@ impl Shell {
         let mut next = first;
         while let Some(Beginning { mut transition, copied }) = next {
             next = transition.successor.take().map(|successor| (*successor).into());
-            let row = self.next_row.fetch_add(1, Ordering::Relaxed);
-            if row > MAX_ROW {
-                self.bury(newborn);
-                return Err(Fault::Unavailable(
-                    "the database has no numbers left for new runs".to_owned(),
-                ));
-            }
+            let row = match self.fresh_row() {
+                Ok(row) => row,
+                Err(fault) => {
+                    self.bury(newborn);
+                    return Err(fault);
+                }
+            };
             let (slot, guard) = Slot::locked(transition.key().clone(), row, namespace.clone());
             insert_run(
                 batch,

@@ -1,4 +1,4 @@
-//! One timer per run: the earliest time at which something is due in it.
+//! One timer per run (or schedule): the earliest time at which something is due in it.
 //!
 //! An entry is never removed or moved. When it fires the run is asked what is due; if that is later, a new entry is
 //! made. So heartbeats and cancelled timers cost nothing here.
@@ -12,22 +12,30 @@ use std::{
 use helve_history::Timestamp;
 use tokio::sync::Notify;
 
-use crate::{clock::Clock, run::Slot};
+use crate::clock::Clock;
 
-#[derive(Default)]
-pub(crate) struct Timers {
-    heap: Mutex<BinaryHeap<Reverse<Entry>>>,
+pub(crate) struct Timers<T> {
+    heap: Mutex<BinaryHeap<Reverse<Entry<T>>>>,
     earlier: Notify,
 }
 
-struct Entry {
+struct Entry<T> {
     at: Timestamp,
-    slot: Weak<Slot>,
+    slot: Weak<T>,
 }
 
-impl Timers {
+impl<T> Default for Timers<T> {
+    fn default() -> Self {
+        Timers {
+            heap: Mutex::default(),
+            earlier: Notify::new(),
+        }
+    }
+}
+
+impl<T> Timers<T> {
     /// Sets a timer.
-    pub(crate) fn arm(&self, at: Timestamp, slot: Weak<Slot>) {
+    pub(crate) fn arm(&self, at: Timestamp, slot: Weak<T>) {
         let mut heap = self.lock();
         let is_earliest = heap.peek().is_none_or(|Reverse(first)| at < first.at);
         heap.push(Reverse(Entry { at, slot }));
@@ -38,7 +46,7 @@ impl Timers {
     }
 
     /// Waits until something is due, and takes all of it.
-    pub(crate) async fn due(&self, clock: &dyn Clock) -> Vec<Weak<Slot>> {
+    pub(crate) async fn due(&self, clock: &dyn Clock) -> Vec<Weak<T>> {
         loop {
             let due = self.take_due(clock.now());
             if !due.is_empty() {
@@ -53,7 +61,7 @@ impl Timers {
         }
     }
 
-    fn take_due(&self, now: Timestamp) -> Vec<Weak<Slot>> {
+    fn take_due(&self, now: Timestamp) -> Vec<Weak<T>> {
         let mut heap = self.lock();
         let mut due = Vec::new();
         while heap.peek().is_some_and(|Reverse(first)| first.at <= now) {
@@ -62,26 +70,26 @@ impl Timers {
         due
     }
 
-    fn lock(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Entry>>> {
+    fn lock(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Entry<T>>>> {
         self.heap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl PartialEq for Entry {
+impl<T> PartialEq for Entry<T> {
     fn eq(&self, other: &Self) -> bool {
         self.at == other.at
     }
 }
 
-impl Eq for Entry {}
+impl<T> Eq for Entry<T> {}
 
-impl PartialOrd for Entry {
+impl<T> PartialOrd for Entry<T> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Entry {
+impl<T> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.at.cmp(&other.at)
     }

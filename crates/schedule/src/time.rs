@@ -9,6 +9,14 @@ pub(crate) fn timestamp(proto: Option<&prost_types::Timestamp>) -> Option<Timest
     })
 }
 
+pub(crate) fn proto_timestamp(time: Timestamp) -> prost_types::Timestamp {
+    let nanos = time.as_nanosecond();
+    prost_types::Timestamp {
+        seconds: i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or(0),
+        nanos: i32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or(0),
+    }
+}
+
 pub(crate) fn duration(proto: Option<&prost_types::Duration>) -> SignedDuration {
     proto.map_or(SignedDuration::ZERO, |proto| {
         SignedDuration::from_secs(proto.seconds).saturating_add(SignedDuration::from_nanos(proto.nanos.into()))

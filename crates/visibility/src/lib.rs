@@ -19,7 +19,7 @@
 //! | `literal`, `duration` | values in a filter, by the type of their attribute |
 //! | `compile` | the tree to a condition |
 //! | `page` | the condition to lists, pages and counts |
-//! | `schema`, `workflows` | what a relation has |
+//! | `schema`, `workflows`, `schedules` | what a relation has |
 //! | `attributes`, `value` | search attributes: types, checks, the rows they are indexed by |
 //!
 //! # Meaning
@@ -36,6 +36,7 @@ mod lex;
 mod literal;
 mod page;
 mod parse;
+pub mod schedules;
 mod schema;
 mod value;
 pub mod workflows;

@@ -12,6 +12,7 @@ mod operator;
 mod poll;
 mod query;
 mod reset;
+mod schedule;
 mod start;
 mod status;
 mod system;
@@ -190,6 +191,15 @@ rpcs! {
     list_open_workflow_executions: ListOpenWorkflowExecutionsRequest => ListOpenWorkflowExecutionsResponse;
     list_closed_workflow_executions: ListClosedWorkflowExecutionsRequest => ListClosedWorkflowExecutionsResponse;
     count_workflow_executions: CountWorkflowExecutionsRequest => CountWorkflowExecutionsResponse;
+
+    create_schedule: CreateScheduleRequest => CreateScheduleResponse;
+    describe_schedule: DescribeScheduleRequest => DescribeScheduleResponse;
+    update_schedule: UpdateScheduleRequest => UpdateScheduleResponse;
+    patch_schedule: PatchScheduleRequest => PatchScheduleResponse;
+    list_schedule_matching_times: ListScheduleMatchingTimesRequest => ListScheduleMatchingTimesResponse;
+    delete_schedule: DeleteScheduleRequest => DeleteScheduleResponse;
+    list_schedules: ListSchedulesRequest => ListSchedulesResponse;
+    count_schedules: CountSchedulesRequest => CountSchedulesResponse;
 }
 
 #[cfg(test)]

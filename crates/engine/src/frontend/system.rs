@@ -29,6 +29,7 @@ impl Frontend {
                 sdk_metadata: true,
                 count_group_by_execution_status: true,
                 eager_workflow_start: true,
+                supports_schedules: true,
                 ..Default::default()
             }),
         })

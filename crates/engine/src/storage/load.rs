@@ -28,9 +28,13 @@ pub(crate) fn unsettled_rows(db: &Connection) -> Result<Vec<RowId>, ReadError> {
     Ok(rows)
 }
 
-/// The highest row number ever used.
+/// The highest row number in use.
 pub(crate) fn max_row(db: &Connection) -> Result<RowId, ReadError> {
-    Ok(db.query_row("SELECT coalesce(max(id), 0) FROM runs", [], |row| row.get(0))?)
+    Ok(db.query_row(
+        "SELECT max(coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM schedules), 0))",
+        [],
+        |row| row.get(0),
+    )?)
 }
 
 /// The row of a run by its id.

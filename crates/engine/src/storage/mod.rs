@@ -8,6 +8,7 @@ mod delete;
 mod events;
 mod load;
 mod namespaces;
+mod schedules;
 mod search_attributes;
 mod task_queues;
 mod write;
@@ -24,6 +25,7 @@ pub(crate) use load::{
     StoredHistory, StoredRun, current_run, load_run, max_row, read_history, run_by_id, unsettled_rows,
 };
 pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces, update_namespace};
+pub(crate) use schedules::{StoredSchedule, delete_schedule, insert_schedule, load_schedules, update_schedule};
 pub(crate) use search_attributes::{
     add_attribute, delete_attributes, load_attributes, param, purge_attribute, remove_attribute, removed_attributes,
     value, write_attributes,
@@ -45,6 +47,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
+    include_str!("schema_8.sql"),
 ];
 
 /// The row number of a run; names it in every other table.

@@ -10,6 +10,7 @@ mod polls;
 mod queries;
 mod requests;
 mod reset;
+mod schedules;
 mod search_attributes;
 mod sticky;
 mod task_queues;
