@@ -101,7 +101,7 @@ impl Definition {
         Schedule {
             spec: Some(self.spec.canonical().clone()),
             action: Some(self.action.clone().unwrap_or_default()),
-            policies: Some(self.policies.clone()),
+            policies: Some(self.policies),
             state: None,
         }
     }

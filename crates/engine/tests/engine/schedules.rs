@@ -190,12 +190,12 @@ async fn a_buffered_action_starts_at_the_end_of_the_one_before_even_after_a_rest
     let world = World::new().await;
     create(&world, every_minute("s", ScheduleOverlapPolicy::BufferAll)).await;
     world.advance(60);
-    let task = world.client.poll().await;
     until_acted(&world, "s", 1).await;
     world.advance(60);
     eventually("one waits", async || info(&world, "s").await.buffer_size == 1).await;
     let world = world.restart().await;
     assert_eq!(info(&world, "s").await.buffer_size, 1);
+    let task = world.client.poll().await;
     world.client.complete(&task, vec![complete_workflow("one")]).await;
     let next = world.client.poll().await;
     assert_eq!(
@@ -253,10 +253,10 @@ async fn a_chain_of_runs_is_one_action_to_its_end() {
     world.advance(60);
     let task = world.client.poll().await;
     world.client.complete(&task, vec![continue_as_new()]).await;
-    let task = world.client.poll().await;
     until_acted(&world, "s", 1).await;
     world.advance(60);
     eventually("it is skipped", async || info(&world, "s").await.overlap_skipped == 1).await;
+    let task = world.client.poll().await;
     world.client.complete(&task, vec![complete_workflow("end")]).await;
     eventually("the end is noticed", async || {
         info(&world, "s").await.running_workflows.is_empty()
@@ -271,7 +271,13 @@ fn continue_as_new() -> temporalio_protos::temporal::api::command::v1::Command {
     Command {
         command_type: CommandType::ContinueAsNewWorkflowExecution.into(),
         attributes: Some(Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(
-            ContinueAsNewWorkflowExecutionCommandAttributes::default(),
+            ContinueAsNewWorkflowExecutionCommandAttributes {
+                workflow_type: Some(WorkflowType {
+                    name: "Nightly".to_owned(),
+                }),
+                task_queue: normal_queue(QUEUE),
+                ..Default::default()
+            },
         )),
         ..Default::default()
     }
