@@ -19,6 +19,7 @@ const fn column(name: &'static str, value_type: ValueType, column: &'static str)
         kind: Kind::Value(value_type),
         column,
         groupable: false,
+        absent: None,
     }
 }
 
