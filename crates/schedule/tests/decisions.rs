@@ -332,7 +332,7 @@ fn times_missed_within_the_catch_up_window_are_made_up_for_and_others_counted() 
     schedule.policies.as_mut().unwrap().catchup_window = seconds(150);
     let mut world = World::new(schedule);
     // The engine was away.
-    world.now = world.now + SignedDuration::from_secs(601);
+    world.now += SignedDuration::from_secs(601);
     world.give(Input::Tick);
     world.work();
     assert_eq!(world.started, ids(&["00:08:00", "00:09:00", "00:10:00"]));
@@ -346,7 +346,7 @@ fn a_long_absence_is_caught_up_with_in_bounded_steps() {
     let mut schedule = every(1, Policy::Skip);
     schedule.policies.as_mut().unwrap().catchup_window = seconds(10);
     let mut world = World::new(schedule);
-    world.now = world.now + SignedDuration::from_secs(35_000);
+    world.now += SignedDuration::from_secs(35_000);
     world.give(Input::Tick);
     assert_eq!(world.info().missed_catchup_window, 10_000);
     assert!(world.state.wake_at().is_some_and(|wake| wake <= world.now));
