@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             file.service.clear();
         }
     }
+    describe(&descriptors, &packages)?;
     tonic_prost_build::configure()
         .build_server(true)
         .build_client(false)
@@ -39,5 +40,46 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".grpc", "::temporalio_protos::grpc")
         .extern_path(".google.rpc", "::temporalio_protos::google::rpc")
         .compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// Writes down what is served: the files that the services need, for reflection, and the names of their RPCs.
+fn describe(descriptors: &FileDescriptorSet, packages: &HashSet<&str>) -> Result<(), Box<dyn Error>> {
+    let mut served = FileDescriptorSet::default();
+    let mut wanted: Vec<&str> = Vec::new();
+    for file in &descriptors.file {
+        if packages.contains(file.package()) && !file.service.is_empty() {
+            wanted.push(file.name());
+        }
+    }
+    let mut seen: HashSet<&str> = wanted.iter().copied().collect();
+    while let Some(name) = wanted.pop() {
+        let file = descriptors.file.iter().find(|file| file.name() == name);
+        let file = file.ok_or_else(|| format!("the descriptors lack {name}"))?;
+        wanted.extend(
+            file.dependency
+                .iter()
+                .map(String::as_str)
+                .filter(|name| seen.insert(name)),
+        );
+    }
+    // In their order: a file comes after those it imports.
+    for file in descriptors.file.iter().filter(|file| seen.contains(file.name())) {
+        let mut file = file.clone();
+        file.source_code_info = None;
+        served.file.push(file);
+    }
+    let mut rpcs = String::from("&[\n");
+    for file in &served.file {
+        for service in &file.service {
+            for rpc in &service.method {
+                rpcs += &format!("    (\"{}.{}\", \"{}\"),\n", file.package(), service.name(), rpc.name());
+            }
+        }
+    }
+    rpcs += "]";
+    let out = std::path::PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), served.encode_to_vec())?;
+    fs::write(out.join("rpcs.rs"), rpcs)?;
     Ok(())
 }

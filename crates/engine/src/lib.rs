@@ -14,7 +14,7 @@
 //! | `namespaces`, `search_attributes`, `deletion` | what people administer |
 //! | `schedules` | what schedules do, in the same three steps |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
-//! | `frontend`, `services` | gRPC |
+//! | `frontend`, `services`, `reflection`, `left_out` | gRPC |
 
 mod audit;
 mod clock;
@@ -25,6 +25,7 @@ mod find;
 mod frontend;
 mod history_pages;
 mod ids;
+mod left_out;
 mod lock;
 mod loops;
 mod matching;
@@ -34,6 +35,7 @@ mod outbox;
 mod publish;
 mod queries;
 mod queue_config;
+mod reflection;
 mod registry;
 mod reset;
 mod run;

@@ -19,7 +19,7 @@ use tonic::{
     server::NamedService,
 };
 
-use crate::frontend::Frontend;
+use crate::{frontend::Frontend, left_out::feature_of, reflection::Reflection};
 
 /// Largest request that is read. Temporal's own limit for the completion of a workflow task is 40 MiB.
 const MAX_REQUEST: usize = 64 << 20;
@@ -30,6 +30,7 @@ pub struct Services {
     workflow: WorkflowServiceServer<Frontend>,
     operator: OperatorServiceServer<Frontend>,
     health: HealthServer<Frontend>,
+    reflection: Reflection,
 }
 
 /// What makes the generated servers alike, which have no common trait for it.
@@ -49,6 +50,7 @@ impl Services {
             workflow: configured!(WorkflowServiceServer, frontend.clone()),
             operator: configured!(OperatorServiceServer, frontend.clone()),
             health: configured!(HealthServer, frontend),
+            reflection: Reflection::new(),
         }
     }
 
@@ -62,6 +64,8 @@ impl Services {
             self.operator.call(request).await
         } else if service == HealthServer::<Frontend>::NAME {
             self.health.call(request).await
+        } else if let Some(reflection) = self.reflection.service(service) {
+            reflection(request).await
         } else {
             Ok(Status::unimplemented(format!("unknown service {service}")).into_http())
         };
@@ -81,9 +85,10 @@ fn name_unimplemented(path: &str, headers: &mut HeaderMap) {
     let is_stub = |message: &HeaderValue| message.is_empty() || message.as_bytes() == b"Not%20yet%20implemented";
     if unimplemented && headers.get(Status::GRPC_MESSAGE).is_none_or(is_stub) {
         let rpc = path.rsplit('/').next().unwrap_or_default();
-        let status = Status::unimplemented(format!(
-            "unknown method {rpc}: this version of Helve does not implement it"
-        ));
+        let status = Status::unimplemented(match feature_of(rpc) {
+            Some(feature) => format!("{rpc}: this server does not support {feature}"),
+            None => format!("unknown method {rpc}: this version of Helve does not implement it"),
+        });
         // Fails only for a message that is no header value, and this one is encoded as one.
         let _ = status.add_header(headers);
     }

@@ -29,6 +29,9 @@ pub enum Rejection {
     /// The run's workflow tasks fail: what needs its worker has to wait until they do not.
     #[error("{0}")]
     NotReady(String),
+    /// What is asked for belongs to a feature that is left out; it names it.
+    #[error("{0}")]
+    Unsupported(&'static str),
     /// Try again later.
     #[error("{message}")]
     Busy {

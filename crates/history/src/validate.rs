@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prost::Message;
+use temporalio_protos::temporal::api::workflowservice::v1::StartWorkflowExecutionRequest;
 
 use crate::{
     Limits, Rejection, Signal,
@@ -58,6 +59,26 @@ pub(crate) fn start_sizes(a: &WorkflowExecutionStartedEventAttributes, limits: &
     }
     if a.search_attributes.as_ref().map_or(0, Message::encoded_len) > limits.search_attributes_size_max {
         return Err(Rejection::invalid("Search attributes size exceeds limit."));
+    }
+    Ok(())
+}
+
+/// Refuses what belongs to features that are left out, so that nothing is silently half done.
+pub(crate) fn left_out(request: &StartWorkflowExecutionRequest) -> Result<(), Rejection> {
+    if request.versioning_override.is_some() {
+        return Err(Rejection::Unsupported(
+            "this server does not support worker versioning: versioning_override cannot be set",
+        ));
+    }
+    if request.time_skipping_config.is_some() {
+        return Err(Rejection::Unsupported(
+            "this server does not support time skipping: time_skipping_config cannot be set",
+        ));
+    }
+    if !request.completion_callbacks.is_empty() {
+        return Err(Rejection::invalid(
+            "attaching workflow callbacks is disabled for this namespace: this server does not support Nexus",
+        ));
     }
     Ok(())
 }

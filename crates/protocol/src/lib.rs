@@ -18,3 +18,9 @@ pub mod health {
     #![allow(clippy::all)] // generated code
     include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
 }
+
+/// Every RPC of the services above, whether served or not: the service's full name, and the RPC's.
+pub const RPCS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
+
+/// What the services above are made of, an encoded `google.protobuf.FileDescriptorSet`: for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

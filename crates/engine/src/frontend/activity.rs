@@ -6,7 +6,7 @@ use helve_history::{ActivityRef, ActivityToken, Input, Reply};
 use temporalio_protos::temporal::api::workflowservice::v1::*;
 use tonic::{Request, Status};
 
-use super::Frontend;
+use super::{Frontend, check_token_namespace};
 use crate::{error::Failed, find::Target, run::Slot};
 
 /// The activity a request is about, and its run.
@@ -21,7 +21,7 @@ impl Frontend {
         request: Request<RecordActivityTaskHeartbeatRequest>,
     ) -> Result<RecordActivityTaskHeartbeatResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token).await?;
+        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
         let input = Input::Heartbeat {
             activity,
             details: request.details,
@@ -70,7 +70,7 @@ impl Frontend {
         request: Request<RespondActivityTaskCompletedRequest>,
     ) -> Result<RespondActivityTaskCompletedResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token).await?;
+        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
         self.end(
             &slot,
             Input::CompleteActivity {
@@ -113,7 +113,7 @@ impl Frontend {
         request: Request<RespondActivityTaskFailedRequest>,
     ) -> Result<RespondActivityTaskFailedResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token).await?;
+        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
         let input = Input::FailActivity {
             activity,
             failure: request.failure.map(Box::new),
@@ -152,7 +152,7 @@ impl Frontend {
         request: Request<RespondActivityTaskCanceledRequest>,
     ) -> Result<RespondActivityTaskCanceledResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token).await?;
+        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
         self.end(
             &slot,
             Input::CancelActivity {
@@ -194,8 +194,9 @@ impl Frontend {
         Ok(self.shell.apply(slot, input, |_, _| ()).await?)
     }
 
-    async fn activity_by_token(&self, token: &[u8]) -> Result<Named, Status> {
+    async fn activity_by_token(&self, token: &[u8], namespace: &str) -> Result<Named, Status> {
         let token = ActivityToken::parse(token).map_err(Failed::from)?;
+        check_token_namespace(&token.namespace, namespace)?;
         let namespace = self.namespace(&token.namespace)?;
         let target = Target::run(token.run_key());
         let slot = self.shell.find(&namespace, &target).await?;

@@ -4,6 +4,7 @@ mod activity;
 mod batch;
 mod convert;
 mod execution;
+mod health;
 mod history;
 mod list;
 mod multi_operation;
@@ -79,6 +80,16 @@ impl Frontend {
             None => usual,
         }
     }
+}
+
+/// A token is good only where it was given out. Requests that name no namespace are taken to mean the token's.
+fn check_token_namespace(of_token: &str, of_request: &str) -> Result<(), Status> {
+    if of_request.is_empty() || of_request == of_token {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(
+        "Operation requested with a token from a different namespace.",
+    ))
 }
 
 /// The header by which a client says how long it waits.

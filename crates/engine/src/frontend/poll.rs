@@ -1,6 +1,9 @@
 //! Polls for tasks.
 
-use temporalio_protos::temporal::api::{taskqueue::v1::TaskQueue, workflowservice::v1::*};
+use temporalio_protos::temporal::api::{
+    common::v1::WorkerVersionCapabilities, deployment::v1::WorkerDeploymentOptions, enums::v1::WorkerVersioningMode,
+    taskqueue::v1::TaskQueue, workflowservice::v1::*,
+};
 use tonic::{Request, Status};
 
 use super::{Frontend, convert};
@@ -18,6 +21,11 @@ impl Frontend {
         let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
+        #[allow(deprecated)] // how workers said it before deployments
+        check_unversioned(
+            request.worker_version_capabilities.as_ref(),
+            request.deployment_options.as_ref(),
+        )?;
         let queue = self.queue(&namespace, request.task_queue, Kind::Workflow)?;
         let poller = self.poller(request.identity, request.worker_instance_key, None)?;
         Ok(match self.shell.poll(queue, poller, patience).await? {
@@ -35,6 +43,11 @@ impl Frontend {
         let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
+        #[allow(deprecated)] // how workers said it before deployments
+        check_unversioned(
+            request.worker_version_capabilities.as_ref(),
+            request.deployment_options.as_ref(),
+        )?;
         let queue = self.queue(&namespace, request.task_queue, Kind::Activity)?;
         let rate = request
             .task_queue_metadata
@@ -69,4 +82,20 @@ impl Frontend {
             kind,
         })
     }
+}
+
+/// A worker that wants only tasks of its version would get all of them: it is refused instead.
+fn check_unversioned(
+    capabilities: Option<&WorkerVersionCapabilities>,
+    deployment: Option<&WorkerDeploymentOptions>,
+) -> Result<(), Status> {
+    let by_build_id = capabilities.is_some_and(|capabilities| capabilities.use_versioning);
+    let by_deployment =
+        deployment.is_some_and(|options| options.worker_versioning_mode() == WorkerVersioningMode::Versioned);
+    if by_build_id || by_deployment {
+        return Err(Status::unimplemented(
+            "this server does not support worker versioning: poll as an unversioned worker",
+        ));
+    }
+    Ok(())
 }

@@ -45,6 +45,7 @@ pub(crate) fn from_rejection(rejection: Rejection) -> Status {
         }
         Rejection::FailedPrecondition(message) => Status::failed_precondition(message),
         Rejection::NotReady(message) => workflow_not_ready(message),
+        Rejection::Unsupported(message) => Status::unimplemented(message),
         Rejection::Busy { cause, message } => {
             let details = ResourceExhaustedFailure {
                 cause: cause as i32,

@@ -1,11 +1,7 @@
-//! What the server is and can: system, cluster, namespaces, health.
+//! What the server is and can: system, cluster, namespaces.
 
-use helve_protocol::health::health_server::Health;
-use temporalio_protos::{
-    grpc::health::v1::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus},
-    temporal::api::workflowservice::v1::*,
-};
-use tonic::{Request, Response, Status};
+use temporalio_protos::temporal::api::workflowservice::v1::*;
+use tonic::{Request, Status};
 
 use super::{Frontend, operator::system_attributes};
 
@@ -57,36 +53,5 @@ impl Frontend {
         Ok(GetSearchAttributesResponse {
             keys: system_attributes(),
         })
-    }
-
-    fn serving(&self) -> ServingStatus {
-        if self.shell.stopping.is_cancelled() {
-            ServingStatus::NotServing
-        } else {
-            ServingStatus::Serving
-        }
-    }
-
-    fn check_service(service: &str) -> Result<(), Status> {
-        let known = [
-            "",
-            "temporal.api.workflowservice.v1.WorkflowService",
-            "temporal.api.operatorservice.v1.OperatorService",
-        ];
-        if known.contains(&service) {
-            Ok(())
-        } else {
-            Err(Status::not_found(format!("unknown service {service}")))
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl Health for Frontend {
-    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        Self::check_service(&request.get_ref().service)?;
-        Ok(Response::new(HealthCheckResponse {
-            status: self.serving() as i32,
-        }))
     }
 }

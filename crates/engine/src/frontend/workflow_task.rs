@@ -6,7 +6,7 @@ use temporalio_protos::temporal::api::{
 };
 use tonic::{Request, Status};
 
-use super::{Frontend, convert, status};
+use super::{Frontend, check_token_namespace, convert, status};
 use crate::{
     error::Failed,
     find::Target,
@@ -27,7 +27,7 @@ impl Frontend {
             ));
         }
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
-        let (shell, slot) = (&self.shell, self.run_of(&token).await?);
+        let (shell, slot) = (&self.shell, self.run_of(&token, &request.namespace).await?);
         let results = request.query_results.into_iter();
         let results = results.map(|(id, result)| (id, self.bounded(result))).collect();
         #[allow(deprecated)] // old workers send it, and the history says so
@@ -87,7 +87,7 @@ impl Frontend {
     ) -> Result<RespondWorkflowTaskFailedResponse, Status> {
         let request = request.into_inner();
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
-        let slot = self.run_of(&token).await?;
+        let slot = self.run_of(&token, &request.namespace).await?;
         let cause = request.cause();
         #[allow(deprecated)] // old workers send it, and the history says so
         let failure = WorkflowTaskFailure {
@@ -136,7 +136,8 @@ impl Frontend {
         Ok(RecordWorkerHeartbeatResponse::default())
     }
 
-    async fn run_of(&self, token: &WorkflowTaskToken) -> Result<std::sync::Arc<Slot>, Status> {
+    async fn run_of(&self, token: &WorkflowTaskToken, namespace: &str) -> Result<std::sync::Arc<Slot>, Status> {
+        check_token_namespace(&token.namespace, namespace)?;
         let namespace = self.namespace(&token.namespace)?;
         let target = Target::run(token.run_key());
         Ok(self.shell.find(&namespace, &target).await?)

@@ -2,8 +2,10 @@
 
 mod batch;
 mod client;
+mod compatibility;
 mod deletion;
 mod durability;
+mod hostile;
 mod namespaces;
 mod opening;
 mod polls;

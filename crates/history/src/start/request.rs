@@ -54,6 +54,7 @@ impl StartRun {
             validate::timeout("WorkflowTaskTimeout", request.workflow_task_timeout.as_ref())?,
             env,
         );
+        validate::left_out(&request)?;
         let delay = validate::timeout("WorkflowStartDelay", request.workflow_start_delay.as_ref())?;
         if !delay.is_zero() && !request.cron_schedule.is_empty() {
             return Err(Rejection::invalid(
