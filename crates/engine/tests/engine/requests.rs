@@ -253,7 +253,10 @@ async fn what_is_not_there_is_named() {
         .rpc("PollNexusTaskQueue", PollNexusTaskQueueRequest::default())
         .await;
     let status = assert_code(answer, Code::Unimplemented);
-    assert_eq!(status.message(), "PollNexusTaskQueue: this server does not support Nexus");
+    assert_eq!(
+        status.message(),
+        "PollNexusTaskQueue: this server does not support Nexus"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
