@@ -51,7 +51,7 @@ impl Target {
             RunKind::Workflow => {
                 format!("workflow execution not found for workflow ID {workflow_id:?} and run ID {run_id:?}")
             }
-            RunKind::Activity => format!("activity execution not found for ID: {workflow_id}"),
+            RunKind::Activity => format!("activity not found for ID: {workflow_id}"),
         })
     }
 }

@@ -106,7 +106,7 @@ fn offer(
     live: Arc<AtomicBool>,
     shell: &Shell,
 ) -> (QueueId, Offer) {
-    let (scheduled_event_id, attempt) = (task.scheduled_event_id, task.attempt);
+    let (scheduled_event_id, attempt, stamp) = (task.scheduled_event_id, task.attempt, task.stamp);
     let queue = |name: &str, kind| QueueId {
         namespace: slot.namespace.name.clone(),
         name: name.into(),
@@ -117,7 +117,7 @@ fn offer(
             queue(&task.task_queue, Kind::Activity),
             Work::Activity {
                 scheduled_event_id,
-                attempt,
+                stamp,
             },
         ),
         ReadyKind::Workflow => (

@@ -36,6 +36,8 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) last_event_id: EventId,
+    /// How often it changed.
+    pub(crate) transitions: i64,
     pub(crate) status: WorkflowExecutionStatus,
     /// It was deleted: there is nothing more to come.
     pub(crate) is_gone: bool,
@@ -96,6 +98,7 @@ impl Slot {
         let guard = cell.clone().try_lock_owned().expect("nobody else knows this lock yet");
         let progress = Progress {
             last_event_id: 0,
+            transitions: 0,
             status: WorkflowExecutionStatus::Running,
             is_gone: false,
         };
@@ -125,6 +128,7 @@ impl Slot {
         self.weight.store(state.history_size(), Ordering::Relaxed);
         let now = Progress {
             last_event_id: state.history_length(),
+            transitions: state.transition_count(),
             status: state.status(),
             is_gone: false,
         };

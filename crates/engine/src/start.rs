@@ -39,6 +39,8 @@ pub(crate) struct Started {
     pub(crate) by_this_request: bool,
     /// The first workflow task, if the starter wants it at once and can have it.
     pub(crate) first_task: Option<Box<WorkflowTaskStarted>>,
+    /// Now.
+    pub(crate) is_new: bool,
 }
 
 /// A place among those who wait for an update that came with a start; nothing if there was no run for it.
@@ -291,6 +293,7 @@ impl Starting {
             };
         }
         let current = CurrentRun {
+            kind: state.key().kind,
             workflow_id: state.key().workflow_id.clone(),
             run_id: state.key().run_id.clone(),
             status: state.status(),
@@ -329,6 +332,7 @@ fn new_run(transition: &Transition) -> Started {
             Reply::WorkflowTaskStarted(task) => Some(task.clone()),
             _ => None,
         },
+        is_new: true,
     }
 }
 
@@ -339,5 +343,6 @@ fn existing(state: &RunState, run_id: String) -> Started {
         status: state.status(),
         by_this_request: false,
         first_task: None,
+        is_new: false,
     }
 }

@@ -48,7 +48,7 @@ pub(crate) enum Work {
     },
     Activity {
         scheduled_event_id: i64,
-        attempt: u32,
+        stamp: u32,
     },
     Query {
         query: Arc<PendingQuery>,
@@ -267,11 +267,11 @@ impl Shell {
             }
             Work::Activity {
                 scheduled_event_id,
-                attempt,
+                stamp,
             } => {
                 let input = Input::StartActivity(ActivityPoll {
                     scheduled_event_id: *scheduled_event_id,
-                    attempt: *attempt,
+                    stamp: *stamp,
                     identity: start.identity.clone(),
                     request_id: start.request_id.clone(),
                 });

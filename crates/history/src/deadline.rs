@@ -43,18 +43,14 @@ impl RunState {
             .activities
             .iter()
             .filter_map(|(id, activity)| match activity.attempt.phase {
-                Phase::Ready { .. } => Some(ReadyTask {
+                Phase::Ready { .. } if activity.attempt.paused.is_none() => Some(ReadyTask {
                     kind: ReadyKind::Activity,
                     scheduled_event_id: *id,
                     attempt: activity.attempt.number,
-                    task_queue: activity
-                        .scheduled
-                        .task_queue
-                        .as_ref()
-                        .map(|q| q.name.clone())
-                        .unwrap_or_default(),
+                    stamp: activity.attempt.stamp,
+                    task_queue: activity.task_queue().to_owned(),
                 }),
-                Phase::BackingOff { .. } | Phase::Started(_) => None,
+                Phase::Ready { .. } | Phase::BackingOff { .. } | Phase::Started(_) => None,
             });
         self.ready_workflow_task().into_iter().chain(activities).collect()
     }
@@ -71,6 +67,7 @@ impl RunState {
             kind,
             scheduled_event_id: task.event_id,
             attempt: task.attempt,
+            stamp: 0,
             task_queue: task_queue.to_owned(),
         })
     }

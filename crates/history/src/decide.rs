@@ -57,6 +57,9 @@ impl Draft<'_> {
                 identity,
             } => self.cancel_activity(&activity, details, &identity),
 
+            Input::OperateActivities { selection, operation } => self.operate_activities(&selection, &operation),
+            Input::Standalone(request) => self.standalone_request(request),
+
             Input::ChildStarted {
                 initiated_event_id,
                 run_id,

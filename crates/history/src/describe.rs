@@ -4,14 +4,17 @@ use temporalio_protos::temporal::api::{
     workflow::v1::{
         PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig,
         WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
+        pending_activity_info::{
+            PauseInfo,
+            pause_info::{Manual, PausedBy},
+        },
     },
     workflowservice::v1::DescribeWorkflowExecutionResponse,
 };
 
 use crate::{
     RunState, Timestamp,
-    activity::expiration,
-    attempt::Phase,
+    attempt::{Pause, Phase},
     proto::{Memo, PendingActivityState, PendingWorkflowTaskState, SearchAttributes, WorkflowType},
     recorded::Activity,
     timestamp::proto_duration,
@@ -130,11 +133,20 @@ impl RunState {
 
 fn describe_activity(activity: &Activity) -> PendingActivityInfo {
     let (attempt, scheduled) = (&activity.attempt, &activity.scheduled);
-    let (state, next) = match &attempt.phase {
-        Phase::Ready { .. } => (PendingActivityState::Scheduled, None),
-        Phase::BackingOff { until } => (PendingActivityState::Scheduled, Some(*until)),
-        Phase::Started(_) if activity.cancel_requested.is_some() => (PendingActivityState::CancelRequested, None),
-        Phase::Started(_) => (PendingActivityState::Started, None),
+    let (state, next) = match (&attempt.phase, &attempt.paused) {
+        (Phase::Started(_), _) if activity.cancel_requested.is_some() => (PendingActivityState::CancelRequested, None),
+        (Phase::Started(_), Some(_)) => (PendingActivityState::PauseRequested, None),
+        (Phase::Started(_), None) => (PendingActivityState::Started, None),
+        (_, Some(_)) => (PendingActivityState::Paused, None),
+        (Phase::Ready { .. }, None) => (PendingActivityState::Scheduled, None),
+        (Phase::BackingOff { until }, None) => (PendingActivityState::Scheduled, Some(*until)),
+    };
+    let options = activity.options();
+    // When its task was, or is, put up for pollers.
+    let scheduled_time = match &attempt.phase {
+        Phase::Ready { since } => *since,
+        Phase::BackingOff { until } => *until,
+        Phase::Started(started) => started.ready_since,
     };
     let time = |time: Option<Timestamp>| time.map(Into::into);
     PendingActivityInfo {
@@ -145,18 +157,33 @@ fn describe_activity(activity: &Activity) -> PendingActivityInfo {
         last_heartbeat_time: time(attempt.heartbeat_time),
         last_started_time: time(attempt.started().map(|started| started.time)),
         attempt: i32::try_from(attempt.number).unwrap_or(i32::MAX),
-        maximum_attempts: scheduled
+        maximum_attempts: options
             .retry_policy
             .as_ref()
             .map_or(0, |policy| policy.maximum_attempts),
-        scheduled_time: time(Some(activity.scheduled_time)),
-        expiration_time: time(expiration(activity)),
+        scheduled_time: time(Some(scheduled_time)),
+        expiration_time: time(activity.expiration()),
         last_failure: attempt.last_failure.as_deref().cloned(),
         last_worker_identity: attempt.last_worker.clone(),
-        current_retry_interval: next.map(|_| proto_duration(attempt.retry_interval)),
+        current_retry_interval: next
+            .zip(attempt.last_ended)
+            .map(|(next, ended)| proto_duration(next.since(ended))),
         last_attempt_complete_time: time(attempt.last_ended),
         next_attempt_schedule_time: time(next),
-        priority: scheduled.priority.clone(),
+        paused: attempt.paused.is_some(),
+        pause_info: attempt.paused.as_deref().map(describe_pause),
+        priority: options.priority.clone(),
+        activity_options: Some(options),
         ..PendingActivityInfo::default()
+    }
+}
+
+fn describe_pause(pause: &Pause) -> PauseInfo {
+    PauseInfo {
+        pause_time: Some(pause.time.into()),
+        paused_by: Some(PausedBy::Manual(Manual {
+            identity: pause.identity.clone(),
+            reason: pause.reason.clone(),
+        })),
     }
 }

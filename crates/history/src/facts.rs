@@ -8,8 +8,8 @@ use prost::Message;
 
 use crate::{
     Corrupt, EventId, MessageId, RunKey, RunState, Timestamp,
-    attempt::{Attempt, Phase, StartedAttempt},
-    proto::{Failure, HistoryEvent, Payloads},
+    attempt::{Attempt, Pause, Phase, Requests, Reset, StartedAttempt},
+    proto::{ActivityOptions, Failure, HistoryEvent, Payloads},
     recorded::Recorded,
     state::Facts,
     update::WaitingUpdates,
@@ -62,12 +62,12 @@ fn activity_changes(prev: Option<&RunState>, next: &RunState) -> Vec<(EventId, O
         if before.is_some_and(|before| Arc::ptr_eq(before, activity) || before.attempt == activity.attempt) {
             continue;
         }
-        if activity.attempt != Attempt::first(activity.scheduled_time) {
+        if activity.attempt != activity.first_attempt() {
             changes.push((*id, Some(AttemptRecord::from(&activity.attempt).encode_to_vec())));
         }
     }
     for (id, before) in old.into_iter().flat_map(|old| old.iter()) {
-        if !new.contains(id) && before.attempt != Attempt::first(before.scheduled_time) {
+        if !new.contains(id) && before.attempt != before.first_attempt() {
             changes.push((*id, None));
         }
     }
@@ -100,7 +100,7 @@ impl RunState {
             run: key.to_string(),
             problem,
         };
-        let mut recorded = Recorded::default();
+        let mut recorded = Recorded::empty(key.kind);
         for event in events {
             if event.event_id != recorded.next_event_id() {
                 let (got, expected) = (event.event_id, recorded.next_event_id());
@@ -243,6 +243,58 @@ struct AttemptRecord {
     last_ended_nanos: Option<i64>,
     #[prost(uint64, tag = "10")]
     retry_interval_nanos: u64,
+    #[prost(uint32, tag = "11")]
+    stamp: u32,
+    #[prost(int64, optional, tag = "12")]
+    last_started_nanos: Option<i64>,
+    #[prost(uint64, tag = "13")]
+    heartbeats: u64,
+    #[prost(bool, tag = "14")]
+    interval_requested: bool,
+    #[prost(message, optional, tag = "15")]
+    paused: Option<PauseRecord>,
+    #[prost(message, optional, tag = "16")]
+    reset: Option<ResetRecord>,
+    #[prost(message, optional, tag = "17")]
+    options: Option<ActivityOptions>,
+    #[prost(message, optional, tag = "18")]
+    requests: Option<RequestsRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PauseRecord {
+    #[prost(int64, tag = "1")]
+    nanos: i64,
+    #[prost(string, tag = "2")]
+    identity: String,
+    #[prost(string, tag = "3")]
+    reason: String,
+    #[prost(string, tag = "4")]
+    request_id: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct ResetRecord {
+    #[prost(bool, tag = "1")]
+    clear_heartbeat: bool,
+    #[prost(bool, tag = "2")]
+    restore_options: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RequestsRecord {
+    #[prost(string, tag = "1")]
+    pause: String,
+    #[prost(string, tag = "2")]
+    unpause: String,
+    #[prost(string, tag = "3")]
+    reset: String,
+    #[prost(string, tag = "4")]
+    update: String,
+    #[prost(string, tag = "5")]
+    cancel: String,
+    #[prost(string, tag = "6")]
+    terminate: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -408,6 +460,17 @@ impl From<&Attempt> for AttemptRecord {
             heartbeat_nanos: attempt.heartbeat_time.map(Timestamp::as_nanos),
             last_ended_nanos: attempt.last_ended.map(Timestamp::as_nanos),
             retry_interval_nanos: nanos(attempt.retry_interval),
+            stamp: attempt.stamp,
+            last_started_nanos: attempt.last_started.map(Timestamp::as_nanos),
+            heartbeats: attempt.heartbeats,
+            interval_requested: attempt.interval_requested,
+            paused: attempt.paused.as_deref().map(PauseRecord::from),
+            reset: attempt.reset.map(|reset| ResetRecord {
+                clear_heartbeat: reset.clear_heartbeat,
+                restore_options: reset.restore_options,
+            }),
+            options: attempt.options.as_deref().cloned(),
+            requests: attempt.requests.as_deref().map(RequestsRecord::from),
             ..Self::default()
         };
         match &attempt.phase {
@@ -451,6 +514,73 @@ impl AttemptRecord {
             heartbeat_time: self.heartbeat_nanos.map(Timestamp::from_nanos),
             last_ended: self.last_ended_nanos.map(Timestamp::from_nanos),
             retry_interval: Duration::from_nanos(self.retry_interval_nanos),
+            stamp: self.stamp,
+            last_started: self.last_started_nanos.map(Timestamp::from_nanos),
+            heartbeats: self.heartbeats,
+            interval_requested: self.interval_requested,
+            paused: self.paused.map(|pause| Arc::new(pause.into_pause())),
+            reset: self.reset.map(|reset| Reset {
+                clear_heartbeat: reset.clear_heartbeat,
+                restore_options: reset.restore_options,
+            }),
+            options: self.options.map(Arc::new),
+            requests: self.requests.map(|requests| Arc::new(requests.into_requests())),
+        }
+    }
+}
+
+impl From<&Pause> for PauseRecord {
+    fn from(pause: &Pause) -> Self {
+        Self {
+            nanos: pause.time.as_nanos(),
+            identity: pause.identity.clone(),
+            reason: pause.reason.clone(),
+            request_id: pause.request_id.clone(),
+        }
+    }
+}
+
+impl PauseRecord {
+    fn into_pause(self) -> Pause {
+        Pause {
+            time: Timestamp::from_nanos(self.nanos),
+            identity: self.identity,
+            reason: self.reason,
+            request_id: self.request_id,
+        }
+    }
+}
+
+impl From<&Requests> for RequestsRecord {
+    fn from(requests: &Requests) -> Self {
+        let Requests {
+            pause,
+            unpause,
+            reset,
+            update,
+            cancel,
+            terminate,
+        } = requests.clone();
+        Self {
+            pause,
+            unpause,
+            reset,
+            update,
+            cancel,
+            terminate,
+        }
+    }
+}
+
+impl RequestsRecord {
+    fn into_requests(self) -> Requests {
+        Requests {
+            pause: self.pause,
+            unpause: self.unpause,
+            reset: self.reset,
+            update: self.update,
+            cancel: self.cancel,
+            terminate: self.terminate,
         }
     }
 }

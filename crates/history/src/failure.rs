@@ -39,13 +39,27 @@ pub(crate) fn timeout_failure(message: String, kind: TimeoutType, last_heartbeat
 /// A string as SDKs' default converters encode it.
 pub(crate) fn string_payloads(text: &str) -> Payloads {
     let mut payload = Payload {
-        data: format!("\"{text}\"").into_bytes(),
+        data: json_string(text).into_bytes(),
         ..Payload::default()
     };
     payload.metadata.insert("encoding".to_owned(), b"json/plain".to_vec());
     Payloads {
         payloads: vec![payload],
     }
+}
+
+fn json_string(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            c if u32::from(c) < 0x20 => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+    json
 }
 
 /// A failure that someone reports for good; one that is too large becomes the cause of one that says so. [trap 16]

@@ -6,12 +6,12 @@
 //! gets its id. Folding stored history does both at once; the results agree because meaning never depends on order
 //! beyond what ids express.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message;
 
 use crate::{
-    EventId, Timestamp,
+    EventId, RunKind, Timestamp,
     attempt::Attempt,
     proto::{Attributes, HistoryEvent, Payload},
     recorded::{Activity, Child, ChildRun, ExternalCancel, ExternalSignal, Recorded, ResetPoint, RunStarted, Timer},
@@ -22,6 +22,10 @@ use crate::{
 impl Recorded {
     /// Takes in a stored event: what it means and where it stands.
     pub(crate) fn apply(&mut self, event: &HistoryEvent) {
+        if self.kind == RunKind::Activity && self.absorb_standalone(event) {
+            self.number(event);
+            return;
+        }
         self.absorb(event);
         self.number(event);
     }
@@ -94,14 +98,19 @@ impl Recorded {
 
             Attributes::ActivityTaskScheduledEventAttributes(a) => {
                 let scheduled_time = event_time(event);
+                let start_delay = match self.kind {
+                    RunKind::Workflow => Duration::ZERO,
+                    RunKind::Activity => self.started.backoff(),
+                };
                 self.activity_ids.insert(a.activity_id.as_str().into(), id);
                 self.activities.insert(
                     id,
                     Activity {
                         scheduled: Arc::new(a.clone()),
                         scheduled_time,
+                        start_delay,
                         cancel_requested: None,
-                        attempt: Attempt::first(scheduled_time),
+                        attempt: Attempt::first(scheduled_time, start_delay),
                     },
                 );
             }
@@ -227,7 +236,7 @@ impl Recorded {
         for id in pending {
             if let Some(activity) = self.activities.get_mut(&id) {
                 activity.scheduled_time = time;
-                activity.attempt = Attempt::first(time);
+                activity.attempt = Attempt::first(time, activity.start_delay);
             }
         }
         Arc::make_mut(&mut self.resets).push(ResetPoint {

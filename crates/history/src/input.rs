@@ -5,9 +5,9 @@ use temporalio_protos::temporal::api::common::v1::MeteringMetadata;
 use crate::{
     ActivityToken, EventId, MessageId, Update, WorkflowTaskToken,
     proto::{
-        CancelExternalWorkflowExecutionFailedCause, Command, Failure, Header, Link, Payloads, ProtocolMessage,
-        SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause, StickyExecutionAttributes,
-        WorkflowExecution, WorkflowTaskCompletedMetadata, WorkflowTaskFailedCause,
+        ActivityOptions, CancelExternalWorkflowExecutionFailedCause, Command, Failure, Header, Link, Payloads,
+        ProtocolMessage, SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause,
+        StickyExecutionAttributes, WorkflowExecution, WorkflowTaskCompletedMetadata, WorkflowTaskFailedCause,
     },
 };
 
@@ -73,6 +73,17 @@ pub enum Input {
         /// Who says so.
         identity: String,
     },
+
+    /// An operator pauses, unpauses, resets or changes activities. Answer: [`Reply::ActivityOptions`](crate::Reply) if
+    /// options are changed.
+    OperateActivities {
+        /// Which ones. A standalone activity is meant whatever this says.
+        selection: ActivitySelection,
+        /// What is done to them.
+        operation: ActivityOperation,
+    },
+    /// Something that only a standalone activity is asked.
+    Standalone(StandaloneRequest),
 
     /// [`MessageBody::StartChild`](crate::MessageBody) was delivered: the child exists.
     ChildStarted {
@@ -290,7 +301,7 @@ pub struct ActivityPoll {
     /// From the [`ReadyTask`](crate::ReadyTask).
     pub scheduled_event_id: EventId,
     /// From the [`ReadyTask`](crate::ReadyTask).
-    pub attempt: u32,
+    pub stamp: u32,
     /// Who polls.
     pub identity: String,
     /// The poll's id: starting again with the same id answers the same, with another one is refused.
@@ -304,6 +315,110 @@ pub enum ActivityRef {
     Token(ActivityToken),
     /// By the id workflow code gave it (the `...ById` calls): whatever attempt it is in.
     ById(String),
+}
+
+/// Pending activities of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActivitySelection {
+    /// The one with this id.
+    Id(String),
+    /// All of this type.
+    Type(String),
+    /// All.
+    All,
+}
+
+/// What an operator does to an activity. A standalone one carries out a request with the same id once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ActivityOperation {
+    /// Do not hand it out any more; an attempt under way may end.
+    Pause {
+        /// Who pauses it.
+        identity: String,
+        /// Why.
+        reason: String,
+        /// The request.
+        request_id: String,
+    },
+    /// Hand it out again.
+    Unpause {
+        /// Count its attempts from 1 again.
+        reset_attempts: bool,
+        /// Forget its heartbeat details.
+        reset_heartbeat: bool,
+        /// At a random time within this duration.
+        jitter: std::time::Duration,
+        /// The request.
+        request_id: String,
+    },
+    /// Let it begin again.
+    Reset(ResetOrder),
+    /// Change its options.
+    UpdateOptions {
+        /// How.
+        update: OptionsUpdate,
+        /// The request.
+        request_id: String,
+    },
+}
+
+/// How an activity begins again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResetOrder {
+    /// Forget its heartbeat details, too.
+    pub reset_heartbeat: bool,
+    /// If it is paused it stays so.
+    pub keep_paused: bool,
+    /// With the options it was scheduled with.
+    pub restore_original_options: bool,
+    /// At a random time within this duration.
+    pub jitter: std::time::Duration,
+    /// The request.
+    pub request_id: String,
+}
+
+/// How the options of an activity change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OptionsUpdate {
+    /// Back to those it was scheduled with.
+    Restore,
+    /// These fields of these options.
+    Fields {
+        /// The new values.
+        options: Box<ActivityOptions>,
+        /// The paths of the fields that count, in the spelling of protobuf or of JSON.
+        paths: Vec<String>,
+    },
+}
+
+/// What only a standalone activity is asked. A request with the same id is carried out once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StandaloneRequest {
+    /// Cancel yourself. An activity that no worker has is cancelled at once.
+    Cancel {
+        /// Why.
+        reason: String,
+        /// Who asks.
+        identity: String,
+        /// The request.
+        request_id: String,
+    },
+    /// End now.
+    Terminate {
+        /// Why.
+        reason: String,
+        /// Who orders it.
+        identity: String,
+        /// The request.
+        request_id: String,
+    },
+    /// A start met the open activity and left its links.
+    AttachLinks {
+        /// They.
+        links: Vec<Link>,
+        /// The request.
+        request_id: String,
+    },
 }
 
 /// The end of a child's last run.

@@ -44,6 +44,7 @@ mod reset;
 mod retry;
 mod shared;
 mod signal;
+mod standalone;
 mod start;
 mod state;
 mod successor;
@@ -60,8 +61,9 @@ pub use crate::{
     env::{Env, Limits, SearchAttributeCheck},
     facts::{Buffered, FactChanges, fact_changes},
     input::{
-        ActivityPoll, ActivityRef, CancelRequest, ChildClose, ChildClosed, ExternalSource, Input, ParentRef,
-        PolledQueue, Signal, Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
+        ActivityOperation, ActivityPoll, ActivityRef, ActivitySelection, CancelRequest, ChildClose, ChildClosed,
+        ExternalSource, Input, OptionsUpdate, ParentRef, PolledQueue, ResetOrder, Signal, StandaloneRequest,
+        Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
     },
     key::{EventId, RunKey, RunKind},
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},

@@ -18,6 +18,8 @@ pub struct ReadyTask {
     pub scheduled_event_id: EventId,
     /// From 1.
     pub attempt: u32,
+    /// Of an activity: what tells the task from earlier ones for the same attempt. 0 for workflow tasks.
+    pub stamp: u32,
     /// The queue to offer it on: for a sticky workflow task the worker's own.
     pub task_queue: String,
 }

@@ -1,9 +1,7 @@
 //! Priority and fairness of tasks: what was asked for, checked, and handed on from a run to what it starts.
 
 use crate::{
-    ReadyKind, ReadyTask, RunState, Timestamp,
-    attempt::Phase,
-    proto::{ActivityTaskScheduledEventAttributes, Priority},
+    ReadyKind, ReadyTask, RunState, Timestamp, attempt::Phase, proto::Priority, recorded::Activity,
     workflow_task::WorkflowTask,
 };
 
@@ -50,13 +48,13 @@ impl RunState {
             ReadyKind::Workflow | ReadyKind::StickyWorkflow => None,
         };
         match activity {
-            Some(activity) => self.activity_priority(&activity.scheduled).unwrap_or_default(),
+            Some(activity) => self.activity_priority(activity).unwrap_or_default(),
             None => self.priority(),
         }
     }
 
-    pub(crate) fn activity_priority(&self, scheduled: &ActivityTaskScheduledEventAttributes) -> Option<Priority> {
-        inherit(self.started_attributes().priority.as_ref(), scheduled.priority.as_ref())
+    pub(crate) fn activity_priority(&self, activity: &Activity) -> Option<Priority> {
+        inherit(self.started_attributes().priority.as_ref(), activity.priority())
     }
 
     /// Since when a task of this run waits for a poller.

@@ -1,6 +1,7 @@
 //! Temporal's messages under the short names this crate uses.
 
 pub(crate) use temporalio_protos::temporal::api::{
+    activity::v1::ActivityOptions,
     command::v1::*,
     common::v1::{
         ActivityType, Header, Link, Memo, Payload, Payloads, Priority, RetryPolicy, SearchAttributes,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
-    EventId, Timestamp,
+    EventId, RunKind, Timestamp,
     attempt::Attempt,
     growing_set::GrowingSet,
     proto::{
@@ -13,6 +13,7 @@ use crate::{
         UserMetadata, WorkflowExecutionStartedEventAttributes,
     },
     shared::SharedMap,
+    standalone::Standalone,
     timestamp::duration,
     update::RecordedUpdates,
 };
@@ -20,6 +21,7 @@ use crate::{
 /// The fold of a run's events.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Recorded {
+    pub(crate) kind: RunKind,
     /// Events stored so far.
     pub(crate) length: EventId,
     /// Their encoded bytes.
@@ -34,6 +36,8 @@ pub(crate) struct Recorded {
     /// The Started event of the last completed workflow task, or 0 before the first.
     pub(crate) last_completed_started_id: EventId,
     pub(crate) cancel_requested: bool,
+    /// What only the history of a standalone activity says.
+    pub(crate) standalone: Option<Arc<Standalone>>,
     pub(crate) memo: Arc<HashMap<String, Payload>>,
     pub(crate) search_attributes: Arc<HashMap<String, Payload>>,
 
@@ -87,12 +91,14 @@ impl RunStarted {
     }
 }
 
-/// An activity that is not closed.
+/// An activity that is not closed, or the one of a standalone run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Activity {
     pub(crate) scheduled: Arc<ActivityTaskScheduledEventAttributes>,
     pub(crate) scheduled_time: Timestamp,
-    /// The ActivityTaskCancelRequested event.
+    /// How long its first attempt was to wait: only standalone activities do.
+    pub(crate) start_delay: Duration,
+    /// The event that asked it to cancel itself.
     pub(crate) cancel_requested: Option<EventId>,
     /// Not part of the history: see [`Attempt`].
     pub(crate) attempt: Attempt,
@@ -133,7 +139,22 @@ pub(crate) struct ExternalCancel {
     pub(crate) initiated: Arc<RequestCancelExternalWorkflowExecutionInitiatedEventAttributes>,
 }
 
+impl Activity {
+    /// Its first attempt, as history alone implies it.
+    pub(crate) fn first_attempt(&self) -> Attempt {
+        Attempt::first(self.scheduled_time, self.start_delay)
+    }
+}
+
 impl Recorded {
+    /// Of a run without events.
+    pub(crate) fn empty(kind: RunKind) -> Self {
+        Self {
+            kind,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn next_event_id(&self) -> EventId {
         self.length + 1
     }
@@ -180,7 +201,7 @@ impl Recorded {
 
     /// The first workflow task waits for a start delay, a retry's or a cron schedule's time. [trap 14]
     pub(crate) fn in_first_backoff(&self) -> bool {
-        !self.had_workflow_task && !self.started.backoff().is_zero()
+        self.kind == RunKind::Workflow && !self.had_workflow_task && !self.started.backoff().is_zero()
     }
 
     pub(crate) fn activity_by_id(&self, id: &str) -> Option<EventId> {

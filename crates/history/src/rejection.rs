@@ -1,6 +1,6 @@
 //! Why an input was refused, in words its sender can act on.
 
-use crate::proto::ResourceExhaustedCause;
+use crate::{RunKind, proto::ResourceExhaustedCause};
 
 /// A refused input. The state it met is untouched.
 ///
@@ -16,6 +16,8 @@ pub enum Rejection {
     /// A start met an execution of the same workflow id that its policies do not allow to replace.
     #[error("{message}")]
     AlreadyStarted {
+        /// What the other execution is.
+        kind: RunKind,
         /// What the caller reads.
         message: String,
         /// The request that started the other execution.

@@ -54,23 +54,41 @@ pub(crate) fn next(
     expiration: Option<Timestamp>,
 ) -> Result<Duration, RetryState> {
     let policy = policy.ok_or(RetryState::RetryPolicyNotSet)?;
-    if failure.is_some_and(|failure| !is_retryable(failure, &policy.non_retryable_error_types)) {
-        return Err(RetryState::NonRetryableFailure);
+    if let Some(failure) = failure {
+        check(Some(policy), failure)?;
     }
     if policy.maximum_attempts > 0 && i64::from(attempt) >= i64::from(policy.maximum_attempts) {
         return Err(RetryState::MaximumAttemptsReached);
     }
-    let maximum = duration(policy.maximum_interval.as_ref());
-    let mut interval = failure
+    // Code that asks for a delay of its own may ask for a longer one than the policy has.
+    let interval = failure
         .and_then(requested_delay)
-        .unwrap_or_else(|| exponential(policy, attempt));
-    if !maximum.is_zero() {
-        interval = interval.min(maximum);
-    }
+        .unwrap_or_else(|| interval(policy, attempt));
     if expiration.is_some_and(|expiration| now + interval > expiration) {
         return Err(RetryState::Timeout);
     }
     Ok(interval)
+}
+
+/// Does the policy allow another attempt after this failure, whatever their number?
+pub(crate) fn check(policy: Option<&RetryPolicy>, failure: &Failure) -> Result<(), RetryState> {
+    let policy = policy.ok_or(RetryState::RetryPolicyNotSet)?;
+    if is_retryable(failure, &policy.non_retryable_error_types) {
+        Ok(())
+    } else {
+        Err(RetryState::NonRetryableFailure)
+    }
+}
+
+/// How long the policy lets the attempt after `attempt` wait.
+pub(crate) fn interval(policy: &RetryPolicy, attempt: u32) -> Duration {
+    let maximum = duration(policy.maximum_interval.as_ref());
+    let interval = exponential(policy, attempt);
+    if maximum.is_zero() {
+        interval
+    } else {
+        interval.min(maximum)
+    }
 }
 
 fn exponential(policy: &RetryPolicy, attempt: u32) -> Duration {
@@ -81,7 +99,7 @@ fn exponential(policy: &RetryPolicy, attempt: u32) -> Duration {
 }
 
 /// The delay that the failing code asks for itself.
-fn requested_delay(failure: &Failure) -> Option<Duration> {
+pub(crate) fn requested_delay(failure: &Failure) -> Option<Duration> {
     match &failure.failure_info {
         Some(FailureInfo::ApplicationFailureInfo(info)) => {
             Some(duration(info.next_retry_delay.as_ref())).filter(|delay| !delay.is_zero())

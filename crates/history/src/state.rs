@@ -70,10 +70,22 @@ impl RunState {
             return WorkflowExecutionStatus::Running;
         };
         match &close.attributes {
-            Some(Attributes::WorkflowExecutionCompletedEventAttributes(_)) => WorkflowExecutionStatus::Completed,
-            Some(Attributes::WorkflowExecutionFailedEventAttributes(_)) => WorkflowExecutionStatus::Failed,
-            Some(Attributes::WorkflowExecutionTimedOutEventAttributes(_)) => WorkflowExecutionStatus::TimedOut,
-            Some(Attributes::WorkflowExecutionCanceledEventAttributes(_)) => WorkflowExecutionStatus::Canceled,
+            Some(
+                Attributes::WorkflowExecutionCompletedEventAttributes(_)
+                | Attributes::ActivityTaskCompletedEventAttributes(_),
+            ) => WorkflowExecutionStatus::Completed,
+            Some(
+                Attributes::WorkflowExecutionFailedEventAttributes(_)
+                | Attributes::ActivityTaskFailedEventAttributes(_),
+            ) => WorkflowExecutionStatus::Failed,
+            Some(
+                Attributes::WorkflowExecutionTimedOutEventAttributes(_)
+                | Attributes::ActivityTaskTimedOutEventAttributes(_),
+            ) => WorkflowExecutionStatus::TimedOut,
+            Some(
+                Attributes::WorkflowExecutionCanceledEventAttributes(_)
+                | Attributes::ActivityTaskCanceledEventAttributes(_),
+            ) => WorkflowExecutionStatus::Canceled,
             Some(Attributes::WorkflowExecutionTerminatedEventAttributes(_)) => WorkflowExecutionStatus::Terminated,
             Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => {
                 WorkflowExecutionStatus::ContinuedAsNew
@@ -82,19 +94,30 @@ impl RunState {
         }
     }
 
+    /// Its status as lists number it: by the protocol's numbers for its kind.
+    pub fn listed_status(&self) -> i32 {
+        match self.standalone_activity() {
+            None => self.status() as i32,
+            Some((_, activity)) => self.stage(activity).status() as i32,
+        }
+    }
+
     /// The attributes of its first event.
     pub fn started_attributes(&self) -> &WorkflowExecutionStartedEventAttributes {
         &self.recorded.started.attributes
     }
 
-    /// Its workflow type.
+    /// Its workflow type, or the type of the standalone activity.
     pub fn workflow_type(&self) -> &str {
         self.recorded.started.workflow_type()
     }
 
-    /// Its normal task queue.
+    /// Its normal task queue; that of a standalone activity may be changed.
     pub fn task_queue(&self) -> &str {
-        self.recorded.started.task_queue()
+        match self.standalone_activity() {
+            Some((_, activity)) => activity.task_queue(),
+            None => self.recorded.started.task_queue(),
+        }
     }
 
     /// When it was started, or made by a reset.
@@ -102,9 +125,12 @@ impl RunState {
         self.recorded.start_time()
     }
 
-    /// When its first workflow task was, or is, due.
+    /// When its first workflow task was, or is, due; or the first attempt of a standalone activity.
     pub fn execution_time(&self) -> Timestamp {
-        self.recorded.execution_time()
+        match self.standalone_activity() {
+            Some((_, activity)) => activity.first_due(),
+            None => self.recorded.execution_time(),
+        }
     }
 
     /// When it closed.

@@ -94,6 +94,7 @@ impl Draft<'_> {
             user_metadata: self.state().user_metadata().cloned(),
             links: Vec::new(),
             eager: false,
+            activity: None,
         };
         let mut draft = begin(request, &self.env);
         draft.wake();

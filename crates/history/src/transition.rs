@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{
     ActivityToken, EventId, Rejection, RunKey, RunState, Timestamp, UpdateNews, UpdateStage, WorkflowTaskToken,
     proto::{
-        ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy, TaskQueue,
-        WorkflowExecution, WorkflowType,
+        ActivityOptions, ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy,
+        TaskQueue, WorkflowExecution, WorkflowType,
     },
 };
 
@@ -69,9 +69,15 @@ pub enum Reply {
     },
     /// What an activity learns by its heartbeat.
     Heartbeat {
-        /// The workflow wants the activity cancelled.
+        /// The activity is asked to cancel itself.
         cancel_requested: bool,
+        /// It was paused.
+        paused: bool,
+        /// It was reset: the next attempt is the first one again.
+        reset: bool,
     },
+    /// The options of an activity after they were changed.
+    ActivityOptions(Box<ActivityOptions>),
 }
 
 /// A started workflow task: what `PollWorkflowTaskQueueResponse` needs besides the events themselves.
@@ -130,6 +136,8 @@ pub struct ActivityStarted {
     pub execution: WorkflowExecution,
     /// That run's type.
     pub workflow_type: WorkflowType,
+    /// The run is a standalone activity, and not a workflow.
+    pub standalone: bool,
     /// That run's namespace.
     pub workflow_namespace: String,
     /// What to do.

@@ -19,7 +19,7 @@
 //! | `literal`, `duration` | values in a filter, by the type of their attribute |
 //! | `compile` | the tree to a condition |
 //! | `page` | the condition to lists, pages and counts |
-//! | `schema`, `workflows`, `schedules` | what a relation has |
+//! | `schema`, `workflows`, `activities`, `schedules` | what a relation has |
 //! | `attributes`, `value` | search attributes: types, checks, the rows they are indexed by |
 //!
 //! # Meaning
@@ -28,6 +28,7 @@
 //! KeywordList are true for those without one. Keywords compare by their bytes. Text matches when it has one of the words,
 //! whatever their case; a KeywordList when it has one of the elements. All as on Temporal, with its SQL store's syntax.
 
+pub mod activities;
 mod attributes;
 mod compile;
 mod duration;

@@ -13,7 +13,7 @@ pub static RELATION: Relation = Relation {
     order: ORDER,
 };
 
-const fn column(name: &'static str, value_type: ValueType, column: &'static str) -> Attribute {
+pub(crate) const fn column(name: &'static str, value_type: ValueType, column: &'static str) -> Attribute {
     Attribute {
         name,
         kind: Kind::Value(value_type),
@@ -61,7 +61,7 @@ const ATTRIBUTES: &[Attribute] = &[
 ];
 
 /// Open ones first, then the last closed; within each the last started.
-const ORDER: &[OrderBy] = &[
+pub(crate) const ORDER: &[OrderBy] = &[
     OrderBy {
         column: Cow::Borrowed("runs.list_order"),
         descending: true,
@@ -74,7 +74,7 @@ const ORDER: &[OrderBy] = &[
     },
 ];
 
-const fn status(name: &'static str, long: &'static str, number: i64) -> StatusName {
+pub(crate) const fn status(name: &'static str, long: &'static str, number: i64) -> StatusName {
     StatusName { name, long, number }
 }
 

@@ -1,18 +1,44 @@
-//! What workers say about activities, by token or by id.
+//! What workers say about activities, by token or by id: each pair of RPCs is the same but for that.
 
 use std::sync::Arc;
 
-use helve_history::{ActivityRef, ActivityToken, Input, Reply};
-use temporalio_protos::temporal::api::workflowservice::v1::*;
+use helve_history::{ActivityRef, ActivityToken, Input, Reply, RunKind};
+use temporalio_protos::temporal::api::{common::v1::Payloads, failure::v1::Failure, workflowservice::v1::*};
 use tonic::{Request, Status};
 
 use super::{Frontend, check_token_namespace};
 use crate::{error::Failed, find::Target, run::Slot};
 
-/// The activity a request is about, and its run.
-struct Named {
-    slot: Arc<Slot>,
-    activity: ActivityRef,
+/// How a request names its activity.
+enum Name {
+    /// With the namespace the request names.
+    Token(Vec<u8>, String),
+    /// Without a workflow id it names a standalone activity.
+    Id {
+        namespace: String,
+        workflow_id: String,
+        run_id: String,
+        activity_id: String,
+    },
+}
+
+/// The name in a `...ById` request, whose types have nothing else in common.
+macro_rules! by_id {
+    ($request:ident) => {
+        Name::Id {
+            namespace: $request.namespace,
+            workflow_id: $request.workflow_id,
+            run_id: $request.run_id,
+            activity_id: $request.activity_id,
+        }
+    };
+}
+
+/// What an activity learns by its heartbeat.
+struct News {
+    cancel_requested: bool,
+    activity_paused: bool,
+    activity_reset: bool,
 }
 
 impl Frontend {
@@ -21,19 +47,17 @@ impl Frontend {
         request: Request<RecordActivityTaskHeartbeatRequest>,
     ) -> Result<RecordActivityTaskHeartbeatResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
-        let input = Input::Heartbeat {
-            activity,
-            details: request.details,
-            identity: request.identity,
-        };
-        let cancel_requested = self
-            .shell
-            .apply(&slot, input, |_, reply| asks_to_cancel(&reply))
+        let News {
+            cancel_requested,
+            activity_paused,
+            activity_reset,
+        } = self
+            .heartbeat(Name::Token(request.task_token, request.namespace), request.details, request.identity)
             .await?;
         Ok(RecordActivityTaskHeartbeatResponse {
             cancel_requested,
-            ..Default::default()
+            activity_paused,
+            activity_reset,
         })
     }
 
@@ -42,26 +66,17 @@ impl Frontend {
         request: Request<RecordActivityTaskHeartbeatByIdRequest>,
     ) -> Result<RecordActivityTaskHeartbeatByIdResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self
-            .activity_by_id(
-                &request.namespace,
-                request.workflow_id,
-                request.run_id,
-                request.activity_id,
-            )
-            .await?;
-        let input = Input::Heartbeat {
-            activity,
-            details: request.details,
-            identity: request.identity,
-        };
-        let cancel_requested = self
-            .shell
-            .apply(&slot, input, |_, reply| asks_to_cancel(&reply))
+        let News {
+            cancel_requested,
+            activity_paused,
+            activity_reset,
+        } = self
+            .heartbeat(by_id!(request), request.details, request.identity)
             .await?;
         Ok(RecordActivityTaskHeartbeatByIdResponse {
             cancel_requested,
-            ..Default::default()
+            activity_paused,
+            activity_reset,
         })
     }
 
@@ -70,16 +85,8 @@ impl Frontend {
         request: Request<RespondActivityTaskCompletedRequest>,
     ) -> Result<RespondActivityTaskCompletedResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
-        self.end(
-            &slot,
-            Input::CompleteActivity {
-                activity,
-                result: request.result,
-                identity: request.identity,
-            },
-        )
-        .await?;
+        self.complete(Name::Token(request.task_token, request.namespace), request.result, request.identity)
+            .await?;
         Ok(RespondActivityTaskCompletedResponse::default())
     }
 
@@ -88,23 +95,7 @@ impl Frontend {
         request: Request<RespondActivityTaskCompletedByIdRequest>,
     ) -> Result<RespondActivityTaskCompletedByIdResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self
-            .activity_by_id(
-                &request.namespace,
-                request.workflow_id,
-                request.run_id,
-                request.activity_id,
-            )
-            .await?;
-        self.end(
-            &slot,
-            Input::CompleteActivity {
-                activity,
-                result: request.result,
-                identity: request.identity,
-            },
-        )
-        .await?;
+        self.complete(by_id!(request), request.result, request.identity).await?;
         Ok(RespondActivityTaskCompletedByIdResponse::default())
     }
 
@@ -113,14 +104,9 @@ impl Frontend {
         request: Request<RespondActivityTaskFailedRequest>,
     ) -> Result<RespondActivityTaskFailedResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
-        let input = Input::FailActivity {
-            activity,
-            failure: request.failure.map(Box::new),
-            last_heartbeat_details: request.last_heartbeat_details,
-            identity: request.identity,
-        };
-        self.end(&slot, input).await?;
+        let name = Name::Token(request.task_token, request.namespace);
+        self.fail(name, request.failure, request.last_heartbeat_details, request.identity)
+            .await?;
         Ok(RespondActivityTaskFailedResponse::default())
     }
 
@@ -129,21 +115,9 @@ impl Frontend {
         request: Request<RespondActivityTaskFailedByIdRequest>,
     ) -> Result<RespondActivityTaskFailedByIdResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self
-            .activity_by_id(
-                &request.namespace,
-                request.workflow_id,
-                request.run_id,
-                request.activity_id,
-            )
+        let name = by_id!(request);
+        self.fail(name, request.failure, request.last_heartbeat_details, request.identity)
             .await?;
-        let input = Input::FailActivity {
-            activity,
-            failure: request.failure.map(Box::new),
-            last_heartbeat_details: request.last_heartbeat_details,
-            identity: request.identity,
-        };
-        self.end(&slot, input).await?;
         Ok(RespondActivityTaskFailedByIdResponse::default())
     }
 
@@ -152,16 +126,8 @@ impl Frontend {
         request: Request<RespondActivityTaskCanceledRequest>,
     ) -> Result<RespondActivityTaskCanceledResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self.activity_by_token(&request.task_token, &request.namespace).await?;
-        self.end(
-            &slot,
-            Input::CancelActivity {
-                activity,
-                details: request.details,
-                identity: request.identity,
-            },
-        )
-        .await?;
+        self.cancel(Name::Token(request.task_token, request.namespace), request.details, request.identity)
+            .await?;
         Ok(RespondActivityTaskCanceledResponse::default())
     }
 
@@ -170,62 +136,100 @@ impl Frontend {
         request: Request<RespondActivityTaskCanceledByIdRequest>,
     ) -> Result<RespondActivityTaskCanceledByIdResponse, Status> {
         let request = request.into_inner();
-        let Named { slot, activity } = self
-            .activity_by_id(
-                &request.namespace,
-                request.workflow_id,
-                request.run_id,
-                request.activity_id,
-            )
-            .await?;
-        self.end(
-            &slot,
-            Input::CancelActivity {
-                activity,
-                details: request.details,
-                identity: request.identity,
-            },
-        )
-        .await?;
+        self.cancel(by_id!(request), request.details, request.identity).await?;
         Ok(RespondActivityTaskCanceledByIdResponse::default())
     }
 
-    async fn end(&self, slot: &Arc<Slot>, input: Input) -> Result<(), Status> {
-        Ok(self.shell.apply(slot, input, |_, _| ()).await?)
-    }
-
-    async fn activity_by_token(&self, token: &[u8], namespace: &str) -> Result<Named, Status> {
-        let token = ActivityToken::parse(token).map_err(Failed::from)?;
-        check_token_namespace(&token.namespace, namespace)?;
-        let namespace = self.namespace(&token.namespace)?;
-        let target = Target::run(token.run_key());
-        let slot = self.shell.find(&namespace, &target).await?;
-        Ok(Named {
-            slot,
-            activity: ActivityRef::Token(token),
+    async fn heartbeat(&self, name: Name, details: Option<Payloads>, identity: String) -> Result<News, Status> {
+        let (slot, activity) = self.named_activity(name).await?;
+        let input = Input::Heartbeat {
+            activity,
+            details,
+            identity,
+        };
+        let reply = self.shell.apply(&slot, input, |_, reply| reply).await?;
+        let (cancel_requested, activity_paused, activity_reset) = match reply {
+            Reply::Heartbeat {
+                cancel_requested,
+                paused,
+                reset,
+            } => (cancel_requested, paused, reset),
+            _ => (false, false, false),
+        };
+        Ok(News {
+            cancel_requested,
+            activity_paused,
+            activity_reset,
         })
     }
 
-    async fn activity_by_id(
+    async fn complete(&self, name: Name, result: Option<Payloads>, identity: String) -> Result<(), Status> {
+        let (slot, activity) = self.named_activity(name).await?;
+        let input = Input::CompleteActivity {
+            activity,
+            result,
+            identity,
+        };
+        Ok(self.shell.apply(&slot, input, |_, _| ()).await?)
+    }
+
+    async fn fail(
         &self,
-        namespace: &str,
-        workflow_id: String,
-        run_id: String,
-        activity_id: String,
-    ) -> Result<Named, Status> {
-        let namespace = self.namespace(namespace)?;
-        if activity_id.is_empty() {
-            return Err(Status::invalid_argument("ActivityId is not set on request."));
-        }
-        let target = self.named(workflow_id, run_id)?;
-        let slot = self.shell.find(&namespace, &target).await?;
-        Ok(Named {
-            slot,
-            activity: ActivityRef::ById(activity_id),
-        })
+        name: Name,
+        failure: Option<Failure>,
+        last_heartbeat_details: Option<Payloads>,
+        identity: String,
+    ) -> Result<(), Status> {
+        let (slot, activity) = self.named_activity(name).await?;
+        let input = Input::FailActivity {
+            activity,
+            failure: failure.map(Box::new),
+            last_heartbeat_details,
+            identity,
+        };
+        Ok(self.shell.apply(&slot, input, |_, _| ()).await?)
     }
-}
 
-fn asks_to_cancel(reply: &Reply) -> bool {
-    matches!(reply, Reply::Heartbeat { cancel_requested: true })
+    async fn cancel(&self, name: Name, details: Option<Payloads>, identity: String) -> Result<(), Status> {
+        let (slot, activity) = self.named_activity(name).await?;
+        let input = Input::CancelActivity {
+            activity,
+            details,
+            identity,
+        };
+        Ok(self.shell.apply(&slot, input, |_, _| ()).await?)
+    }
+
+    /// The activity a request is about, and its run.
+    async fn named_activity(&self, name: Name) -> Result<(Arc<Slot>, ActivityRef), Status> {
+        let (namespace, target, activity) = match name {
+            Name::Token(token, namespace) => {
+                let token = ActivityToken::parse(&token).map_err(Failed::from)?;
+                check_token_namespace(&token.namespace, &namespace)?;
+                let target = Target::run(token.run_key());
+                (token.namespace.clone(), target, ActivityRef::Token(token))
+            }
+            Name::Id {
+                namespace,
+                workflow_id,
+                run_id,
+                activity_id,
+            } => {
+                if activity_id.is_empty() {
+                    return Err(Status::invalid_argument("ActivityId is not set on request."));
+                }
+                let target = if workflow_id.is_empty() {
+                    Target {
+                        kind: RunKind::Activity,
+                        ..self.named(activity_id.clone(), run_id)?
+                    }
+                } else {
+                    self.named(workflow_id, run_id)?
+                };
+                (namespace, target, ActivityRef::ById(activity_id))
+            }
+        };
+        let slot = self.shell.find(&*self.namespace(&namespace)?, &target).await?;
+        Ok((slot, activity))
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use helve_history::ActivityStarted;
 use prost::Message;
 use temporalio_protos::temporal::api::{
-    common::v1::WorkflowType,
+    common::v1::{WorkflowExecution, WorkflowType},
     enums::v1::TaskQueueKind,
     history::v1::History,
     taskqueue::v1::TaskQueue,
@@ -71,11 +71,17 @@ pub(super) fn query_task(task: QueryHandout) -> PollWorkflowTaskQueueResponse {
 }
 
 pub(super) fn activity(started: ActivityStarted) -> PollActivityTaskQueueResponse {
+    let (workflow_type, execution, activity_run_id) = if started.standalone {
+        (None, WorkflowExecution::default(), started.execution.run_id)
+    } else {
+        (Some(started.workflow_type), started.execution, String::new())
+    };
     PollActivityTaskQueueResponse {
         task_token: started.token.encode_to_vec(),
         workflow_namespace: started.workflow_namespace,
-        workflow_type: Some(started.workflow_type),
-        workflow_execution: Some(started.execution),
+        workflow_type,
+        workflow_execution: Some(execution),
+        activity_run_id,
         activity_type: Some(started.activity_type),
         activity_id: started.activity_id,
         header: started.header,

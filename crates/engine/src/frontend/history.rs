@@ -208,7 +208,12 @@ impl Frontend {
     }
 
     /// Waits for a run's progress; `false` if that takes too long.
-    async fn wait_until(&self, slot: &Slot, deadline: Timestamp, mut reached: impl FnMut(&Progress) -> bool) -> bool {
+    pub(super) async fn wait_until(
+        &self,
+        slot: &Slot,
+        deadline: Timestamp,
+        mut reached: impl FnMut(&Progress) -> bool,
+    ) -> bool {
         let mut progress = slot.progress.subscribe();
         tokio::select! {
             biased;

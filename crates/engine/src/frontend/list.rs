@@ -1,7 +1,7 @@
-//! Lists and counts of workflow executions.
+//! Lists and counts of workflow executions and standalone activities.
 
 use helve_history::RunKind;
-use helve_visibility::{Param, Query, Schema, workflows};
+use helve_visibility::{Param, Query, Relation, Schema, activities, workflows};
 use temporalio_protos::temporal::api::{
     common::v1::Payload,
     enums::v1::WorkflowExecutionStatus,
@@ -18,7 +18,7 @@ use super::Frontend;
 use crate::{
     error::{Failed, Fault},
     namespaces::Namespace,
-    visibility::{self, COLUMNS, execution_info},
+    visibility::{self, ACTIVITY_COLUMNS, COLUMNS, activity_info, execution_info},
 };
 
 /// Executions on a page, unless the client wants fewer.
@@ -149,38 +149,106 @@ impl Frontend {
     ) -> Result<CountWorkflowExecutionsResponse, Status> {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        let query = compile(&request.query, &namespace)?;
+        let (count, groups) = self
+            .count_runs(&namespace, RunKind::Workflow, &workflows::RELATION, &request.query)
+            .await?;
+        let group = |(value, count)| AggregationGroup {
+            group_values: vec![value],
+            count,
+        };
+        Ok(CountWorkflowExecutionsResponse {
+            count,
+            groups: groups.into_iter().map(group).collect(),
+        })
+    }
+
+    pub(super) async fn list_activity_executions(
+        &self,
+        request: Request<ListActivityExecutionsRequest>,
+    ) -> Result<ListActivityExecutionsResponse, Status> {
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let query = compile(&activities::RELATION, &request.query, &namespace)?;
+        let after = query
+            .token(&request.next_page_token)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let size = page_size(request.page_size);
+        let (scope, settings) = (scope(&namespace, RunKind::Activity), namespace.settings());
+        let page = self
+            .shell
+            .store
+            .read(move |db| {
+                visibility::list(db, &query, ACTIVITY_COLUMNS, &scope, after.as_ref(), size, |row| {
+                    activity_info(row, &settings.attributes)
+                })
+            })
+            .await;
+        let page = page.map_err(|error| Failed::Fault(Fault::from(error)))?;
+        Ok(ListActivityExecutionsResponse {
+            executions: page.rows,
+            next_page_token: page.next,
+        })
+    }
+
+    pub(super) async fn count_activity_executions(
+        &self,
+        request: Request<CountActivityExecutionsRequest>,
+    ) -> Result<CountActivityExecutionsResponse, Status> {
+        use count_activity_executions_response::AggregationGroup;
+        let request = request.into_inner();
+        let namespace = self.namespace(&request.namespace)?;
+        let (count, groups) = self
+            .count_runs(&namespace, RunKind::Activity, &activities::RELATION, &request.query)
+            .await?;
+        let group = |(value, count)| AggregationGroup {
+            group_values: vec![value],
+            count,
+        };
+        Ok(CountActivityExecutionsResponse {
+            count,
+            groups: groups.into_iter().map(group).collect(),
+        })
+    }
+
+    /// How many runs there are, and how many in each group if the query names one.
+    async fn count_runs(
+        &self,
+        namespace: &Namespace,
+        kind: RunKind,
+        relation: &'static Relation,
+        query: &str,
+    ) -> Result<(i64, Vec<(Payload, i64)>), Status> {
+        let query = compile(relation, query, namespace)?;
         if !query.order.is_empty() {
             return Err(Status::invalid_argument(
                 "invalid query: operation is not supported: 'ORDER BY' clause in a count",
             ));
         }
         let is_grouped = query.group.is_some();
-        let scope = scope(&namespace);
+        let scope = scope(namespace, kind);
         let counts = self
             .shell
             .store
             .read(move |db| visibility::count(db, &query, &scope))
             .await;
         let counts = counts.map_err(|error| Failed::Fault(Fault::from(error)))?;
-        Ok(CountWorkflowExecutionsResponse {
-            count: counts.iter().map(|(_, count)| count).sum(),
-            groups: if is_grouped {
-                counts.into_iter().map(|(name, count)| group(&name, count)).collect()
-            } else {
-                Vec::new()
-            },
-        })
+        let total = counts.iter().map(|(_, count)| count).sum();
+        let groups = counts
+            .into_iter()
+            .filter(|_| is_grouped)
+            .map(|(name, count)| (group_value(&name), count))
+            .collect();
+        Ok((total, groups))
     }
 
     async fn find_executions(&self, asked: Asked) -> Result<Found, Status> {
         let namespace = self.namespace(&asked.namespace)?;
-        let query = compile(&asked.query, &namespace)?;
+        let query = compile(&workflows::RELATION, &asked.query, &namespace)?;
         let after = query
             .token(&asked.token)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let size = page_size(asked.page_size);
-        let (scope, settings) = (scope(&namespace), namespace.settings());
+        let (scope, settings) = (scope(&namespace, RunKind::Workflow), namespace.settings());
         let page = self
             .shell
             .store
@@ -195,16 +263,16 @@ impl Frontend {
     }
 }
 
-fn compile(query: &str, namespace: &Namespace) -> Result<Query, Status> {
+fn compile(relation: &'static Relation, query: &str, namespace: &Namespace) -> Result<Query, Status> {
     let settings = namespace.settings();
-    Query::compile(query, &Schema::new(&workflows::RELATION, &settings.attributes))
+    Query::compile(query, &Schema::new(relation, &settings.attributes))
         .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-fn scope(namespace: &Namespace) -> [(&'static str, Param); 2] {
+fn scope(namespace: &Namespace, kind: RunKind) -> [(&'static str, Param); 2] {
     [
         ("namespace", Param::Integer(namespace.id)),
-        ("kind", Param::Integer(RunKind::Workflow as i64)),
+        ("kind", Param::Integer(kind as i64)),
     ]
 }
 
@@ -250,18 +318,14 @@ fn quoted(text: &str) -> String {
 }
 
 /// The value of a group is a payload as a search attribute of type Keyword has it.
-fn group(name: &str, count: i64) -> AggregationGroup {
+fn group_value(name: &str) -> Payload {
     let metadata = [("encoding", "json/plain"), ("type", "Keyword")];
-    let payload = Payload {
+    Payload {
         metadata: metadata
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
             .collect(),
         data: serde_json::Value::from(name).to_string().into_bytes(),
         ..Default::default()
-    };
-    AggregationGroup {
-        group_values: vec![payload],
-        count,
     }
 }

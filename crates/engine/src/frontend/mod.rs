@@ -9,11 +9,13 @@ mod history;
 mod list;
 mod multi_operation;
 mod namespace;
+mod operations;
 mod operator;
 mod poll;
 mod query;
 mod reset;
 mod schedule;
+mod standalone;
 mod start;
 mod status;
 mod system;
@@ -173,6 +175,26 @@ rpcs! {
     respond_activity_task_canceled: RespondActivityTaskCanceledRequest => RespondActivityTaskCanceledResponse;
     respond_activity_task_canceled_by_id:
         RespondActivityTaskCanceledByIdRequest => RespondActivityTaskCanceledByIdResponse;
+
+    start_activity_execution: StartActivityExecutionRequest => StartActivityExecutionResponse;
+    describe_activity_execution: DescribeActivityExecutionRequest => DescribeActivityExecutionResponse;
+    poll_activity_execution: PollActivityExecutionRequest => PollActivityExecutionResponse;
+    delete_activity_execution: DeleteActivityExecutionRequest => DeleteActivityExecutionResponse;
+    list_activity_executions: ListActivityExecutionsRequest => ListActivityExecutionsResponse;
+    count_activity_executions: CountActivityExecutionsRequest => CountActivityExecutionsResponse;
+    request_cancel_activity_execution:
+        RequestCancelActivityExecutionRequest => RequestCancelActivityExecutionResponse;
+    terminate_activity_execution: TerminateActivityExecutionRequest => TerminateActivityExecutionResponse;
+
+    pause_activity: PauseActivityRequest => PauseActivityResponse;
+    unpause_activity: UnpauseActivityRequest => UnpauseActivityResponse;
+    reset_activity: ResetActivityRequest => ResetActivityResponse;
+    update_activity_options: UpdateActivityOptionsRequest => UpdateActivityOptionsResponse;
+    pause_activity_execution: PauseActivityExecutionRequest => PauseActivityExecutionResponse;
+    unpause_activity_execution: UnpauseActivityExecutionRequest => UnpauseActivityExecutionResponse;
+    reset_activity_execution: ResetActivityExecutionRequest => ResetActivityExecutionResponse;
+    update_activity_execution_options:
+        UpdateActivityExecutionOptionsRequest => UpdateActivityExecutionOptionsResponse;
 
     signal_workflow_execution: SignalWorkflowExecutionRequest => SignalWorkflowExecutionResponse;
     request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;

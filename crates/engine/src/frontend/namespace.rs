@@ -234,6 +234,9 @@ impl Frontend {
                     eager_workflow_start: true,
                     sync_update: true,
                     async_update: true,
+                    standalone_activities: true,
+                    standalone_activity_start_delay: true,
+                    standalone_activity_operator_commands: true,
                     ..Default::default()
                 }),
                 limits: Some(namespace_info::Limits {

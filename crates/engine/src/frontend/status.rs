@@ -1,15 +1,15 @@
 //! Errors as gRPC statuses with the details that SDKs unpack (`grpc-status-details-bin`).
 
-use helve_history::Rejection;
+use helve_history::{Rejection, RunKind};
 use prost::{Message, Name};
 use temporalio_protos::{
     google::rpc,
     temporal::api::{
         enums::v1::{NamespaceState, ResourceExhaustedScope},
         errordetails::v1::{
-            NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure, NamespaceNotFoundFailure, NotFoundFailure,
-            QueryFailedFailure, ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure,
-            WorkflowNotReadyFailure,
+            ActivityExecutionAlreadyStartedFailure, NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure,
+            NamespaceNotFoundFailure, NotFoundFailure, QueryFailedFailure, ResourceExhaustedFailure,
+            WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
         },
         failure::v1::Failure,
     },
@@ -32,6 +32,19 @@ pub(crate) fn from_rejection(rejection: Rejection) -> Status {
         Rejection::NotFound(message) => not_found(message),
         Rejection::InvalidArgument(message) => Status::invalid_argument(message),
         Rejection::AlreadyStarted {
+            kind: RunKind::Activity,
+            message,
+            start_request_id,
+            run_id,
+        } => {
+            let details = ActivityExecutionAlreadyStartedFailure {
+                start_request_id,
+                run_id,
+            };
+            detailed(Code::AlreadyExists, message, &details)
+        }
+        Rejection::AlreadyStarted {
+            kind: RunKind::Workflow,
             message,
             start_request_id,
             run_id,

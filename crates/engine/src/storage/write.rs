@@ -65,7 +65,7 @@ const UPDATE_RUN: &str = "
 
 const UPDATE_ALL: &str = "
     UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5,
-        transitions = ?6, settled = ?7, status = ?8, close_time = ?9, info = ?10
+        transitions = ?6, settled = ?7, status = ?8, close_time = ?9, info = ?10, task_queue = ?11, execution_time = ?12
     WHERE id = ?1 AND version = ?2";
 
 pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
@@ -92,7 +92,7 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
             state.key().run_id.as_str().into(),
             false.into(),
             Value::Blob(changes.core.unwrap_or_default()),
-            i64::from(state.status() as i32).into(),
+            i64::from(state.listed_status()).into(),
             state.workflow_type().into(),
             state.task_queue().into(),
             state.start_time().as_nanos().into(),
@@ -152,14 +152,19 @@ pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
         state.transition_count().into(),
     ];
     let same_attributes = before.search_attributes() == state.search_attributes();
-    if state.is_running() && before.memo() == state.memo() && same_attributes {
+    let looks_the_same = before.listed_status() == state.listed_status()
+        && before.task_queue() == state.task_queue()
+        && before.execution_time() == state.execution_time();
+    if state.is_running() && before.memo() == state.memo() && same_attributes && looks_the_same {
         batch.run_one(UPDATE_RUN, params);
     } else {
         params.extend([
             settled.into(),
-            i64::from(state.status() as i32).into(),
+            i64::from(state.listed_status()).into(),
             state.close_time().map(|time| time.as_nanos()).into(),
             info(state).encode_to_vec().into(),
+            state.task_queue().into(),
+            state.execution_time().as_nanos().into(),
         ]);
         batch.run_one(UPDATE_ALL, params);
     }

@@ -45,7 +45,7 @@ pub(crate) fn execution_info(row: &Row<'_>, attributes: &Attributes) -> Result<W
     })
 }
 
-fn duration(nanos: i64) -> prost_types::Duration {
+pub(super) fn duration(nanos: i64) -> prost_types::Duration {
     let nanos = nanos.max(0);
     prost_types::Duration {
         seconds: nanos / 1_000_000_000,

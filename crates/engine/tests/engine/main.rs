@@ -14,6 +14,7 @@ mod requests;
 mod reset;
 mod schedules;
 mod search_attributes;
+mod standalone;
 mod sticky;
 mod task_queues;
 mod updates;

@@ -1,18 +1,16 @@
 //! What workers say about an activity: heartbeats, results, failures, cancellation.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use prost::Message;
 
+use super::end::ActivityEnd;
 use crate::{
     ActivityRef, EventId, Rejection, Reply,
     attempt::Phase,
-    draft::{Draft, Entry},
+    draft::Draft,
     failure::{bounded, server_failure, truncate},
-    proto::{
-        ActivityTaskCanceledEventAttributes, ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes,
-        ActivityTaskStartedEventAttributes, Attributes, Failure, Payloads, RetryState,
-    },
+    proto::{Failure, FailureInfo, Payloads, RetryState, TimeoutType},
     recorded::Activity,
     retry,
 };
@@ -24,25 +22,33 @@ impl Draft<'_> {
         details: Option<Payloads>,
         identity: &str,
     ) -> Result<Reply, Rejection> {
-        let (id, activity) = self.find_activity(reference)?;
-        if activity.attempt.started().is_none() {
-            return Err(Rejection::activity_task_not_found());
-        }
+        let (id, activity) = self.find_started(reference)?;
         if self.is_too_large(details.as_ref()) {
-            let failure = server_failure("Heartbeat details exceed size limit.", true);
-            self.close_as_failed(id, &activity, failure, RetryState::NonRetryableFailure, identity);
-            return Ok(Reply::Heartbeat { cancel_requested: true });
+            self.end_as_too_large(id, &activity, "Heartbeat details exceed size limit.", identity);
+            return Ok(Reply::Heartbeat {
+                cancel_requested: true,
+                paused: false,
+                reset: false,
+            });
         }
+        self.record_heartbeat(id, details);
+        let attempt = &activity.attempt;
+        let (cancel_requested, reset) = (activity.cancel_requested.is_some(), attempt.reset.is_some());
+        Ok(Reply::Heartbeat {
+            cancel_requested,
+            // A standalone activity is told one thing at a time.
+            paused: attempt.paused.is_some() && !(self.is_standalone() && reset),
+            reset,
+        })
+    }
+
+    fn record_heartbeat(&mut self, id: EventId, details: Option<Payloads>) {
         let now = self.now;
         self.edit_activity(id, |activity| {
-            if details.is_some() {
-                activity.attempt.heartbeat = details.map(Arc::new);
-            }
+            activity.attempt.heartbeat = details.map(Arc::new);
             activity.attempt.heartbeat_time = Some(now);
+            activity.attempt.heartbeats += 1;
         });
-        Ok(Reply::Heartbeat {
-            cancel_requested: activity.cancel_requested.is_some(),
-        })
     }
 
     pub(crate) fn complete_activity(
@@ -51,23 +57,13 @@ impl Draft<'_> {
         result: Option<Payloads>,
         identity: &str,
     ) -> Result<Reply, Rejection> {
+        // Who knows its id may complete an activity that no worker has.
         let (id, activity) = self.find_activity(reference)?;
         if self.is_too_large(result.as_ref()) {
-            let failure = server_failure("Complete result exceeds size limit.", true);
-            self.close_as_failed(id, &activity, failure, RetryState::NonRetryableFailure, identity);
-            return Ok(Reply::Done);
+            self.end_as_too_large(id, &activity, "Complete result exceeds size limit.", identity);
+        } else {
+            self.end_activity(id, &activity, ActivityEnd::Completed { result }, Some(identity));
         }
-        let started_event_id = self.record_started(id, &activity, Some(identity));
-        self.record(Attributes::ActivityTaskCompletedEventAttributes(
-            ActivityTaskCompletedEventAttributes {
-                result,
-                scheduled_event_id: id,
-                started_event_id,
-                identity: identity.to_owned(),
-                ..ActivityTaskCompletedEventAttributes::default()
-            },
-        ));
-        self.wake();
         Ok(Reply::Done)
     }
 
@@ -78,18 +74,15 @@ impl Draft<'_> {
         last_heartbeat_details: Option<Payloads>,
         identity: &str,
     ) -> Result<Reply, Rejection> {
-        let (id, mut activity) = self.find_activity(reference)?;
-        let failure = bounded(failure.unwrap_or_default(), self.env.limits);
+        let (id, mut activity) = self.find_started(reference)?;
+        let failure = bounded(failure.unwrap_or_else(unexplained), self.env.limits);
         if last_heartbeat_details.is_some() && !self.is_too_large(last_heartbeat_details.as_ref()) {
-            let now = self.now;
-            self.edit_activity(id, |activity| {
-                activity.attempt.heartbeat = last_heartbeat_details.map(Arc::new);
-                activity.attempt.heartbeat_time = Some(now);
-            });
+            self.record_heartbeat(id, last_heartbeat_details);
             activity = self.find_activity(reference)?.1;
         }
         if let Err(retry_state) = self.retry_activity(id, &activity, &failure) {
-            self.close_as_failed(id, &activity, failure, retry_state, identity);
+            let end = ActivityEnd::Failed { failure, retry_state };
+            self.end_activity(id, &activity, end, Some(identity));
         }
         Ok(Reply::Done)
     }
@@ -100,42 +93,30 @@ impl Draft<'_> {
         details: Option<Payloads>,
         identity: &str,
     ) -> Result<Reply, Rejection> {
-        let (id, activity) = self.find_activity(reference)?;
+        let (id, activity) = self.find_started(reference)?;
         let Some(cancel_requested_event_id) = activity.cancel_requested else {
-            return Err(Rejection::invalid(format!(
-                "activity {} was not asked to cancel itself; complete or fail it",
-                activity.scheduled.activity_id
-            )));
+            return Err(Rejection::invalid(
+                "unable to mark activity as canceled without activity being request canceled first",
+            ));
         };
         if self.is_too_large(details.as_ref()) {
-            let failure = server_failure("Cancel details exceed size limit.", true);
-            self.close_as_failed(id, &activity, failure, RetryState::NonRetryableFailure, identity);
-            return Ok(Reply::Done);
+            self.end_as_too_large(id, &activity, "Cancel details exceed size limit.", identity);
+        } else {
+            let end = ActivityEnd::Canceled {
+                details,
+                cancel_requested_event_id,
+            };
+            self.end_activity(id, &activity, end, Some(identity));
         }
-        let started_event_id = self.record_started(id, &activity, Some(identity));
-        self.record_canceled(id, started_event_id, cancel_requested_event_id, details, identity);
-        self.wake();
         Ok(Reply::Done)
     }
 
-    pub(crate) fn record_canceled(
-        &mut self,
-        id: EventId,
-        started_event_id: EventId,
-        latest_cancel_requested_event_id: EventId,
-        details: Option<Payloads>,
-        identity: &str,
-    ) {
-        self.record(Attributes::ActivityTaskCanceledEventAttributes(
-            ActivityTaskCanceledEventAttributes {
-                details,
-                latest_cancel_requested_event_id,
-                scheduled_event_id: id,
-                started_event_id,
-                identity: identity.to_owned(),
-                ..ActivityTaskCanceledEventAttributes::default()
-            },
-        ));
+    fn end_as_too_large(&mut self, id: EventId, activity: &Activity, message: &str, identity: &str) {
+        let end = ActivityEnd::Failed {
+            failure: server_failure(message, true),
+            retry_state: RetryState::NonRetryableFailure,
+        };
+        self.end_activity(id, activity, end, Some(identity));
     }
 
     /// Sets up the next attempt, or says why there is none.
@@ -148,68 +129,84 @@ impl Draft<'_> {
         if activity.cancel_requested.is_some() {
             return Err(RetryState::CancelRequested);
         }
-        let interval = retry::next(
-            activity.scheduled.retry_policy.as_ref(),
-            activity.attempt.number,
-            Some(failure),
-            self.now,
-            super::expiration(activity),
-        )?;
+        if ends_all_attempts(failure) {
+            return Err(RetryState::Timeout);
+        }
+        let (attempt, policy) = (&activity.attempt, activity.retry_policy());
+        let next = if self.is_standalone() && attempt.reset.is_some() {
+            Next::StartOver
+        } else if !self.is_standalone() && attempt.paused.is_some() {
+            // However often it failed: whoever paused it decides what comes next.
+            retry::check(policy, failure)?;
+            Next::Wait
+        } else {
+            let interval = retry::next(policy, attempt.number, Some(failure), self.now, activity.expiration())?;
+            Next::After {
+                interval,
+                requested: retry::requested_delay(failure).is_some(),
+            }
+        };
         let failure = Arc::new(truncate(failure.clone(), self.env.limits.activity_failure_size_max));
         let now = self.now;
         self.edit_activity(id, |activity| {
+            activity.attempt.last_failure = Some(failure);
+            activity.attempt.last_ended = Some(now);
+            let reset = activity.attempt.reset.take().unwrap_or_default();
+            if reset.clear_heartbeat {
+                activity.attempt.clear_heartbeat();
+            }
+            if reset.restore_options {
+                activity.restore_options();
+            }
             let attempt = &mut activity.attempt;
-            attempt.number += 1;
-            attempt.last_failure = Some(failure);
-            attempt.last_ended = Some(now);
-            attempt.retry_interval = interval;
-            attempt.phase = Phase::BackingOff { until: now + interval };
+            match next {
+                Next::StartOver => {
+                    attempt.start_over();
+                    attempt.dispatch_at(now, now);
+                }
+                Next::Wait => {
+                    attempt.number += 1;
+                    attempt.retry_interval = Duration::ZERO;
+                    attempt.dispatch_at(now, now);
+                }
+                Next::After { interval, requested } => {
+                    attempt.number += 1;
+                    attempt.stamp += 1;
+                    attempt.retry_interval = interval;
+                    attempt.interval_requested = requested;
+                    attempt.phase = Phase::BackingOff { until: now + interval };
+                }
+            }
         });
         Ok(())
     }
 
-    fn close_as_failed(
-        &mut self,
-        id: EventId,
-        activity: &Activity,
-        failure: Failure,
-        retry_state: RetryState,
-        identity: &str,
-    ) {
-        let started_event_id = self.record_started(id, activity, Some(identity));
-        self.record(Attributes::ActivityTaskFailedEventAttributes(
-            ActivityTaskFailedEventAttributes {
-                failure: Some(failure),
-                scheduled_event_id: id,
-                started_event_id,
-                identity: identity.to_owned(),
-                retry_state: retry_state.into(),
-                ..ActivityTaskFailedEventAttributes::default()
-            },
-        ));
-        self.wake();
-    }
-
-    /// Records the Started event that was left out so far, with the time it really happened. An activity that was never
-    /// started, but is closed by a caller who knows its id, is made to have been started by that caller. [trap 8]
-    pub(crate) fn record_started(&mut self, id: EventId, activity: &Activity, caller: Option<&str>) -> EventId {
-        let (time, identity, request_id) = match (activity.attempt.started(), caller) {
-            (Some(started), _) => (started.time, started.identity.clone(), started.request_id.clone()),
-            (None, Some(caller)) => (self.now, caller.to_owned(), String::new()),
-            (None, None) => return 0,
-        };
-        let attributes = ActivityTaskStartedEventAttributes {
-            scheduled_event_id: id,
-            identity,
-            request_id,
-            attempt: i32::try_from(activity.attempt.number).unwrap_or(i32::MAX),
-            last_failure: activity.attempt.last_failure.as_deref().cloned(),
-            ..ActivityTaskStartedEventAttributes::default()
-        };
-        self.record(Entry::from(Attributes::ActivityTaskStartedEventAttributes(attributes)).at(time))
-    }
-
     fn is_too_large(&self, payloads: Option<&Payloads>) -> bool {
         payloads.map_or(0, Message::encoded_len) > self.env.limits.blob_size_max
+    }
+}
+
+/// What follows a failed attempt.
+enum Next {
+    /// Attempt 1, at once: the activity was reset.
+    StartOver,
+    /// The next one, when the activity is not paused any more.
+    Wait,
+    After {
+        interval: Duration,
+        requested: bool,
+    },
+}
+
+/// Time that is up for all attempts together is not given to another one.
+fn ends_all_attempts(failure: &Failure) -> bool {
+    matches!(&failure.failure_info, Some(FailureInfo::TimeoutFailureInfo(info))
+        if matches!(info.timeout_type(), TimeoutType::ScheduleToStart | TimeoutType::ScheduleToClose))
+}
+
+fn unexplained() -> Failure {
+    Failure {
+        message: "activity task failed without failure details".to_owned(),
+        ..Failure::default()
     }
 }

@@ -6,7 +6,6 @@ use crate::{
     draft::Draft,
     proto::WorkflowType,
     recorded::Activity,
-    timestamp::duration,
 };
 
 impl Draft<'_> {
@@ -15,15 +14,14 @@ impl Draft<'_> {
         let Some(activity) = self.state().recorded.activities.get(&id) else {
             return Err(Rejection::Obsolete("the activity is closed"));
         };
-        if activity.attempt.number != poll.attempt {
+        // A poll whose answer was lost asks again, whatever happened to the activity meanwhile.
+        let repeats = |started: &StartedAttempt| started.request_id == poll.request_id;
+        if activity.attempt.stamp != poll.stamp && !activity.attempt.started().is_some_and(repeats) {
             return Err(Rejection::Obsolete("the activity is at another attempt"));
         }
         let started = match &activity.attempt.phase {
             Phase::BackingOff { .. } => return Err(Rejection::Obsolete("the activity waits for its next attempt")),
-            // A poll whose answer was lost asks again.
-            Phase::Started(started) if started.request_id == poll.request_id => {
-                self.started_activity(id, activity, started)
-            }
+            Phase::Started(started) if repeats(started) => self.started_activity(id, activity, started),
             Phase::Started(_) => return Err(Rejection::Obsolete("another poller has the activity")),
             Phase::Ready { .. } => self
                 .start_activity_now(id, &poll.identity, &poll.request_id)
@@ -43,6 +41,9 @@ impl Draft<'_> {
         let Phase::Ready { since } = activity.attempt.phase else {
             return None;
         };
+        if activity.attempt.paused.is_some() {
+            return None;
+        }
         let started = StartedAttempt {
             time: self.now,
             request_id: request_id.to_owned(),
@@ -52,8 +53,7 @@ impl Draft<'_> {
         let reply = self.started_activity(id, &activity, &started);
         self.edit_activity(id, |activity| {
             activity.attempt.last_worker.clone_from(&started.identity);
-            // An earlier attempt's heartbeat details are kept for this one; its heartbeat time is not.
-            activity.attempt.heartbeat_time = None;
+            activity.attempt.last_started = Some(started.time);
             activity.attempt.phase = Phase::Started(started);
         });
         Some(reply)
@@ -76,6 +76,7 @@ impl Draft<'_> {
             workflow_type: WorkflowType {
                 name: state.workflow_type().to_owned(),
             },
+            standalone: state.key.kind == RunKind::Activity,
             workflow_namespace: state.key.namespace.clone(),
             activity_type: scheduled.activity_type.clone().unwrap_or_default(),
             activity_id: scheduled.activity_id.clone(),
@@ -86,11 +87,11 @@ impl Draft<'_> {
             current_attempt_scheduled_time: started.ready_since,
             started_time: started.time,
             attempt: activity.attempt.number,
-            schedule_to_close_timeout: duration(scheduled.schedule_to_close_timeout.as_ref()),
-            start_to_close_timeout: duration(scheduled.start_to_close_timeout.as_ref()),
-            heartbeat_timeout: duration(scheduled.heartbeat_timeout.as_ref()),
-            retry_policy: scheduled.retry_policy.clone(),
-            priority: state.activity_priority(scheduled),
+            schedule_to_close_timeout: activity.schedule_to_close(),
+            start_to_close_timeout: activity.start_to_close(),
+            heartbeat_timeout: activity.heartbeat_timeout(),
+            retry_policy: activity.retry_policy().cloned(),
+            priority: state.activity_priority(activity),
         }
     }
 }

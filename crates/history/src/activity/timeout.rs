@@ -1,45 +1,37 @@
 //! The four timeouts of an activity, and the end of a backoff.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use super::end::ActivityEnd;
 use crate::{
     EventId, Timestamp,
-    activity::expiration,
     attempt::{Phase, StartedAttempt},
     draft::Draft,
     failure::timeout_failure,
-    proto::{ActivityTaskTimedOutEventAttributes, Attributes, RetryState, TimeoutType},
+    proto::{RetryState, TimeoutType},
     recorded::Activity,
-    timestamp::duration,
 };
 
 /// When the activity has to be looked at next.
 pub(crate) fn activity_deadline(activity: &Activity) -> Option<Timestamp> {
     let timeouts = timeouts(activity).into_iter().flatten().map(|(time, _)| time);
     let backoff = match activity.attempt.phase {
-        Phase::BackingOff { until } => Some(until),
-        Phase::Ready { .. } | Phase::Started(_) => None,
+        Phase::BackingOff { until } if activity.attempt.paused.is_none() => Some(until),
+        _ => None,
     };
     timeouts.chain(backoff).min()
 }
 
-/// The timeouts that run now.
+/// The timeouts that run now; of two at once the first one counts. A paused activity need not be started in time.
 fn timeouts(activity: &Activity) -> [Option<(Timestamp, TimeoutType)>; 3] {
-    let scheduled = &activity.scheduled;
-    let after = |start: Timestamp, timeout: Option<&prost_types::Duration>, kind| {
-        let timeout = duration(timeout);
-        (!timeout.is_zero()).then(|| (start + timeout, kind))
-    };
-    let to_close = expiration(activity).map(|time| (time, TimeoutType::ScheduleToClose));
+    let after = |start: Timestamp, timeout: Duration, kind| (!timeout.is_zero()).then(|| (start + timeout, kind));
+    let to_close = activity.expiration().map(|time| (time, TimeoutType::ScheduleToClose));
     match &activity.attempt.phase {
         Phase::BackingOff { .. } => [to_close, None, None],
+        Phase::Ready { .. } if activity.attempt.paused.is_some() => [to_close, None, None],
         Phase::Ready { since } => [
+            after(*since, activity.schedule_to_start(), TimeoutType::ScheduleToStart),
             to_close,
-            after(
-                *since,
-                scheduled.schedule_to_start_timeout.as_ref(),
-                TimeoutType::ScheduleToStart,
-            ),
             None,
         ],
         Phase::Started(StartedAttempt { time, .. }) => {
@@ -49,12 +41,8 @@ fn timeouts(activity: &Activity) -> [Option<(Timestamp, TimeoutType)>; 3] {
                 .map_or(*time, |heartbeat| heartbeat.max(*time));
             [
                 to_close,
-                after(
-                    *time,
-                    scheduled.start_to_close_timeout.as_ref(),
-                    TimeoutType::StartToClose,
-                ),
-                after(alive, scheduled.heartbeat_timeout.as_ref(), TimeoutType::Heartbeat),
+                after(*time, activity.start_to_close(), TimeoutType::StartToClose),
+                after(alive, activity.heartbeat_timeout(), TimeoutType::Heartbeat),
             ]
         }
     }
@@ -72,7 +60,7 @@ impl Draft<'_> {
             .map(|(id, activity)| (*id, Arc::clone(activity)))
             .collect();
         for (id, activity) in due {
-            // The earliest one counts; of two at once the one that ends the activity for good, as it is listed first.
+            // The earliest one counts.
             let timeout = timeouts(&activity)
                 .into_iter()
                 .flatten()
@@ -91,7 +79,9 @@ impl Draft<'_> {
         let Err(retry_state) = self.retry_activity(id, activity, &failure) else {
             return;
         };
-        if retry_state == RetryState::Timeout {
+        let of_attempt = matches!(kind, TimeoutType::StartToClose | TimeoutType::Heartbeat);
+        let names_the_last_straw = of_attempt || (kind == TimeoutType::ScheduleToClose && !self.is_standalone());
+        if retry_state == RetryState::Timeout && names_the_last_straw {
             // There is no time for another attempt: what ran out is the time for all of them.
             failure = timeout_failure(
                 "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying"
@@ -100,17 +90,11 @@ impl Draft<'_> {
                 details,
             );
         }
+        if self.is_standalone() {
+            failure.source.clear();
+        }
         failure.cause = activity.attempt.last_failure.as_deref().cloned().map(Box::new);
-        let started_event_id = self.record_started(id, activity, None);
-        self.record(Attributes::ActivityTaskTimedOutEventAttributes(
-            ActivityTaskTimedOutEventAttributes {
-                failure: Some(failure),
-                scheduled_event_id: id,
-                started_event_id,
-                retry_state: retry_state.into(),
-            },
-        ));
-        self.wake();
+        self.end_activity(id, activity, ActivityEnd::TimedOut { failure, retry_state }, None);
     }
 }
 

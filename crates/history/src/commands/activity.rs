@@ -1,9 +1,8 @@
 //! Commands about activities.
 
-use std::time::Duration;
-
 use super::{CommandFailure, CommandResult, Commands, check_timeout, size};
 use crate::{
+    activity::{Timeouts, canceled},
     attempt::Phase,
     check_priority,
     failure::string_payloads,
@@ -79,37 +78,21 @@ impl Commands<'_, '_, '_> {
     /// Makes the timeouts consistent: none is longer than schedule-to-close, and none longer than the run.
     fn activity_timeouts(&self, a: &ScheduleActivityTaskCommandAttributes) -> Result<Timeouts, CommandFailure> {
         const CAUSE: Cause = Cause::BadScheduleActivityAttributes;
-        let to_close = check_timeout(CAUSE, "ScheduleToCloseTimeout", a.schedule_to_close_timeout.as_ref())?;
-        let to_start = check_timeout(CAUSE, "ScheduleToStartTimeout", a.schedule_to_start_timeout.as_ref())?;
-        let start_to_close = check_timeout(CAUSE, "StartToCloseTimeout", a.start_to_close_timeout.as_ref())?;
-        let heartbeat = check_timeout(CAUSE, "HeartbeatTimeout", a.heartbeat_timeout.as_ref())?;
-        if to_close.is_zero() && start_to_close.is_zero() {
-            return Err(CommandFailure::new(
+        let given = Timeouts {
+            schedule_to_close: check_timeout(CAUSE, "ScheduleToCloseTimeout", a.schedule_to_close_timeout.as_ref())?,
+            schedule_to_start: check_timeout(CAUSE, "ScheduleToStartTimeout", a.schedule_to_start_timeout.as_ref())?,
+            start_to_close: check_timeout(CAUSE, "StartToCloseTimeout", a.start_to_close_timeout.as_ref())?,
+            heartbeat: check_timeout(CAUSE, "HeartbeatTimeout", a.heartbeat_timeout.as_ref())?,
+        };
+        let run = duration(self.draft.state().started_attributes().workflow_run_timeout.as_ref());
+        given.consistent(run).ok_or_else(|| {
+            CommandFailure::new(
                 CAUSE,
                 format!(
                     "A valid StartToClose or ScheduleToCloseTimeout is not set on command. ActivityId={}",
                     a.activity_id
                 ),
-            ));
-        }
-        // Zero is "none", which is longer than any other.
-        let within = |timeout: Duration, bound: Duration| match (timeout.is_zero(), bound.is_zero()) {
-            (_, true) => timeout,
-            (true, false) => bound,
-            (false, false) => timeout.min(bound),
-        };
-        let run = duration(self.draft.state().started_attributes().workflow_run_timeout.as_ref());
-        let schedule_to_close = within(to_close, run);
-        let start_to_close = within(start_to_close, schedule_to_close);
-        Ok(Timeouts {
-            schedule_to_close,
-            schedule_to_start: within(to_start, schedule_to_close),
-            start_to_close,
-            heartbeat: if heartbeat.is_zero() {
-                heartbeat
-            } else {
-                within(heartbeat, start_to_close)
-            },
+            )
         })
     }
 
@@ -147,7 +130,8 @@ impl Commands<'_, '_, '_> {
         let unstarted = activity.is_some_and(|activity| !matches!(activity.attempt.phase, Phase::Started(_)));
         if unstarted {
             let details = string_payloads("ACTIVITY_ID_NOT_STARTED");
-            self.draft.record_canceled(id, 0, requested_id, Some(details), "");
+            self.draft
+                .record(canceled(id, 0, requested_id, Some(details), String::new()));
             self.outcome.must_wake = true;
         }
         Ok(())
@@ -167,11 +151,4 @@ impl Commands<'_, '_, '_> {
                 _ => false,
             })
     }
-}
-
-struct Timeouts {
-    schedule_to_close: Duration,
-    schedule_to_start: Duration,
-    start_to_close: Duration,
-    heartbeat: Duration,
 }

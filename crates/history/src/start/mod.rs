@@ -11,7 +11,9 @@ pub(crate) use request::Timeouts;
 use crate::{
     Env, PolledQueue, Rejection, Reply, RunKey, RunState, Signal, Transition, Update,
     draft::{Draft, Entry},
-    proto::{Attributes, Link, UserMetadata, WorkflowExecutionStartedEventAttributes},
+    proto::{
+        ActivityTaskScheduledEventAttributes, Attributes, Link, UserMetadata, WorkflowExecutionStartedEventAttributes,
+    },
     recorded::Recorded,
     state::Facts,
     update::{Carry, WaitingUpdates},
@@ -38,17 +40,24 @@ pub struct StartRun {
     pub links: Vec<Link>,
     /// The starter is a worker that would like to have the first workflow task at once, under the request's id.
     pub eager: bool,
+    /// What a standalone activity is to do.
+    pub activity: Option<Box<ActivityTaskScheduledEventAttributes>>,
 }
 
 /// Makes a run. Whether it may be made is [`resolve_start`]'s question.
 ///
 /// If the starter gets the first workflow task at once, the reply is [`Reply::WorkflowTaskStarted`].
 pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejection> {
-    let (signal, update) = (request.signal.take(), request.update.take());
+    let (signal, update, activity) = (request.signal.take(), request.update.take(), request.activity.take());
     let eager = request
         .eager
         .then(|| (request.attributes.identity.clone(), request.request_id.clone()));
     let mut draft = begin(request, env);
+    if let Some(activity) = activity {
+        // It needs no workflow task: matching may have it at once, or after its start delay.
+        draft.record(Attributes::ActivityTaskScheduledEventAttributes(*activity));
+        return Ok(draft.finish(Reply::Started));
+    }
     if let Some(signal) = signal {
         // The signal comes with the start: it does not end the delay that the start asked for.
         draft.signal(Signal {
@@ -71,8 +80,8 @@ pub fn start(mut request: StartRun, env: &Env<'_>) -> Result<Transition, Rejecti
 /// A run with its first event, and no more.
 pub(crate) fn begin<'a>(request: StartRun, env: &Env<'a>) -> Draft<'a> {
     let state = RunState {
+        recorded: Recorded::empty(request.key.kind),
         key: request.key,
-        recorded: Recorded::default(),
         buffered: Arc::default(),
         facts: Facts {
             workflow_task: WorkflowTask::Idle { next_attempt: 1 },

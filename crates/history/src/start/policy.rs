@@ -1,13 +1,15 @@
 //! May a workflow id be used (again)? A pure question about the run that holds it.
 
 use crate::{
-    Rejection,
+    Rejection, RunKind,
     proto::{WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
 };
 
 /// The latest run of a workflow id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CurrentRun {
+    /// What it executes.
+    pub kind: RunKind,
     /// Its workflow id.
     pub workflow_id: String,
     /// Its run id.
@@ -112,10 +114,14 @@ fn resolve_closed(current: &CurrentRun, reuse: WorkflowIdReusePolicy) -> StartRe
 
 fn reject(current: &CurrentRun, what: &str, why: &str) -> StartResolution {
     StartResolution::Reject(Rejection::AlreadyStarted {
-        message: format!(
-            "{what}. WorkflowId: {}, RunId: {}.{why}",
-            current.workflow_id, current.run_id
-        ),
+        kind: current.kind,
+        message: match current.kind {
+            RunKind::Workflow => format!(
+                "{what}. WorkflowId: {}, RunId: {}.{why}",
+                current.workflow_id, current.run_id
+            ),
+            RunKind::Activity => "activity execution already started".to_owned(),
+        },
         start_request_id: current.start_request_id.clone(),
         run_id: current.run_id.clone(),
     })

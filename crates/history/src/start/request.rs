@@ -99,6 +99,7 @@ impl StartRun {
             user_metadata: request.user_metadata,
             links: request.links,
             eager: request.request_eager_execution,
+            activity: None,
         })
     }
 
@@ -196,6 +197,7 @@ impl StartRun {
             user_metadata: child.user_metadata.clone(),
             links: Vec::new(),
             eager: false,
+            activity: None,
         })
     }
 }

@@ -24,7 +24,13 @@ fn heartbeat(s: &mut Scenario, activity: &helve_history::ActivityStarted, text: 
         details: Some(payloads(text)),
         identity: "activity-worker".to_owned(),
     });
-    matches!(reply, Reply::Heartbeat { cancel_requested: true })
+    matches!(
+        reply,
+        Reply::Heartbeat {
+            cancel_requested: true,
+            ..
+        }
+    )
 }
 
 fn timeout_of(failure: Option<&Failure>) -> TimeoutType {

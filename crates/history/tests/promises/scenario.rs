@@ -384,7 +384,7 @@ impl Scenario {
     pub(crate) fn start_activity(&mut self, task: &ReadyTask, request_id: &str) -> Result<ActivityStarted, Rejection> {
         let poll = ActivityPoll {
             scheduled_event_id: task.scheduled_event_id,
-            attempt: task.attempt,
+            stamp: task.stamp,
             identity: "activity-worker".to_owned(),
             request_id: request_id.to_owned(),
         };

@@ -126,6 +126,7 @@ fn reuse_and_conflict_policies_decide_by_the_latest_run() {
     use WorkflowIdConflictPolicy as Conflict;
     use WorkflowIdReusePolicy as Reuse;
     let current = |status| CurrentRun {
+        kind: helve_history::RunKind::Workflow,
         workflow_id: "wf".to_owned(),
         run_id: "old".to_owned(),
         status,

@@ -4,7 +4,7 @@ mod run;
 mod validate;
 
 use helve_db::{Batch, CommitError};
-use helve_history::{Rejection, Timestamp};
+use helve_history::{Rejection, RunKind, Timestamp};
 use prost::Message;
 use temporalio_protos::temporal::api::{
     batch::v1::BatchOperationInfo,
@@ -95,6 +95,7 @@ impl Frontend {
             Ok(()) => self.work_off(batch),
             Err(CommitError::Conflict { .. }) => {
                 return Err(status::from_rejection(Rejection::AlreadyStarted {
+                    kind: RunKind::Workflow,
                     message: format!("a batch operation with the job id {} exists already", batch.job_id),
                     start_request_id: String::new(),
                     run_id: String::new(),
