@@ -14,7 +14,7 @@ use std::{
 };
 
 use helve_db::Batch;
-use helve_history::{Rejection, Timestamp};
+use helve_history::{Rejection, RunKind, Timestamp};
 use helve_schedule::{Duty, Input, ScheduleRejection, ScheduleState, decide};
 use temporalio_protos::temporal::api::{
     common::v1::{Memo, SearchAttributes},
@@ -175,6 +175,7 @@ impl Shell {
                 Some(Some(token)) => return Ok(token),
                 Some(None) => {
                     return Err(Rejection::AlreadyStarted {
+                        kind: RunKind::Workflow,
                         message: format!("schedule {:?} is already registered", slot.id),
                         start_request_id: String::new(),
                         run_id: String::new(),
