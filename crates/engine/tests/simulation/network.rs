@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 use futures_util::future::{Either, select};
 use prost::Message;
 use tokio::sync::oneshot;
-use tonic::{Code, Status, codegen::http::HeaderMap};
+use tonic::{Code, Status, codegen::http::{HeaderMap, HeaderValue}};
 
 use crate::world::World;
 
@@ -40,6 +40,7 @@ impl Failed {
 pub(crate) struct Caller {
     pub(crate) world: Rc<World>,
     pub(crate) name: Rc<str>,
+    is_worker: bool,
 }
 
 impl Caller {
@@ -47,6 +48,15 @@ impl Caller {
         Caller {
             world: world.clone(),
             name: name.into(),
+            is_worker: false,
+        }
+    }
+
+    /// One who may be shown what only workers see.
+    pub(crate) fn worker(world: &Rc<World>, name: impl Into<Rc<str>>) -> Self {
+        Caller {
+            is_worker: true,
+            ..Caller::new(world, name)
         }
     }
 
@@ -136,8 +146,13 @@ impl Caller {
         };
         let (answer, answered) = oneshot::channel();
         let name = rpc.to_owned();
+        let mut headers = HeaderMap::new();
+        if !self.is_worker {
+            // Whoever is no worker is not shown the events of tasks that may yet fail.
+            headers.insert("client-name", HeaderValue::from_static("temporal-cli"));
+        }
         let call = world.spawn_on_computer(async move {
-            let result = engine.call(SERVICE, &name, HeaderMap::new(), message.into()).await;
+            let result = engine.call(SERVICE, &name, headers, message.into()).await;
             let _ = answer.send(result);
         });
         let _withdrawn = Withdraw(call);

@@ -31,7 +31,7 @@ struct Worker {
 /// Puts a worker to work.
 pub(crate) fn employ(world: &Rc<World>, number: u64) {
     let worker = Worker {
-        caller: Caller::new(world, format!("worker{number}")),
+        caller: Caller::worker(world, format!("worker{number}")),
         cache: Rc::default(),
     };
     world.actors.spawn(worker.clone().take_workflow_tasks(queue(QUEUE)));
