@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use helve_history::Input;
 
 use crate::{
@@ -14,6 +15,8 @@ use crate::{
 
 /// Runs read in one go at start. Bounds the memory that rows take beside the states made of them.
 const RECOVERY_CHUNK: usize = 128;
+/// So many of them at the same time, each with a connection of its own: most of the time goes into decoding.
+const RECOVERY_READS: usize = 4;
 /// A timer whose run could not be changed (a full disk, say) fires again after this.
 const TIMER_PAUSE: Duration = Duration::from_secs(1);
 /// Unused task queues are looked for this often.
@@ -25,8 +28,11 @@ impl Shell {
         self.recover_queue_configs().await?;
         let rows = self.store.read(unsettled_rows).await?;
         let mut slots = Vec::with_capacity(rows.len());
-        for chunk in rows.chunks(RECOVERY_CHUNK) {
-            for stored in self.read_chunk(chunk.to_vec()).await? {
+        let chunks: Vec<_> = rows.chunks(RECOVERY_CHUNK).map(<[RowId]>::to_vec).collect();
+        let reads = chunks.into_iter().map(|chunk| self.read_chunk(chunk));
+        let mut reads = stream::iter(reads).buffered(RECOVERY_READS);
+        while let Some(read) = reads.next().await {
+            for stored in read? {
                 let is_running = stored.state.is_running();
                 let slot = self.admit(stored)?;
                 if is_running {

@@ -1,6 +1,6 @@
 //! gRPC server reflection: tools such as grpcurl learn from it what the other services are made of.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::LazyLock};
 
 use helve_protocol::DESCRIPTORS;
 use tonic::{
@@ -14,43 +14,32 @@ use tonic::{
 use tonic_reflection::server::Builder;
 
 /// One service as a function. The reflection servers' types have no names.
-type Call = Arc<dyn Fn(Request<Body>) -> BoxFuture<Response<Body>, Infallible> + Send + Sync>;
+type Call = Box<dyn Fn(Request<Body>) -> BoxFuture<Response<Body>, Infallible> + Send + Sync>;
 
-/// Both versions of the reflection service, with the same content.
-#[derive(Clone)]
-pub(crate) struct Reflection {
-    v1: Call,
-    v1alpha: Call,
+/// The service of that name, if it is one of these.
+pub(crate) fn service(name: &str) -> Option<&'static Call> {
+    match name {
+        "grpc.reflection.v1.ServerReflection" => Some(&V1),
+        "grpc.reflection.v1alpha.ServerReflection" => Some(&V1_ALPHA),
+        _ => None,
+    }
 }
 
-impl Reflection {
-    pub(crate) fn new() -> Self {
-        let builder = || Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
-        const COMPILED_IN: &str = "the descriptors are compiled in, and a test reads them";
-        Reflection {
-            v1: as_function(
-                builder()
-                    .build_v1()
-                    .expect(COMPILED_IN)
-                    .accept_compressed(CompressionEncoding::Gzip),
-            ),
-            v1alpha: as_function(
-                builder()
-                    .build_v1alpha()
-                    .expect(COMPILED_IN)
-                    .accept_compressed(CompressionEncoding::Gzip),
-            ),
-        }
-    }
+// Both versions have the same content. They are made when somebody asks first: few do, and reading the descriptors takes
+// longer than opening a small engine.
+static V1: LazyLock<Call> = LazyLock::new(|| {
+    let server = builder().build_v1().expect(COMPILED_IN);
+    as_function(server.accept_compressed(CompressionEncoding::Gzip))
+});
+static V1_ALPHA: LazyLock<Call> = LazyLock::new(|| {
+    let server = builder().build_v1alpha().expect(COMPILED_IN);
+    as_function(server.accept_compressed(CompressionEncoding::Gzip))
+});
 
-    /// The service of that name, if it is one of these.
-    pub(crate) fn service(&self, name: &str) -> Option<&Call> {
-        match name {
-            "grpc.reflection.v1.ServerReflection" => Some(&self.v1),
-            "grpc.reflection.v1alpha.ServerReflection" => Some(&self.v1alpha),
-            _ => None,
-        }
-    }
+const COMPILED_IN: &str = "the descriptors are compiled in, and a test reads them";
+
+fn builder() -> Builder<'static> {
+    Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
 }
 
 fn as_function<S>(server: S) -> Call
@@ -58,7 +47,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    Arc::new(move |request| {
+    Box::new(move |request| {
         let mut server = server.clone();
         Box::pin(async move { server.call(request).await })
     })

@@ -19,7 +19,7 @@ use tonic::{
     server::NamedService,
 };
 
-use crate::{frontend::Frontend, left_out::feature_of, reflection::Reflection};
+use crate::{frontend::Frontend, left_out::feature_of, reflection};
 
 /// Largest request that is read. Temporal's own limit for the completion of a workflow task is 40 MiB.
 const MAX_REQUEST: usize = 64 << 20;
@@ -30,7 +30,6 @@ pub struct Services {
     workflow: WorkflowServiceServer<Frontend>,
     operator: OperatorServiceServer<Frontend>,
     health: HealthServer<Frontend>,
-    reflection: Reflection,
 }
 
 /// What makes the generated servers alike, which have no common trait for it.
@@ -50,7 +49,6 @@ impl Services {
             workflow: configured!(WorkflowServiceServer, frontend.clone()),
             operator: configured!(OperatorServiceServer, frontend.clone()),
             health: configured!(HealthServer, frontend),
-            reflection: Reflection::new(),
         }
     }
 
@@ -64,7 +62,7 @@ impl Services {
             self.operator.call(request).await
         } else if service == HealthServer::<Frontend>::NAME {
             self.health.call(request).await
-        } else if let Some(reflection) = self.reflection.service(service) {
+        } else if let Some(reflection) = reflection::service(service) {
             reflection(request).await
         } else {
             Ok(Status::unimplemented(format!("unknown service {service}")).into_http())

@@ -52,7 +52,11 @@ impl Frontend {
             activity_paused,
             activity_reset,
         } = self
-            .heartbeat(Name::Token(request.task_token, request.namespace), request.details, request.identity)
+            .heartbeat(
+                Name::Token(request.task_token, request.namespace),
+                request.details,
+                request.identity,
+            )
             .await?;
         Ok(RecordActivityTaskHeartbeatResponse {
             cancel_requested,
@@ -85,8 +89,12 @@ impl Frontend {
         request: Request<RespondActivityTaskCompletedRequest>,
     ) -> Result<RespondActivityTaskCompletedResponse, Status> {
         let request = request.into_inner();
-        self.complete(Name::Token(request.task_token, request.namespace), request.result, request.identity)
-            .await?;
+        self.complete(
+            Name::Token(request.task_token, request.namespace),
+            request.result,
+            request.identity,
+        )
+        .await?;
         Ok(RespondActivityTaskCompletedResponse::default())
     }
 
@@ -126,8 +134,12 @@ impl Frontend {
         request: Request<RespondActivityTaskCanceledRequest>,
     ) -> Result<RespondActivityTaskCanceledResponse, Status> {
         let request = request.into_inner();
-        self.cancel(Name::Token(request.task_token, request.namespace), request.details, request.identity)
-            .await?;
+        self.cancel(
+            Name::Token(request.task_token, request.namespace),
+            request.details,
+            request.identity,
+        )
+        .await?;
         Ok(RespondActivityTaskCanceledResponse::default())
     }
 

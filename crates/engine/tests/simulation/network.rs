@@ -5,7 +5,10 @@ use std::{rc::Rc, time::Duration};
 use futures_util::future::{Either, select};
 use prost::Message;
 use tokio::sync::oneshot;
-use tonic::{Code, Status, codegen::http::{HeaderMap, HeaderValue}};
+use tonic::{
+    Code, Status,
+    codegen::http::{HeaderMap, HeaderValue},
+};
 
 use crate::world::World;
 
