@@ -1,4 +1,6 @@
-//! What is said of the services: reflection, health.
+//! The table of what is served, compared with the code; reflection; health.
+
+use std::collections::BTreeMap;
 
 use helve_engine::Services;
 use helve_protocol::RPCS;
@@ -14,6 +16,32 @@ use tonic::{
 
 use crate::client::*;
 
+const TABLE: &str = include_str!("../../../../docs/temporal-compatibility.md");
+
+/// The rows of the document's tables: service and RPC, whether it is served, and what is said about it.
+fn documented() -> BTreeMap<(String, String), (bool, String)> {
+    let mut service = String::new();
+    let mut rows = BTreeMap::new();
+    for line in TABLE.lines() {
+        if let Some(heading) = line.strip_prefix("## `") {
+            service = heading.trim_end_matches('`').to_owned();
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [rpc, served, words] = cells[..] else { continue };
+        let Some(rpc) = rpc.strip_prefix('`').and_then(|rpc| rpc.strip_suffix('`')) else {
+            continue;
+        };
+        let served = match served {
+            "yes" | "differs" => true,
+            "no" => false,
+            other => panic!("{rpc}: {other:?} is neither yes, nor differs, nor no"),
+        };
+        let before = rows.insert((service.clone(), rpc.to_owned()), (served, words.to_owned()));
+        assert!(before.is_none(), "{rpc} stands there twice");
+    }
+    rows
+}
+
 /// Calls an RPC with the given frames. Streams need not end.
 async fn call(services: &Services, service: &str, rpc: &str, frames: Vec<u8>) -> Response<Body> {
     let request = Request::post(format!("/{service}/{rpc}"))
@@ -26,6 +54,37 @@ async fn call(services: &Services, service: &str, rpc: &str, frames: Vec<u8>) ->
 /// The status that an RPC answers an empty message with, if its headers tell one.
 async fn call_empty(services: &Services, service: &str, rpc: &str) -> Option<Status> {
     Status::from_header_map(call(services, service, rpc, vec![0; 5]).await.headers())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_says_of_every_rpc_whether_it_is_served() {
+    let world = World::new().await;
+    let services = world.engine.routes();
+    let mut documented = documented();
+    for (service, rpc) in RPCS {
+        let status = call_empty(&services, service, rpc).await;
+        let is_served = status
+            .as_ref()
+            .is_none_or(|status| status.code() != Code::Unimplemented);
+        let name = ((*service).to_owned(), (*rpc).to_owned());
+        let (says_served, words) = documented
+            .remove(&name)
+            .unwrap_or_else(|| panic!("{service}/{rpc} is missing in docs/temporal-compatibility.md"));
+        assert_eq!(
+            says_served, is_served,
+            "docs/temporal-compatibility.md is wrong about {rpc}"
+        );
+        if !is_served {
+            let message = status.unwrap().message().to_owned();
+            let feature = message.split_once("this server does not support ");
+            let (_, feature) = feature.unwrap_or_else(|| panic!("{rpc} does not name the feature: {message:?}"));
+            assert_eq!(
+                words, feature,
+                "docs/temporal-compatibility.md names another feature for {rpc}"
+            );
+        }
+    }
+    assert!(documented.is_empty(), "there is no such RPC: {:?}", documented.keys());
 }
 
 #[tokio::test(flavor = "multi_thread")]
