@@ -179,6 +179,11 @@ impl ScheduleState {
         self.progress.switches.paused
     }
 
+    /// Has the turn of a start come that did not happen yet?
+    pub fn is_starting(&self) -> bool {
+        !self.progress.starting.is_empty()
+    }
+
     /// When it was made.
     pub fn created(&self) -> Timestamp {
         timestamp(self.progress.created.as_ref()).unwrap_or_default()
@@ -231,7 +236,8 @@ impl ScheduleState {
     /// What the engine owes the schedule.
     pub fn duties(&self) -> Vec<Duty> {
         let progress = &self.progress;
-        let starts = progress.starting.iter().map(|start| Duty::Start {
+        // One after another, so that they happen in the order of their times.
+        let starts = progress.starting.first().map(|start| Duty::Start {
             request_id: start.request_id.clone(),
         });
         let ends = progress
@@ -266,7 +272,7 @@ impl ScheduleState {
         let mut watches: Vec<_> = watched.chain(shown).map(Duty::Watch).collect();
         watches.sort();
         watches.dedup();
-        starts.chain(ends).chain(watches).collect()
+        starts.into_iter().chain(ends).chain(watches).collect()
     }
 
     /// Times of the spec after `after`.

@@ -70,6 +70,7 @@ impl Frontend {
         let shown = |attributes: &SearchAttributes| SearchAttributes {
             indexed_fields: settings.attributes.shown(&attributes.indexed_fields),
         };
+        self.shell.settle_schedule(&slot).await;
         let now = self.shell.now().into();
         let answer = slot
             .look(|kept| {

@@ -11,6 +11,7 @@ mod tick;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use helve_db::Batch;
@@ -20,7 +21,7 @@ use temporalio_protos::temporal::api::{
     common::v1::{Memo, SearchAttributes},
     schedule::v1::{Schedule, SchedulePatch},
 };
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::{
     error::{Failed, Fault},
@@ -46,6 +47,8 @@ pub(crate) struct ScheduleSlot {
     pub(crate) id: String,
     /// Empty if the schedule was deleted, or never committed.
     cell: Arc<tokio::sync::Mutex<Option<Kept>>>,
+    /// Whether a start is under way.
+    starting: watch::Sender<bool>,
 }
 
 /// A schedule and what goes with it.
@@ -60,6 +63,9 @@ pub(crate) struct Kept {
     /// The earliest entry in the timers.
     armed: Option<Timestamp>,
 }
+
+/// How long a description waits for a start under way, which takes longer only if the disk is in trouble.
+const START_PATIENCE: Duration = Duration::from_secs(3);
 
 type Guard = OwnedMutexGuard<Option<Kept>>;
 
@@ -125,6 +131,7 @@ impl ScheduleSlot {
             namespace,
             id,
             cell: Arc::default(),
+            starting: watch::Sender::new(false),
         })
     }
 
@@ -309,7 +316,18 @@ impl Shell {
         self.store.commit(batch).await.map_err(Fault::from)?;
         *cell = None;
         self.schedules.remove(slot);
+        slot.starting.send_replace(false);
         Ok(())
+    }
+
+    /// Waits a moment for starts under way: what was asked for and acknowledged has happened when its owner looks.
+    pub(crate) async fn settle_schedule(&self, slot: &ScheduleSlot) {
+        let mut starting = slot.starting.subscribe();
+        tokio::select! {
+            biased;
+            _ = starting.wait_for(|starting| !starting) => {}
+            _ = self.sleep(START_PATIENCE) => {}
+        }
     }
 
     /// Sets the schedule's timer, and sees to what it owes.
@@ -325,6 +343,7 @@ impl Shell {
             self.background.spawn(self.clone().see_to(slot.clone(), duty.clone()));
         }
         kept.busy = owed;
+        slot.starting.send_replace(kept.state.is_starting());
     }
 }
 

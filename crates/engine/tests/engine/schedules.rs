@@ -151,6 +151,39 @@ async fn a_workflow_is_started_when_its_time_has_come_and_says_by_whom() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_asked_for_has_happened_when_he_looks_and_in_order() {
+    let world = World::new().await;
+    let mut request = every_minute("s", ScheduleOverlapPolicy::Skip);
+    request.initial_patch = Some(SchedulePatch {
+        trigger_immediately: Some(TriggerImmediatelyRequest::default()),
+        backfill_request: vec![BackfillRequest {
+            start_time: Some(prost_types::Timestamp {
+                seconds: 1_700_000_000,
+                nanos: 0,
+            }),
+            end_time: Some(prost_types::Timestamp {
+                seconds: 1_700_000_300,
+                nanos: 0,
+            }),
+            overlap_policy: ScheduleOverlapPolicy::AllowAll.into(),
+        }],
+        ..Default::default()
+    });
+    create(&world, request).await;
+    let info = info(&world, "s").await;
+    assert_eq!(info.action_count, 6);
+    let filled = |action: &ScheduleActionResult| action.schedule_time.unwrap().seconds;
+    let times: Vec<_> = info
+        .recent_actions
+        .iter()
+        .map(filled)
+        .filter(|time| *time < 1_750_000_000)
+        .collect();
+    assert_eq!(times.len(), 5);
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crashes_neither_lose_nor_double_an_action() {
     let mut world = World::new().await;
     create(&world, every_minute("s", ScheduleOverlapPolicy::AllowAll)).await;
