@@ -12,6 +12,8 @@ import { environment, type Environment, eventNames, eventually, everyHistoryRepl
 import * as w from '../workflows';
 
 const env = environment(__filename);
+/** The real server deletes half a minute after the execution closed. */
+const DELETION_LIMIT_MS = 70_000;
 const { ResetReapplyExcludeType } = temporal.api.enums.v1;
 
 /** Back to the n-th completed workflow task. */
@@ -80,7 +82,8 @@ describe('ends', { concurrency: true }, () => {
     const handle = await env.start(w.lands, ['here']);
     await handle.result();
     await env.service.deleteWorkflowExecution({ namespace: env.namespace, workflowExecution: { workflowId: handle.workflowId } });
-    await eventually(async () => handle.describe().then(() => false, (error) => error instanceof WorkflowNotFoundError));
+    const isGone = () => handle.describe().then(() => false, (error) => error instanceof WorkflowNotFoundError);
+    await eventually(isGone, DELETION_LIMIT_MS);
     env.started.delete(handle.workflowId);
   });
 
