@@ -72,7 +72,9 @@ fn prepare(environment: &Environment) -> Result<Result<PathBuf, String>> {
     println!("installing the packages in {SOURCES}/package-lock.json");
     let mut install = environment.command(npm());
     // No package needs to run a script of its own here.
-    install.current_dir(&folder).args(["install", "--no-save", "--ignore-scripts"]);
+    install
+        .current_dir(&folder)
+        .args(["install", "--no-save", "--ignore-scripts"]);
     let installed = quietly(&mut install)?;
     if !installed.success {
         println!("{}", installed.text());
