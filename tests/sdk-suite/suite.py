@@ -4,17 +4,23 @@
 
 The results are one line per test: its name, a tab, what became of it. Without arguments the tests run that talk to a
 server and are about workflows, activities, clients and schedules.
+
+Some of these tests hang or take their process down when they fail. So they run in a few processes at once, a part of
+the suite in each, and each process writes down what it does: one that is dead or that makes no progress is replaced,
+and only the test that it was at has failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
+import queue
+import signal
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ElementTree
+import threading
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "conformance"))
@@ -33,6 +39,10 @@ ELSEWHERE = [
     "tests/worker/test_workflow.py::test_workflow_replace_worker_client",
 ]
 SUGGEST_CONTINUE_AS_NEW_AFTER = 50
+TESTS_A_PROCESS = 30
+TEST_LIMIT_S = 60.0
+# Importing the SDK and the suite, before the first test.
+START_LIMIT_S = 120.0
 # As in the suite's own conftest.py, for the server it would start itself.
 SETTINGS = [
     "system.forceSearchAttributesCacheRefreshOnRead=true",
@@ -72,25 +82,83 @@ class SuiteEngine(Engine):
         return words
 
 
-def outcomes(junit: Path) -> dict[str, str]:
-    """The worst that became of each test: a test that ran twice has two entries."""
-    order = ["skipped", "passed", "failed", "error"]
-    found: dict[str, str] = {}
-    for case in ElementTree.parse(junit).getroot().iter("testcase"):
-        if not case.get("name"):
-            continue  # a process of pytest that was killed leaves one without a name
-        path = "/".join(part for part in case.get("classname", "").split(".") if not part[:1].isupper())
-        name = f"{path}.py::{case.get('name')}"
-        outcome = next((tag for tag in ("error", "failure", "skipped") if case.find(tag) is not None), "passed")
-        outcome = "failed" if outcome == "failure" else outcome
-        found[name] = max(found.get(name, outcome), outcome, key=order.index)
-    return found
+PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "diary"]
+HERE = str(Path(__file__).resolve().parent)
 
 
-def progress(log: str) -> dict[str, str]:
-    """What is known of a run that did not come to its end."""
-    lines = re.findall(r"^\[gw\d+\](?: \[\s*\d+%\])? (PASSED|FAILED|ERROR|SKIPPED) (\S+)", log, re.MULTILINE)
-    return {name: outcome.lower() for outcome, name in lines}
+def collect(source: Path, selection: list[str], address: str) -> list[str]:
+    """The names of the tests to run, in the suite's order."""
+    deselected = [word for name in ELSEWHERE for word in ("--deselect", name)]
+    command = [*PYTEST, "--collect-only", "-q", *(selection or CORE), *deselected, "-E", address]
+    environment = {**os.environ, "PYTHONPATH": HERE}
+    listed = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
+    names = [line for line in listed.stdout.splitlines() if line.startswith("tests/") and "::" in line]
+    if not names:
+        sys.exit(f"no tests found:\n{listed.stdout}{listed.stderr}")
+    return names
+
+
+class Part:
+    """A few tests one after the other, each of which gets an outcome."""
+
+    def __init__(self, source: Path, address: str, folder: Path, log: Path):
+        self.source = source
+        self.address = address
+        self.diary = folder / f"diary-{threading.get_ident()}"
+        self.arguments = folder / f"tests-{threading.get_ident()}"
+        self.log = log
+        log.write_text("")
+
+    def run(self, names: list[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        while left := [name for name in names if name not in found]:
+            done, at = self.attempt(left)
+            found |= done
+            if at is None and not done:
+                at = left[0]  # it died before its first test: never the same again
+            if at is not None:
+                found[at] = "failed"
+        return found
+
+    def attempt(self, names: list[str]) -> tuple[dict[str, str], str | None]:
+        """Runs the tests until a process ends: what became of them, and the test that it did not come back from."""
+        self.diary.write_text("")
+        self.arguments.write_text("\n".join(names))
+        command = [*PYTEST, f"@{self.arguments}", "-E", self.address, "-v", "--tb=short", "--show-capture=no"]
+        environment = {**os.environ, "SUITE_DIARY": str(self.diary), "PYTHONPATH": HERE}
+        with self.log.open("a") as output:
+            process = subprocess.Popen(
+                command, cwd=self.source, stdout=output, stderr=output, env=environment, start_new_session=True
+            )
+            try:
+                self.watch(process)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        done, at = self.read()
+        return {name: outcome for name, outcome in done.items() if name in names}, at
+
+    def watch(self, process: subprocess.Popen) -> None:
+        """Returns when the process ended, or when it is too long at one test."""
+        last, since = -1, time.monotonic()
+        while process.poll() is None:
+            size = self.diary.stat().st_size
+            if size != last:
+                last, since = size, time.monotonic()
+            elif time.monotonic() - since > (TEST_LIMIT_S if size else START_LIMIT_S):
+                return
+            time.sleep(0.2)
+
+    def read(self) -> tuple[dict[str, str], str | None]:
+        done: dict[str, str] = {}
+        at = None
+        for line in self.diary.read_text().splitlines():
+            what, _, name = line.partition("\t")
+            at = name if what == "at" else None
+            if what != "at":
+                done[name] = what
+        return done, at
 
 
 def main() -> int:
@@ -98,33 +166,38 @@ def main() -> int:
     parser.add_argument("--engine", choices=["helve", "temporal"], required=True)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--processes", default="2")
-    parser.add_argument("--limit-minutes", type=float, default=40)
+    parser.add_argument("--processes", type=int, default=2)
     options, selection = parser.parse_known_args()
-    junit = options.results.with_suffix(".xml")
     log = options.results.with_suffix(".log")
-    junit.unlink(missing_ok=True)
-    deselected = [word for name in ELSEWHERE for word in ("--deselect", name)]
-    with tempfile.TemporaryDirectory(prefix="sdk-suite-") as folder:
-        engine = SuiteEngine(options.engine, Path(folder), durable=False).start()
+    found: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="sdk-suite-") as name:
+        folder = Path(name)
+        engine = SuiteEngine(options.engine, folder, durable=False).start()
         try:
-            # A test that hangs is killed with its process, and the run goes on with another one.
-            command = [
-                sys.executable, "-m", "pytest", *(selection or CORE), *deselected, "-E", engine.address,
-                "-n", options.processes, "--dist=worksteal", "--max-worker-restart=200", "-p", "no:cacheprovider",
-                "--timeout", "60", "--timeout-method=thread", "-o", "timeout_func_only=false",
-                "-v", "--tb=line", "--show-capture=no", f"--junitxml={junit}",
-            ]
-            with log.open("w") as output:
-                limit = options.limit_minutes * 60
-                subprocess.run(command, cwd=options.source, stdout=output, stderr=output, timeout=limit, check=False)
-        except subprocess.TimeoutExpired:
-            print(f"stopped after {options.limit_minutes:.0f} minutes")
+            names = collect(options.source, selection, engine.address)
+            parts: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+            for first in range(0, len(names), TESTS_A_PROCESS):
+                parts.put(names[first : first + TESTS_A_PROCESS])
+
+            def work(index: int) -> None:
+                part = Part(options.source, engine.address, folder, log.with_suffix(f".{index}.log"))
+                while True:
+                    try:
+                        tests = parts.get_nowait()
+                    except queue.Empty:
+                        return
+                    found.update(part.run(tests))
+                    print(f"{len(found)} of {len(names)}", flush=True)
+
+            workers = [threading.Thread(target=work, args=(index,)) for index in range(options.processes)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
         finally:
             engine.stop()
-    found = outcomes(junit) if junit.exists() else progress(log.read_text(errors="replace"))
     options.results.write_text("".join(f"{name}\t{outcome}\n" for name, outcome in sorted(found.items())))
-    print(f"details: {log}")
+    print(f"details: {log.with_suffix('.*.log')}")
     return 0 if found else 1
 
 
