@@ -7,14 +7,15 @@
 //! must change) and never depends on what the caller reads in between, so the same batch can be replicated instead of
 //! being executed here. There is no interactive transaction, on purpose.
 //!
-//! Everything that is queued goes into one transaction with one fsync (`synchronous=FULL`). Each batch stands in a
-//! savepoint of its own: a batch whose precondition fails is answered [`CommitError::Conflict`] and undone alone. No
-//! caller is answered before the commit.
+//! Everything that is queued goes into one transaction with one fsync (`synchronous=FULL`). A batch whose precondition
+//! fails is answered [`CommitError::Conflict`] and undone alone: the group is then done again with a savepoint for each
+//! batch. No caller is answered before the commit.
 //!
 //! A simulation opens a store without threads ([`Store::driven`]): the same writer, but its owner says when something
 //! happens and how it ends.
 
 mod batch;
+mod checkpoint;
 mod driver;
 mod error;
 mod open;

@@ -56,8 +56,9 @@ impl Default for Options {
 
 /// Statements kept prepared per connection. The callers use a small fixed set of texts.
 const PREPARED_STATEMENTS: usize = 128;
-/// The WAL is copied into the database at about 16 MiB, so that the copying is rare and the file stays small.
-const CHECKPOINT_PAGES: i64 = 4096;
+/// With this many pages in the WAL (64 MiB) the writer copies it into the database itself: the thread that is there for it
+/// does not keep up, or there is none.
+const CHECKPOINT_PAGES: i64 = 16_384;
 /// The WAL file is cut back to this after a checkpoint.
 const WAL_LIMIT: i64 = 64 << 20;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -81,6 +82,13 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     connection
         .pragma_update(None, "query_only", true)
         .map_err(|error| explain(path, &error))?;
+    Ok(connection)
+}
+
+/// Opens a connection that copies the WAL into the database.
+pub(crate) fn open_checkpointer(path: &Path, options: &Options) -> Result<Connection, OpenError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    configure_writer(&connection, options).map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     batch::Batch,
+    checkpoint::Checkpointer,
     driver::Driver,
     error::{CommitError, OpenError, ReadError},
     open::{self, Options},
@@ -61,6 +62,7 @@ impl Store {
         let connection = open::open_writer(path, options)?;
         let readers = Readers::open(path, options.readers)?;
         let (store, requests, writer) = Store::with(connection, Reads::Pool(Arc::new(readers)), options);
+        let writer = writer.with_checkpointer(Checkpointer::spawn(path, options)?);
         writer.spawn(requests).map_err(|error| OpenError::Io {
             path: path.to_owned(),
             reason: error.to_string(),

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     batch::{Batch, BatchKey, Statement},
+    checkpoint::{self, Checkpointer},
     error::CommitError,
     open::Options,
     request::{QueuedClose, QueuedCommit, Request},
@@ -19,6 +20,8 @@ pub(crate) struct Writer {
     max_group: usize,
     max_group_bytes: usize,
     remembered_keys: usize,
+    /// None if the writer copies the WAL itself.
+    checkpointer: Option<Checkpointer>,
     /// The last commit failed. Said once, and once when it is over: callers retry, and each of them is told anyway.
     is_failing: bool,
 }
@@ -38,7 +41,16 @@ impl Writer {
             max_group: options.max_group.max(1),
             max_group_bytes: options.max_group_bytes,
             remembered_keys: options.remembered_keys,
+            checkpointer: None,
             is_failing: false,
+        }
+    }
+
+    /// Leaves the copying of the WAL to a thread.
+    pub(crate) fn with_checkpointer(self, checkpointer: Checkpointer) -> Self {
+        Writer {
+            checkpointer: Some(checkpointer),
+            ..self
         }
     }
 
@@ -66,6 +78,9 @@ impl Writer {
 
     /// Copies the WAL into the database and closes it.
     pub(crate) fn close(self, asked: Option<QueuedClose>) {
+        if let Some(checkpointer) = self.checkpointer {
+            checkpointer.stop();
+        }
         if let Err(error) = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -108,8 +123,17 @@ impl Writer {
 
     fn commit_group(&mut self, members: Vec<QueuedCommit>) {
         let results = self.write(&members);
+        let (count, bytes) = (members.len(), members.iter().map(|member| member.batch().size()).sum());
         for (member, result) in members.into_iter().zip(results) {
             member.answer(result);
+        }
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.committed(count, bytes);
+            if checkpointer.take_copied()
+                && let Err(error) = checkpoint::copy(&self.connection)
+            {
+                tracing::warn!(%error, "the rest of the WAL was not copied into the database; this is tried again");
+            }
         }
     }
 
@@ -143,6 +167,38 @@ impl Writer {
 
     /// One transaction. `Err` means that nothing of the group was kept.
     fn try_group(&self, members: &[QueuedCommit]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
+        match self.try_together(members)? {
+            Some(results) => Ok(results),
+            None => self.try_apart(members),
+        }
+    }
+
+    /// All batches without a savepoint, which would cost a copy of every page that a batch changes. `None` if one of several
+    /// failed: then nothing was kept.
+    fn try_together(&self, members: &[QueuedCommit]) -> Result<Option<Vec<Result<(), CommitError>>>, CommitError> {
+        self.control("BEGIN IMMEDIATE")?;
+        for member in members {
+            match self.run_batch(member.batch()) {
+                Ok(()) => {}
+                Err(error) if error.is_of_store() => return Err(error),
+                // SQLite gives up the whole transaction for some errors.
+                Err(error) if self.connection.is_autocommit() => {
+                    return Err(CommitError::Io {
+                        reason: error.to_string(),
+                    });
+                }
+                Err(error) => {
+                    self.control("ROLLBACK")?;
+                    return Ok((members.len() == 1).then(|| vec![Err(error)]));
+                }
+            }
+        }
+        self.control("COMMIT")?;
+        Ok(Some(vec![Ok(()); members.len()]))
+    }
+
+    /// Each batch in a savepoint of its own.
+    fn try_apart(&self, members: &[QueuedCommit]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
         self.control("BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(members.len());
         for member in members {
