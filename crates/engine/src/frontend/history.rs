@@ -158,9 +158,20 @@ impl Frontend {
         if slot.is_gone() {
             return Err(slot.not_found().into());
         }
-        let row = slot.row;
-        let event = self.shell.store.read(move |db| read_close_event(db, row)).await;
-        let event = event.map_err(|error| Failed::Fault(Fault::from(error)))?;
+        // Whoever waits for the result gets it from memory, in which the run still is.
+        let closed = match self.shell.lock(slot).await {
+            Ok(mut guard) => guard.loaded().and_then(|loaded| loaded.state.close_event().cloned()),
+            Err(_) if slot.is_gone() => return Err(slot.not_found().into()),
+            Err(failed) => return Err(failed.into()),
+        };
+        let event = match closed {
+            Some(close) => Some(close),
+            None => {
+                let row = slot.row;
+                let event = self.shell.store.read(move |db| read_close_event(db, row)).await;
+                event.map_err(|error| Failed::Fault(Fault::from(error)))?
+            }
+        };
         Ok(Page {
             events: event.into_iter().collect(),
             next: None,

@@ -113,8 +113,13 @@ fn client_timeout(metadata: &MetadataMap) -> Option<Duration> {
 /// Smaller answers are sent as they are: compressing them costs more time than it saves.
 const COMPRESS_FROM: usize = 4096;
 
-fn respond<T: Message>(answer: T) -> Response<T> {
-    let is_small = answer.encoded_len() < COMPRESS_FROM;
+/// Whether the caller is on this machine: then nothing is worth compressing.
+fn is_near<T>(request: &Request<T>) -> bool {
+    request.remote_addr().is_none_or(|address| address.ip().is_loopback())
+}
+
+fn respond<T: Message>(answer: T, is_near: bool) -> Response<T> {
+    let is_small = is_near || answer.encoded_len() < COMPRESS_FROM;
     let mut response = Response::new(answer);
     if is_small {
         response.disable_compression();
@@ -129,7 +134,8 @@ macro_rules! rpcs {
         impl WorkflowService for Frontend {
             $(
                 async fn $rpc(&self, request: Request<$request>) -> Answer<$response> {
-                    Frontend::$rpc(self, request).await.map(respond)
+                    let is_near = is_near(&request);
+                    Frontend::$rpc(self, request).await.map(|answer| respond(answer, is_near))
                 }
             )*
         }
