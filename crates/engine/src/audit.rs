@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{run::Slot, shell::Shell};
+use helve_history::Summary;
+
+use crate::{
+    run::{Cell, Slot},
+    shell::Shell,
+};
 
 impl Shell {
     /// Compares every run in memory with its rows; answers how many were compared, or what differs first.
@@ -19,8 +24,15 @@ impl Shell {
     async fn audit_run(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), String> {
         // Under its lock, so that no commit of it is under way.
         let mut guard = slot.lock().await;
-        let Some(loaded) = guard.loaded() else { return Ok(()) };
+        if matches!(*guard, Cell::Dead) {
+            return Ok(());
+        }
         let stored = self.read_run(slot.row).await.map_err(|fault| fault.to_string())?;
+        // What a restart goes by.
+        same("summary", &stored.state.summary(), &stored.summary)?;
+        let Some(loaded) = guard.loaded() else {
+            return is_waited_for(slot, stored.summary);
+        };
         same("version", &loaded.version, &stored.version)?;
         same("settled", &loaded.settled, &stored.settled)?;
         same("number of buffered events", &loaded.buffered, &stored.buffered)?;
@@ -31,6 +43,18 @@ impl Shell {
         )?;
         same("state", &loaded.state, &stored.state)
     }
+}
+
+/// Of an open run that is not in memory nothing may be forgotten.
+fn is_waited_for(slot: &Slot, summary: Summary) -> Result<(), String> {
+    let (armed, due) = (slot.armed(), summary.due);
+    // What owes something is being read at this moment.
+    if summary.owes || due.is_none() || armed.is_some_and(|armed| Some(armed) <= due) {
+        return Ok(());
+    }
+    Err(format!(
+        "it is not in memory and looked at at {armed:?}, but due at {due:?}"
+    ))
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, memory: &T, disk: &T) -> Result<(), String> {

@@ -8,6 +8,7 @@
 //! | file | what it owns |
 //! | --- | --- |
 //! | `shell` | decide, commit, publish |
+//! | `ahead` | tasks started in the commit that makes them, for pollers that wait |
 //! | `publish` | obligations compared with what was published |
 //! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `updates`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
@@ -16,6 +17,7 @@
 //! | `storage`, `visibility` | what is on disk, and the SQL |
 //! | `frontend`, `services`, `reflection`, `left_out` | gRPC |
 
+mod ahead;
 mod audit;
 mod clock;
 mod deletion;

@@ -1,16 +1,20 @@
 //! What the engine does by itself: load what was under way, and fire timers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use helve_history::Input;
+use temporalio_protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 
 use crate::{
     error::{Failed, Fault},
     publish::{Effects, obligations},
-    run::Slot,
+    run::{Progress, Slot},
     shell::Shell,
-    storage::{RowId, StoredRun, load_run, unsettled_rows},
+    storage::{RowId, StoredRun, UnsettledRun, load_run, unsettled_runs},
 };
 
 /// Runs read in one go at start. Bounds the memory that rows take beside the states made of them.
@@ -23,12 +27,25 @@ const TIMER_PAUSE: Duration = Duration::from_secs(1);
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 impl Shell {
-    /// Loads every run that is open or owes something, and goes on where it stopped. Answers how many there are.
+    /// Takes in every run that is open or owes something, and goes on where it stopped. Those that only wait are not read
+    /// before their time. Answers how many there are.
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<usize, Fault> {
         self.recover_queue_configs().await?;
-        let rows = self.store.read(unsettled_rows).await?;
-        let mut slots = Vec::with_capacity(rows.len());
-        let chunks: Vec<_> = rows.chunks(RECOVERY_CHUNK).map(<[RowId]>::to_vec).collect();
+        let names = self.namespace_names();
+        let runs = self
+            .store
+            .read(move |db| unsettled_runs(db, |id| names.get(&id).cloned()))
+            .await?;
+        let (count, mut owing) = (runs.len(), Vec::new());
+        for run in runs {
+            if run.summary.owes {
+                owing.push(run.row);
+            } else {
+                self.wait_for(run)?;
+            }
+        }
+        let mut slots = Vec::with_capacity(owing.len());
+        let chunks: Vec<_> = owing.chunks(RECOVERY_CHUNK).map(<[RowId]>::to_vec).collect();
         let reads = chunks.into_iter().map(|chunk| self.read_chunk(chunk));
         let mut reads = stream::iter(reads).buffered(RECOVERY_READS);
         while let Some(read) = reads.next().await {
@@ -48,7 +65,30 @@ impl Shell {
                 Failed::Rejected(rejection) => Fault::Bug(rejection.to_string()),
             })?;
         }
-        Ok(slots.len())
+        Ok(count)
+    }
+
+    /// Gives an open run that owes nothing its place in memory, and sets its timer.
+    fn wait_for(&self, run: UnsettledRun) -> Result<(), Fault> {
+        let namespace = self
+            .namespaces
+            .by_name(&run.key.namespace)
+            .ok_or_else(|| Fault::Corrupt(format!("run {} is of an unknown namespace", run.key)))?;
+        let slot = Arc::new(Slot::unread(run.key, run.row, namespace));
+        slot.weight.store(run.history_size, Ordering::Relaxed);
+        slot.progress.send_replace(Progress {
+            last_event_id: run.history_length,
+            transitions: run.transitions,
+            status: WorkflowExecutionStatus::Running,
+            is_gone: false,
+        });
+        slot.set_armed(run.summary.due);
+        if let Some(due) = run.summary.due {
+            self.timers.arm(due, Arc::downgrade(&slot));
+        }
+        self.registry.add(&slot);
+        self.registry.set_current(&slot);
+        Ok(())
     }
 
     async fn read_chunk(&self, rows: Vec<RowId>) -> Result<Vec<StoredRun>, Fault> {
@@ -105,7 +145,7 @@ impl Shell {
         let loaded = guard.loaded().ok_or(Fault::Conflict)?;
         let due = loaded.state.next_deadline().filter(|deadline| *deadline <= self.now());
         // As long as this is set, the same deadline is not armed again.
-        loaded.published.armed = due;
+        slot.set_armed(due);
         let mut effects = if due.is_some() {
             self.step(slot, &mut guard, Input::Tick).await?.effects
         } else {
@@ -114,7 +154,7 @@ impl Shell {
         let loaded = guard.loaded().ok_or(Fault::Conflict)?;
         let is_stuck = due.is_some() && loaded.state.next_deadline() == due;
         if !is_stuck {
-            loaded.published.armed = None;
+            slot.set_armed(None);
             effects.push(obligations(slot, loaded, self, false));
         }
         drop(guard);

@@ -36,6 +36,9 @@ pub struct EngineOptions {
     pub max_closed_runs: usize,
     /// How many bytes of closed runs' histories those may have together.
     pub max_closed_bytes: u64,
+    /// What the states of open runs may take in memory, roughly. Beyond, those of runs that only wait are dropped and read
+    /// again when they are needed.
+    pub max_open_bytes: u64,
     /// Events in one page of history; the rest comes with the next page.
     pub page_events: usize,
     /// Bytes in one page of history; the rest comes with the next page.
@@ -63,6 +66,7 @@ impl EngineOptions {
             sticky_worker_gone_after: Duration::from_secs(10),
             max_closed_runs: 1_000,
             max_closed_bytes: 32 << 20,
+            max_open_bytes: 64 << 20,
             page_events: 256,
             page_bytes: 2 << 20,
             max_database_bytes: None,

@@ -8,10 +8,11 @@ use std::{
     },
 };
 
-use helve_history::{Message, QueryGate, ReadyKind, ReadyTask, Timestamp};
+use helve_history::{Message, QueryGate, ReadyKind, ReadyTask, RunState, Timestamp};
 
 use crate::{
-    matching::{Kind, QueueId, Rank},
+    ahead::Ahead,
+    matching::{Kind, QueueId, Rank, Reserved},
     outbox,
     queries::QueryEnd,
     run::{Loaded, Slot},
@@ -27,6 +28,7 @@ pub(crate) struct Effects {
 
 pub(crate) struct RunEffects {
     slot: Arc<Slot>,
+    started: Vec<(Reserved<Offer>, Offer)>,
     offers: Vec<(QueueId, Offer)>,
     messages: Vec<Message>,
     arm: Option<Timestamp>,
@@ -44,19 +46,30 @@ impl Effects {
     }
 }
 
+impl RunEffects {
+    /// Adds the tasks that the transition started itself. Called under the run's lock.
+    pub(crate) fn hand_out(mut self, ahead: Vec<Ahead>, loaded: &Loaded) -> Self {
+        let offers = ahead.into_iter().map(|started| started.into_offer(&self.slot, loaded));
+        self.started = offers.collect();
+        self
+    }
+}
+
 /// Compares what the run owes with what was published, and takes note of it as published. Called under the run's lock.
 pub(crate) fn obligations(slot: &Arc<Slot>, loaded: &mut Loaded, shell: &Shell, newly_settled: bool) -> RunEffects {
     slot.show_progress(&loaded.state);
+    shell.registry.weigh(slot, loaded.state.is_running());
     let offers = new_offers(slot, loaded, shell);
     let messages = new_messages(loaded);
     let due = loaded.state.next_deadline();
     // A later entry is made when this one fires.
-    let arm = due.filter(|due| loaded.published.armed.is_none_or(|armed| *due < armed));
+    let arm = due.filter(|due| slot.armed().is_none_or(|armed| *due < armed));
     if arm.is_some() {
-        loaded.published.armed = arm;
+        slot.set_armed(arm);
     }
     RunEffects {
         slot: slot.clone(),
+        started: Vec::new(),
         offers,
         messages,
         arm,
@@ -106,13 +119,21 @@ fn offer(
     live: Arc<AtomicBool>,
     shell: &Shell,
 ) -> (QueueId, Offer) {
+    let (queue, work) = route(slot, &loaded.state, task, shell);
+    let rank = Rank::of(&loaded.state.task_priority(task));
+    let since = loaded.state.waits_since(task).unwrap_or_else(|| shell.now());
+    (queue, Offer::new(slot.clone(), work, live, rank, since))
+}
+
+/// The queue that a task goes to.
+pub(crate) fn route(slot: &Slot, state: &RunState, task: &ReadyTask, shell: &Shell) -> (QueueId, Work) {
     let (scheduled_event_id, attempt, stamp) = (task.scheduled_event_id, task.attempt, task.stamp);
     let queue = |name: &str, kind| QueueId {
         namespace: slot.namespace.name.clone(),
         name: name.into(),
         kind,
     };
-    let (queue, work) = match task.kind {
+    match task.kind {
         ReadyKind::Activity => (
             queue(&task.task_queue, Kind::Activity),
             Work::Activity {
@@ -145,7 +166,7 @@ fn offer(
                 )
             } else {
                 (
-                    queue(loaded.state.task_queue(), Kind::Workflow),
+                    queue(state.task_queue(), Kind::Workflow),
                     Work::WorkflowTask {
                         scheduled_event_id,
                         attempt,
@@ -154,10 +175,7 @@ fn offer(
                 )
             }
         }
-    };
-    let rank = Rank::of(&loaded.state.task_priority(task));
-    let since = loaded.state.waits_since(task).unwrap_or_else(|| shell.now());
-    (queue, Offer::new(slot.clone(), work, live, rank, since))
+    }
 }
 
 fn new_messages(loaded: &mut Loaded) -> Vec<Message> {
@@ -175,6 +193,9 @@ impl Shell {
     /// Does what remains to be done after a commit. No run's lock may be held.
     pub(crate) fn publish(self: &Arc<Self>, effects: Effects) {
         for run in effects.runs {
+            for (poller, offer) in run.started {
+                poller.hand(offer);
+            }
             for (queue, offer) in run.offers {
                 self.matching.offer(queue, offer);
             }
@@ -195,5 +216,6 @@ impl Shell {
                 }
             }
         }
+        self.registry.make_room();
     }
 }

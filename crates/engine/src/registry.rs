@@ -1,8 +1,14 @@
 //! Which runs are in memory: every one that is open or owes something, and some closed ones.
+//!
+//! Of an open run this may be no more than its place: when the states take too much memory, those of runs that only wait
+//! for their time or for somebody are dropped, and read again when they are needed.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use helve_history::RunKind;
@@ -14,7 +20,7 @@ type ChainKey = (i64, RunKind, String);
 
 #[derive(Default)]
 struct Maps {
-    by_row: HashMap<RowId, Arc<Slot>>,
+    by_row: BTreeMap<RowId, Arc<Slot>>,
     by_run_id: HashMap<String, Arc<Slot>>,
     /// The current runs by kind and id. An id that is missing here has no open run.
     current: HashMap<ChainKey, Arc<Slot>>,
@@ -24,24 +30,76 @@ struct Maps {
     closed_bytes: u64,
     /// The last runs that were deleted: somebody may have read them just before.
     deleted: VecDeque<RowId>,
+    /// The last run that was looked at to drop its state.
+    hand: RowId,
 }
 
 /// Deleted runs that are remembered. A read takes less time than deleting so many.
 const REMEMBERED_DELETIONS: usize = 4096;
 
+/// Runs that are looked at in one go to drop their states.
+const LOOKS: usize = 64;
+/// What a state takes in memory beside what its history weighs.
+const STATE_BYTES: u64 = 4096;
+
 pub(crate) struct Registry {
     maps: Mutex<Maps>,
+    /// What the states of open runs weigh.
+    open_bytes: AtomicU64,
     max_closed: usize,
     max_closed_bytes: u64,
+    max_open_bytes: u64,
 }
 
 impl Registry {
-    pub(crate) fn new(max_closed: usize, max_closed_bytes: u64) -> Self {
+    pub(crate) fn new(max_closed: usize, max_closed_bytes: u64, max_open_bytes: u64) -> Self {
         Registry {
             maps: Mutex::default(),
+            open_bytes: AtomicU64::new(0),
             max_closed,
             max_closed_bytes,
+            max_open_bytes,
         }
+    }
+
+    /// Counts the state of a run that is in memory. Called under the run's lock.
+    pub(crate) fn weigh(&self, slot: &Slot, is_open: bool) {
+        let weight = if is_open {
+            STATE_BYTES + slot.weight.load(Ordering::Relaxed)
+        } else {
+            0
+        };
+        let before = slot.charged.swap(weight, Ordering::Relaxed);
+        self.open_bytes
+            .fetch_add(weight.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.open_bytes.load(Ordering::Relaxed) > self.max_open_bytes
+    }
+
+    /// Drops states of open runs that nobody needed lately, if they take too much memory.
+    pub(crate) fn make_room(&self) {
+        if !self.is_crowded() {
+            return;
+        }
+        // States are dropped when the maps are not locked any more.
+        let mut unloaded = Vec::new();
+        let mut maps = self.lock();
+        for _ in 0..LOOKS.min(maps.by_row.len()) {
+            let Some(slot) = maps.next_slot() else { break };
+            if slot.charged.load(Ordering::Relaxed) == 0 || slot.touched.swap(false, Ordering::Relaxed) {
+                continue;
+            }
+            if let Some(loaded) = slot.unload() {
+                self.weigh(slot, false);
+                unloaded.push(loaded);
+                if !self.is_crowded() {
+                    break;
+                }
+            }
+        }
+        drop(maps);
     }
 
     pub(crate) fn by_row(&self, row: RowId) -> Option<Arc<Slot>> {
@@ -50,9 +108,7 @@ impl Registry {
 
     /// All runs in memory, in the order of their rows.
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
-        let mut slots: Vec<_> = self.lock().by_row.values().cloned().collect();
-        slots.sort_unstable_by_key(|slot| slot.row);
-        slots
+        self.lock().by_row.values().cloned().collect()
     }
 
     pub(crate) fn by_run_id(&self, run_id: &str) -> Option<Arc<Slot>> {
@@ -162,6 +218,14 @@ impl Registry {
 }
 
 impl Maps {
+    /// The slots one after the other, and over again.
+    fn next_slot(&mut self) -> Option<&Arc<Slot>> {
+        let next = self.by_row.range(self.hand + 1..).next();
+        let (row, slot) = next.or_else(|| self.by_row.first_key_value())?;
+        self.hand = *row;
+        Some(slot)
+    }
+
     fn keep_closed(&mut self, slot: Arc<Slot>) {
         let weight = slot.weight.load(Ordering::Relaxed);
         self.closed_bytes += weight;

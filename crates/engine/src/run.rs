@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -30,7 +30,13 @@ pub(crate) struct Slot {
     pub(crate) doomed: AtomicBool,
     /// Roughly what it takes in memory: the bytes of its history.
     pub(crate) weight: AtomicU64,
+    /// What the registry counts for its state, as long as it is open and in memory.
+    pub(crate) charged: AtomicU64,
+    /// The earliest entry of this run in the timers; `NOT_ARMED` if there is none. Written under the run's lock.
+    armed: AtomicI64,
 }
+
+const NOT_ARMED: i64 = i64::MAX;
 
 /// How far a run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +82,6 @@ pub(crate) struct Published {
     pub(crate) tasks: BTreeMap<ReadyTask, Arc<AtomicBool>>,
     /// Messages under way.
     pub(crate) messages: HashSet<MessageId>,
-    /// The earliest entry of this run in the timers.
-    pub(crate) armed: Option<Timestamp>,
 }
 
 impl Published {
@@ -94,27 +98,59 @@ pub(crate) type RunGuard = OwnedMutexGuard<Cell>;
 impl Slot {
     /// A slot whose lock is held by the caller, who fills it.
     pub(crate) fn locked(key: RunKey, row: RowId, namespace: Arc<Namespace>) -> (Arc<Slot>, RunGuard) {
-        let cell = Arc::new(Mutex::new(Cell::Unread));
-        let guard = cell.clone().try_lock_owned().expect("nobody else knows this lock yet");
+        let slot = Slot::unread(key, row, namespace);
+        let guard = slot.cell.clone().try_lock_owned();
+        (Arc::new(slot), guard.expect("nobody else knows this lock yet"))
+    }
+
+    /// A slot whose run is read when somebody needs it.
+    pub(crate) fn unread(key: RunKey, row: RowId, namespace: Arc<Namespace>) -> Slot {
         let progress = Progress {
             last_event_id: 0,
             transitions: 0,
             status: WorkflowExecutionStatus::Running,
             is_gone: false,
         };
-        let slot = Slot {
+        Slot {
             key,
             row,
             namespace,
-            cell,
+            cell: Arc::new(Mutex::new(Cell::Unread)),
             progress: watch::Sender::new(progress),
             queries: QueryBuffer::default(),
             updates: UpdateWaiters::default(),
             touched: AtomicBool::new(true),
             doomed: AtomicBool::new(false),
             weight: AtomicU64::new(0),
-        };
-        (Arc::new(slot), guard)
+            charged: AtomicU64::new(0),
+            armed: AtomicI64::new(NOT_ARMED),
+        }
+    }
+
+    /// The earliest entry of this run in the timers.
+    pub(crate) fn armed(&self) -> Option<Timestamp> {
+        let nanos = self.armed.load(Ordering::Relaxed);
+        (nanos != NOT_ARMED).then(|| Timestamp::from_nanos(nanos))
+    }
+
+    pub(crate) fn set_armed(&self, at: Option<Timestamp>) {
+        self.armed
+            .store(at.map_or(NOT_ARMED, Timestamp::as_nanos), Ordering::Relaxed);
+    }
+
+    /// Drops the state of an open run from memory if nothing is lost by that and nobody uses it now: all of it is on disk,
+    /// and all that it owes to the engine is a timer. Answers the state, to be dropped where that disturbs nobody.
+    pub(crate) fn unload(&self) -> Option<Box<Loaded>> {
+        let mut cell = self.cell.try_lock().ok()?;
+        let loaded = cell.loaded()?;
+        let owes = !loaded.published.tasks.is_empty() || !loaded.published.messages.is_empty();
+        if owes || !loaded.state.is_running() || !loaded.state.is_durable() || !self.queries.is_empty() {
+            return None;
+        }
+        match std::mem::replace(&mut *cell, Cell::Unread) {
+            Cell::Loaded(loaded) => Some(loaded),
+            Cell::Unread | Cell::Dead => None,
+        }
     }
 
     /// Waits for the run's lock. Never hold two at once.

@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
+    ahead::Ahead,
     clock::Clock,
     error::{Failed, Fault},
     lock::DataDirLock,
@@ -83,6 +84,9 @@ struct Newborn {
     slot: Arc<Slot>,
     guard: RunGuard,
     transition: Transition,
+    /// Tasks that it starts with, and what the transition was without that: its state and the number of its events.
+    ahead: Vec<Ahead>,
+    plain: (RunState, usize),
 }
 
 impl Shell {
@@ -94,7 +98,11 @@ impl Shell {
         last_row: RowId,
     ) -> Self {
         Shell {
-            registry: Registry::new(options.max_closed_runs, options.max_closed_bytes),
+            registry: Registry::new(
+                options.max_closed_runs,
+                options.max_closed_bytes,
+                options.max_open_bytes,
+            ),
             matching: Matching::new(options.clock.clone()),
             options,
             lock_file,
@@ -282,10 +290,11 @@ impl Shell {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         cell: &mut Cell,
-        transition: Transition,
+        mut transition: Transition,
         replacement: Option<Beginning>,
     ) -> Result<Step, Failed> {
         let loaded = cell.loaded().ok_or(Fault::Conflict)?;
+        let ahead = self.start_ahead(slot, &loaded.published, &mut transition);
         let Transition {
             next,
             events,
@@ -317,6 +326,13 @@ impl Shell {
             slot.row,
         )?;
         if let Err(error) = self.store.commit(batch).await {
+            // It may be on disk all the same, and a worker must not be waited for that never got its task.
+            if matches!(error, CommitError::Io { .. }) && !ahead.is_empty() {
+                self.read_again(slot, cell);
+                for started in ahead {
+                    started.ask_again(slot, &self.matching);
+                }
+            }
             return Err(self.undo(Some((slot, cell)), newborn, error));
         }
         let newly_settled = settled && !loaded.settled;
@@ -325,7 +341,7 @@ impl Shell {
         loaded.buffered = buffered;
         loaded.tail.extend(events, &next);
         loaded.state = next;
-        let mut effects = Effects::of(obligations(slot, loaded, self, newly_settled));
+        let mut effects = Effects::of(obligations(slot, loaded, self, newly_settled).hand_out(ahead, loaded));
         self.install(newborn, &mut effects);
         slot.updates.tell(updates);
         Ok(Step { reply, effects })
@@ -385,6 +401,8 @@ impl Shell {
                 }
             };
             let (slot, guard) = Slot::locked(transition.key().clone(), row, namespace.clone());
+            let plain = (transition.next.clone(), transition.events.len());
+            let ahead = self.start_ahead(&slot, &Published::default(), &mut transition);
             insert_run(
                 batch,
                 NewRun {
@@ -407,6 +425,8 @@ impl Shell {
                 slot,
                 guard,
                 transition,
+                ahead,
+                plain,
             });
         }
         Ok(newborn)
@@ -417,6 +437,8 @@ impl Shell {
             slot,
             mut guard,
             transition,
+            ahead,
+            ..
         } in newborn
         {
             let Transition { next, events, .. } = transition;
@@ -424,13 +446,14 @@ impl Shell {
                 row: slot.row,
                 version: 1,
                 settled: false,
+                summary: next.summary(),
                 buffered: next.buffered_events().len() as i64,
                 tail: events,
                 state: next,
             };
             let mut loaded = Loaded::from(stored).0;
             self.registry.set_current(&slot);
-            effects.push(obligations(&slot, &mut loaded, self, false));
+            effects.push(obligations(&slot, &mut loaded, self, false).hand_out(ahead, &loaded));
             *guard = Cell::Loaded(Box::new(loaded));
         }
     }
@@ -452,6 +475,10 @@ impl Shell {
     /// Memory and disk differ: the run is read again. Cannot happen unless somebody else writes the database.
     fn give_up(self: &Arc<Self>, slot: &Arc<Slot>, cell: &mut Cell) {
         tracing::error!(run = %slot.key, "the run on disk is not the one in memory; it is read again");
+        self.read_again(slot, cell);
+    }
+
+    fn read_again(self: &Arc<Self>, slot: &Arc<Slot>, cell: &mut Cell) {
         if let Some(loaded) = cell.loaded() {
             loaded.published.withdraw_tasks();
         }
@@ -472,10 +499,14 @@ impl Shell {
             slot,
             mut guard,
             mut transition,
+            plain,
+            ..
         } in newborn.into_iter().rev()
         {
             self.registry.remove(&slot);
             *guard = Cell::Dead;
+            transition.next = plain.0;
+            transition.events.truncate(plain.1);
             transition.successor = decision.map(Box::new);
             decision = Some(transition);
         }

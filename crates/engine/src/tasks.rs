@@ -35,8 +35,16 @@ pub(crate) struct Offer {
     live: Arc<AtomicBool>,
     rank: Rank,
     since: Timestamp,
-    /// Set if the task was started for a poll that was gone before it got the answer.
+    /// Set if the task is started already: for this poll, or for one that was gone before it got the answer.
     started_by: Option<String>,
+    /// What the poll gets, if the task was started for this one.
+    ready: Option<Ready>,
+}
+
+/// A task that is started, as its run has it.
+pub(crate) enum Ready {
+    WorkflowTask(Box<StartedWithTail>),
+    Activity(Box<ActivityStarted>),
 }
 
 #[derive(Clone)]
@@ -56,6 +64,54 @@ pub(crate) enum Work {
     },
 }
 
+impl Work {
+    /// The input by which the task is started for a poll; `None` for a query, which changes nothing.
+    pub(crate) fn start(&self, identity: &str, request_id: &str) -> Option<Input> {
+        let (identity, request_id) = (identity.to_owned(), request_id.to_owned());
+        match self {
+            Work::WorkflowTask {
+                scheduled_event_id,
+                attempt,
+                sticky,
+            } => Some(Input::StartWorkflowTask(WorkflowTaskPoll {
+                scheduled_event_id: *scheduled_event_id,
+                attempt: *attempt,
+                queue: if *sticky {
+                    PolledQueue::Sticky
+                } else {
+                    PolledQueue::Normal
+                },
+                identity,
+                request_id,
+            })),
+            Work::Activity {
+                scheduled_event_id,
+                stamp,
+            } => Some(Input::StartActivity(ActivityPoll {
+                scheduled_event_id: *scheduled_event_id,
+                stamp: *stamp,
+                identity,
+                request_id,
+            })),
+            Work::Query { .. } => None,
+        }
+    }
+}
+
+impl Ready {
+    /// What the start of a task was answered, with what is at hand under the run's lock.
+    pub(crate) fn new(slot: &Slot, loaded: &Loaded, reply: Reply) -> Option<Self> {
+        match reply {
+            Reply::WorkflowTaskStarted(started) => {
+                let task = StartedWithTail::new(slot, loaded, *started);
+                Some(Ready::WorkflowTask(Box::new(task)))
+            }
+            Reply::ActivityStarted(started) => Some(Ready::Activity(started)),
+            _ => None,
+        }
+    }
+}
+
 impl Offer {
     pub(crate) fn new(slot: Arc<Slot>, work: Work, live: Arc<AtomicBool>, rank: Rank, since: Timestamp) -> Self {
         Offer {
@@ -65,6 +121,15 @@ impl Offer {
             rank,
             since,
             started_by: None,
+            ready: None,
+        }
+    }
+
+    /// The task, started for the poll that gets it.
+    pub(crate) fn ready(self, request_id: String, ready: Option<Ready>) -> Self {
+        Offer {
+            ready,
+            ..self.started(request_id)
         }
     }
 
@@ -111,6 +176,11 @@ impl Task for Offer {
 
     fn waits_since(&self) -> Timestamp {
         self.since
+    }
+
+    /// Whatever happened to it meanwhile: the core is asked when the next poller comes.
+    fn came_back(self) -> Self {
+        Offer { ready: None, ..self }
     }
 }
 
@@ -187,21 +257,25 @@ impl Shell {
         tokio::pin!(timer);
         loop {
             let poll = self.matching.poll(queue.clone(), poller.clone());
+            // When the engine stops, matching ends it; but not before a commit that starts a task for it is over.
             let handed = tokio::select! {
             biased;
                 handed = poll.task() => handed,
                 () = &mut timer => None,
-                () = self.stopping.cancelled() => None,
             };
             let Some(handed) = handed else { return Ok(None) };
+            let mut offer = handed.accept();
+            if let Some(ready) = offer.ready.take() {
+                let slot = offer.slot.clone();
+                let mut delivered = Delivered {
+                    handout: None,
+                    on_loss: Some((self.clone(), queue, offer)),
+                };
+                delivered.handout = Some(self.complete(&slot, ready).await?);
+                return Ok(delivered.take());
+            }
             let (answer, answered) = oneshot::channel();
-            let job = hand_over(
-                self.clone(),
-                queue.clone(),
-                handed.accept(),
-                poller.identity.clone(),
-                answer,
-            );
+            let job = hand_over(self.clone(), queue.clone(), offer, poller.identity.clone(), answer);
             self.background.spawn(job);
             let answered = tokio::select! {
                 biased;
@@ -237,54 +311,25 @@ impl Shell {
 
     async fn start_task(self: &Arc<Self>, offer: &Offer, start: &Start, answer: &Answer) -> HandedOut {
         let slot = &offer.slot;
-        match &offer.work {
-            Work::WorkflowTask {
-                scheduled_event_id,
-                attempt,
-                sticky,
-            } => {
-                let input = Input::StartWorkflowTask(WorkflowTaskPoll {
-                    scheduled_event_id: *scheduled_event_id,
-                    attempt: *attempt,
-                    queue: if *sticky {
-                        PolledQueue::Sticky
-                    } else {
-                        PolledQueue::Normal
-                    },
-                    identity: start.identity.clone(),
-                    request_id: start.request_id.clone(),
-                });
-                let make = |loaded: &Loaded, reply| match reply {
-                    Reply::WorkflowTaskStarted(started) => Some(StartedWithTail::new(slot, loaded, *started)),
-                    _ => None,
-                };
-                match self.start_for(slot, input, answer, make).await?.flatten() {
-                    Some(task) => Ok(Some(Handout::WorkflowTask(Box::new(
-                        self.with_history(slot, task).await?,
-                    )))),
-                    None => Ok(None),
-                }
-            }
-            Work::Activity {
-                scheduled_event_id,
-                stamp,
-            } => {
-                let input = Input::StartActivity(ActivityPoll {
-                    scheduled_event_id: *scheduled_event_id,
-                    stamp: *stamp,
-                    identity: start.identity.clone(),
-                    request_id: start.request_id.clone(),
-                });
-                let make = |_: &Loaded, reply| match reply {
-                    Reply::ActivityStarted(started) => Some(Handout::Activity(started)),
-                    _ => None,
-                };
-                Ok(self.start_for(slot, input, answer, make).await?.flatten())
-            }
-            Work::Query { query, sticky } => self.hand_out_query(slot, query, *sticky).await,
+        if let Work::Query { query, sticky } = &offer.work {
+            return self.hand_out_query(slot, query, *sticky).await;
+        }
+        let Some(input) = offer.work.start(&start.identity, &start.request_id) else {
+            return Ok(None);
+        };
+        let make = |loaded: &Loaded, reply| Ready::new(slot, loaded, reply);
+        match self.start_for(slot, input, answer, make).await?.flatten() {
+            Some(ready) => Ok(Some(self.complete(slot, ready).await?)),
+            None => Ok(None),
         }
     }
 
+    async fn complete(&self, slot: &Slot, ready: Ready) -> Result<Handout, Failed> {
+        Ok(match ready {
+            Ready::WorkflowTask(task) => Handout::WorkflowTask(Box::new(self.with_history(slot, *task).await?)),
+            Ready::Activity(started) => Handout::Activity(started),
+        })
+    }
     /// Gives the run the input that starts a task, unless the poller is gone: then `None`.
     async fn start_for<T>(
         self: &Arc<Self>,

@@ -1,10 +1,11 @@
 //! When a run has to be looked at again without anything happening to it.
 
 use crate::{
-    ReadyKind, ReadyTask, RunState, Timestamp,
+    ReadyKind, ReadyTask, RunState, Summary, Timestamp,
     activity::activity_deadline,
     attempt::Phase,
     draft::Draft,
+    recorded::Activity,
     timestamp::earliest,
     workflow_task::{TaskKind, WorkflowTask, speculative},
 };
@@ -31,6 +32,26 @@ impl RunState {
         ]
         .into_iter()
         .fold(None, earliest)
+    }
+
+    /// What is to be known of the run when it is not in memory: of all that a restart would find of it.
+    pub fn summary(&self) -> Summary {
+        if !self.is_durable() {
+            return self.durable().summary();
+        }
+        Summary {
+            due: self.next_deadline(),
+            owes: self.has_ready_tasks() || !self.outbox_ids().is_empty(),
+        }
+    }
+
+    fn has_ready_tasks(&self) -> bool {
+        let is_ready = |activity: &Activity| {
+            matches!(activity.attempt.phase, Phase::Ready { .. }) && activity.attempt.paused.is_none()
+        };
+        self.is_running()
+            && (matches!(self.facts.workflow_task, WorkflowTask::Scheduled(_))
+                || self.recorded.activities.values().any(|activity| is_ready(activity)))
     }
 
     /// Tasks to be offered to pollers now. A closed run has none.

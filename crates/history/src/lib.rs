@@ -66,7 +66,7 @@ pub use crate::{
         Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
     },
     key::{EventId, RunKey, RunKind},
-    obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},
+    obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask, Summary},
     priority::check_priority,
     rejection::{Corrupt, Rejection},
     reset::{Reapply, Reset, ResetBase, ResetRequest, is_reapplied, reset},

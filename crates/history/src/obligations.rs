@@ -5,9 +5,19 @@
 use std::sync::Arc;
 
 use crate::{
-    CancelRequest, ChildClosed, EventId, ParentRef, Signal, Termination,
+    CancelRequest, ChildClosed, EventId, ParentRef, Signal, Termination, Timestamp,
     proto::{Priority, StartChildWorkflowExecutionInitiatedEventAttributes, UserMetadata, WorkflowExecution},
 };
+
+/// What must be known of an open run that is not in memory. Derived like all obligations; stored beside the run, so that
+/// runs without anything to do need not be loaded after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// When to look at it: [`RunState::next_deadline`].
+    pub due: Option<Timestamp>,
+    /// A task waits for a poller, or a message is to be delivered.
+    pub owes: bool,
+}
 
 /// A task that waits for a poller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    ActivityToken, EventId, Rejection, RunKey, RunState, Timestamp, UpdateNews, UpdateStage, WorkflowTaskToken,
+    ActivityToken, Env, EventId, Input, Rejection, RunKey, RunState, Timestamp, UpdateNews, UpdateStage,
+    WorkflowTaskToken, decide,
     proto::{
         ActivityOptions, ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy,
         TaskQueue, WorkflowExecution, WorkflowType,
@@ -39,6 +40,19 @@ impl Transition {
     /// than updates whose callers are still waiting, and they ask again. [trap 10]
     pub fn is_memory_only(&self) -> bool {
         !self.changed && self.remembered
+    }
+
+    /// Decides another input on top of this decision, so that both are committed together or not at all; answers that
+    /// input. On error nothing happened to this transition.
+    pub fn extend(&mut self, input: Input, env: &Env<'_>) -> Result<Reply, Rejection> {
+        let more = decide(&self.next, input, env)?;
+        self.next = more.next;
+        self.events.extend(more.events);
+        self.successor = self.successor.take().or(more.successor);
+        self.updates.extend(more.updates);
+        self.changed |= more.changed;
+        self.remembered |= more.remembered;
+        Ok(more.reply)
     }
 
     /// The run this transition is about.

@@ -98,6 +98,10 @@ impl Throttle {
         }
     }
 
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit != Limit::None
+    }
+
     pub(super) fn wait(&self, now: Timestamp) -> Option<Timestamp> {
         self.bucket.wait(self.limit, now)
     }
@@ -126,6 +130,10 @@ impl KeyThrottle {
             _ => self.buckets.values_mut().for_each(|bucket| bucket.clip(limit, now)),
         }
         true
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit != Limit::None
     }
 
     pub(super) fn wait(&self, key: &str, weight: Weight, now: Timestamp) -> Option<Timestamp> {

@@ -27,10 +27,10 @@ use std::{
 
 pub(crate) use flow::Stats;
 use helve_history::Timestamp;
-pub(crate) use poll::{Handed, Poll};
+pub(crate) use poll::{Handed, Poll, Reserved};
 pub(crate) use pollers::{Poller, Seen};
 pub(crate) use queue::View;
-use queue::{Delivery, Next, Queue};
+use queue::{Delivery, Next, Queue, Waiter};
 pub(crate) use rank::Rank;
 use temporalio_protos::temporal::api::taskqueue::v1::TaskQueueConfig;
 use tokio::sync::{Notify, oneshot};
@@ -55,6 +55,8 @@ pub(crate) trait Task: Send + 'static {
     fn rank(&self) -> &Rank;
     /// Since when it waits for a worker.
     fn waits_since(&self) -> Timestamp;
+    /// What it is when it comes back from a poller that did not take it.
+    fn came_back(self) -> Self;
 }
 
 /// What kind of tasks a queue carries.
@@ -129,7 +131,36 @@ impl<T: Task> Matching<T> {
 
     /// Takes a task back that was handed out: it goes before all others of its priority.
     pub(crate) fn give_back(&self, queue: QueueId, task: T) {
+        let task = task.came_back();
         self.change(queue, |queue, _, dead| queue.put_back(task, dead));
+    }
+
+    /// Takes the poller that would get a task at once if one came now; `None` if it would have to wait. Dropped without a
+    /// task, the poller waits on in its place.
+    pub(crate) fn reserve(&self, id: &QueueId) -> Option<Reserved<T>> {
+        let (number, waiter) = self.lock().queues.get_mut(id)?.reserve()?;
+        Some(Reserved::new(self.clone(), id.clone(), number, waiter))
+    }
+
+    fn release(&self, id: &QueueId, number: u64, waiter: Waiter<T>) {
+        let mut inner = self.lock();
+        if inner.gone.contains(&waiter.poller().instance) {
+            // Its worker said goodbye meanwhile: what is not known to be reserved ends.
+            if let Some(queue) = inner.queues.get_mut(id) {
+                queue.leave(number);
+            }
+        }
+        if inner.closed {
+            return;
+        }
+        self.change_locked(inner, id.clone(), |queue, _, _| queue.release(number, waiter));
+    }
+
+    fn passed(&self, id: &QueueId, number: u64, level: u8) {
+        let now = self.shared.clock.now();
+        if let Some(queue) = self.lock().queues.get_mut(id) {
+            queue.passed(number, level, now);
+        }
     }
 
     /// Sets the limits and weights of a queue.

@@ -2,7 +2,10 @@
 
 use tokio::sync::oneshot;
 
-use super::{Matching, QueueId, Task, queue::Delivery};
+use super::{
+    Matching, Poller, QueueId, Task,
+    queue::{Delivery, Waiter},
+};
 
 /// A task in a poller's hand. Dropped without [`Handed::accept`], it goes back to the head of its queue.
 pub(crate) struct Handed<T: Task> {
@@ -30,6 +33,50 @@ impl<T: Task> Drop for Handed<T> {
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
             self.matching.give_back(self.queue.clone(), task);
+        }
+    }
+}
+
+/// A poller for which a task is being made. Dropped without [`Reserved::hand`], it waits on in its place.
+pub(crate) struct Reserved<T: Task> {
+    matching: Matching<T>,
+    queue: QueueId,
+    number: u64,
+    waiter: Option<Waiter<T>>,
+}
+
+impl<T: Task> Reserved<T> {
+    pub(super) fn new(matching: Matching<T>, queue: QueueId, number: u64, waiter: Waiter<T>) -> Self {
+        Reserved {
+            matching,
+            queue,
+            number,
+            waiter: Some(waiter),
+        }
+    }
+
+    pub(crate) fn queue(&self) -> &QueueId {
+        &self.queue
+    }
+
+    pub(crate) fn poller(&self) -> Option<&Poller> {
+        self.waiter.as_ref().map(Waiter::poller)
+    }
+
+    /// Gives the poller its task. If it is gone, the task goes to the head of the queue.
+    pub(crate) fn hand(mut self, task: T) {
+        let Some(waiter) = self.waiter.take() else { return };
+        self.matching.passed(&self.queue, self.number, task.rank().level);
+        let handed = Handed::new(self.matching.clone(), self.queue.clone(), task);
+        // What comes back is dropped here, which puts it there.
+        let _ = waiter.deliver(Delivery::Task(handed));
+    }
+}
+
+impl<T: Task> Drop for Reserved<T> {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            self.matching.release(&self.queue, self.number, waiter);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! One task queue.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use helve_history::Timestamp;
 use temporalio_protos::temporal::api::taskqueue::v1::{RateLimitConfig, TaskQueueConfig};
@@ -26,6 +29,10 @@ pub(super) struct Waiter<T: Task> {
 }
 
 impl<T: Task> Waiter<T> {
+    pub(super) fn poller(&self) -> &Poller {
+        &self.poller
+    }
+
     pub(super) fn deliver(self, delivery: Delivery<T>) -> Result<(), Delivery<T>> {
         self.sender.send(delivery)
     }
@@ -50,6 +57,8 @@ pub(super) struct Queue<T: Task> {
     /// The limit set for the queue, which counts more than what workers say.
     configured_rate: Option<f64>,
     worker_rate: Option<f64>,
+    /// Waiters for whom a task is being made. Those that leave meanwhile are taken out.
+    reserved: BTreeSet<u64>,
     pollers: Pollers,
     flow: Flow,
     /// When the queue is looked at again because of a limit.
@@ -66,6 +75,7 @@ impl<T: Task> Queue<T> {
             weights: Weights::new(),
             configured_rate: None,
             worker_rate: None,
+            reserved: BTreeSet::new(),
             pollers: Pollers::default(),
             flow: Flow::default(),
             wakes_at: None,
@@ -103,13 +113,46 @@ impl<T: Task> Queue<T> {
         self.backlog.put_back(task, dead);
     }
 
-    /// What can be handed out now.
-    pub(super) fn next(&mut self, now: Timestamp, dead: &mut Vec<T>) -> Next<T> {
+    /// Takes out the waiter that would get a task which came now, if the task could go to it at once: nothing stands
+    /// before it, and no limit holds it back.
+    pub(super) fn reserve(&mut self) -> Option<(u64, Waiter<T>)> {
+        self.forget_closed_waiters();
+        if !self.backlog.is_empty() || self.throttle.is_limited() || self.keys.is_limited() {
+            return None;
+        }
+        let (number, waiter) = self.waiters.pop_first()?;
+        self.reserved.insert(number);
+        Some((number, waiter))
+    }
+
+    /// The waiter waits again, unless it was to leave meanwhile.
+    pub(super) fn release(&mut self, number: u64, waiter: Waiter<T>) {
+        if self.reserved.remove(&number) {
+            self.waiters.insert(number, waiter);
+        } else {
+            // An error means that the poll is gone already.
+            let _ = waiter.deliver(Delivery::Empty);
+        }
+    }
+
+    /// The waiter gets its task, which never waits in the queue.
+    pub(super) fn passed(&mut self, number: u64, level: u8, now: Timestamp) {
+        self.reserved.remove(&number);
+        self.flow.added(level, now);
+        self.flow.dispatched(level, now);
+    }
+
+    fn forget_closed_waiters(&mut self) {
         while let Some(first) = self.waiters.first_entry()
             && first.get().sender.is_closed()
         {
             first.remove();
         }
+    }
+
+    /// What can be handed out now.
+    pub(super) fn next(&mut self, now: Timestamp, dead: &mut Vec<T>) -> Next<T> {
+        self.forget_closed_waiters();
         if self.waiters.is_empty() || self.backlog.is_empty() {
             return Next::Nothing;
         }
@@ -145,11 +188,12 @@ impl<T: Task> Queue<T> {
 
     pub(super) fn leave(&mut self, number: u64) {
         self.waiters.remove(&number);
+        self.reserved.remove(&number);
     }
 
     pub(super) fn has_poller(&self, now: Timestamp, recently: Duration) -> bool {
         let waits = self.waiters.values().any(|waiter| !waiter.sender.is_closed());
-        waits || self.pollers.seen_within(now, recently)
+        waits || !self.reserved.is_empty() || self.pollers.seen_within(now, recently)
     }
 
     pub(super) fn dismiss(&mut self, which: impl Fn(&Poller) -> bool) {
@@ -162,6 +206,7 @@ impl<T: Task> Queue<T> {
     /// Completes all polls with nothing; from here on it is as if nobody had ever polled.
     pub(super) fn abandon(&mut self) {
         self.dismiss(|_| true);
+        self.reserved.clear();
         self.pollers.forget_last();
     }
 
@@ -181,7 +226,11 @@ impl<T: Task> Queue<T> {
     pub(super) fn is_idle(&self, now: Timestamp, after: Duration) -> bool {
         // What a limit remembers is not forgotten before its time.
         let is_owing = self.throttle.wait(now).is_some_and(|at| at != Timestamp::MAX);
-        self.backlog.is_empty() && self.waiters.is_empty() && !is_owing && !self.pollers.seen_within(now, after)
+        self.backlog.is_empty()
+            && self.waiters.is_empty()
+            && self.reserved.is_empty()
+            && !is_owing
+            && !self.pollers.seen_within(now, after)
     }
 
     pub(super) fn describe(&self, now: Timestamp) -> View {

@@ -35,6 +35,10 @@ impl Task for Job {
     fn waits_since(&self) -> Timestamp {
         self.since
     }
+
+    fn came_back(self) -> Self {
+        self
+    }
 }
 
 impl Job {
@@ -165,6 +169,93 @@ async fn a_task_that_is_not_accepted_goes_back_to_the_head_of_the_queue() {
     drop(poll(&matching, "a").task().await.unwrap());
     assert_eq!(number(poll(&matching, "a")).await, Some(1));
     assert_eq!(number(poll(&matching, "a")).await, Some(2));
+}
+
+#[tokio::test]
+async fn a_reserved_poller_gets_the_task_that_is_made_for_it_before_any_other() {
+    let matching = matching();
+    let (first, second) = (poll(&matching, "a"), poll(&matching, "b"));
+    let reserved = matching.reserve(&queue("q")).unwrap();
+    assert_eq!(reserved.poller().unwrap().instance, "a");
+    matching.offer(queue("q"), job(1));
+    assert_eq!(at_once(second), Some(1));
+    reserved.hand(job(2));
+    assert_eq!(at_once(first), Some(2));
+}
+
+#[tokio::test]
+async fn a_reserved_poller_that_is_let_go_waits_on_in_its_place() {
+    let matching = matching();
+    let (first, second) = (poll(&matching, "a"), poll(&matching, "b"));
+    drop(matching.reserve(&queue("q")).unwrap());
+    matching.offer(queue("q"), job(1));
+    matching.offer(queue("q"), job(2));
+    assert_eq!(at_once(first), Some(1));
+    assert_eq!(at_once(second), Some(2));
+}
+
+#[tokio::test]
+async fn a_reserved_poller_that_is_let_go_gets_what_came_meanwhile() {
+    let matching = matching();
+    let waiting = poll(&matching, "a");
+    let reserved = matching.reserve(&queue("q")).unwrap();
+    matching.offer(queue("q"), job(1));
+    assert_eq!(backlog(&matching, "q"), 1);
+    drop(reserved);
+    assert_eq!(at_once(waiting), Some(1));
+}
+
+#[tokio::test]
+async fn a_task_made_for_a_poller_that_left_goes_to_the_next_one() {
+    let matching = matching();
+    let waiting = poll(&matching, "a");
+    let reserved = matching.reserve(&queue("q")).unwrap();
+    drop(waiting);
+    reserved.hand(job(1));
+    assert_eq!(at_once(poll(&matching, "b")), Some(1));
+    // And nobody is left behind of the one that left.
+    assert!(matching.reserve(&queue("q")).is_none());
+}
+
+#[tokio::test]
+async fn no_poller_is_reserved_past_a_limit_or_one_that_is_gone() {
+    let matching = matching();
+    assert!(matching.reserve(&queue("q")).is_none());
+    drop(poll(&matching, "a"));
+    assert!(matching.reserve(&queue("q")).is_none());
+    let _limited = poll_at_rate(&matching, Some(1000.0));
+    assert!(matching.reserve(&queue("q")).is_none());
+}
+
+#[tokio::test]
+async fn a_reserved_poller_whose_worker_says_goodbye_is_not_kept_waiting() {
+    let matching = matching();
+    let (waiting, sticky) = (poll(&matching, "a"), poll(&matching, "b"));
+    let (of_a, of_b) = (
+        matching.reserve(&queue("q")).unwrap(),
+        matching.reserve(&queue("q")).unwrap(),
+    );
+    matching.dismiss_worker("a");
+    drop(of_a);
+    assert!(waiting.task().now_or_never().expect("it is answered").is_none());
+    matching.abandon(&queue("q"));
+    drop(of_b);
+    assert!(sticky.task().now_or_never().expect("it is answered").is_none());
+}
+
+#[tokio::test]
+async fn a_reserved_poller_gets_its_task_although_matching_is_closed() {
+    let matching = matching();
+    let (first, second) = (poll(&matching, "a"), poll(&matching, "b"));
+    let (of_a, of_b) = (
+        matching.reserve(&queue("q")).unwrap(),
+        matching.reserve(&queue("q")).unwrap(),
+    );
+    matching.close();
+    of_a.hand(job(1));
+    drop(of_b);
+    assert_eq!(at_once(first), Some(1));
+    assert!(second.task().now_or_never().expect("it is answered").is_none());
 }
 
 #[tokio::test]

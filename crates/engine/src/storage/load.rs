@@ -4,7 +4,7 @@ use helve_db::{
     ReadError,
     rusqlite::{Connection, OptionalExtension},
 };
-use helve_history::{EventId, RunKey, RunKind, RunState};
+use helve_history::{EventId, RunKey, RunKind, RunState, Summary, Timestamp};
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
 
 use super::{RowId, decode_events, position, span, within};
@@ -14,6 +14,7 @@ pub(crate) struct StoredRun {
     pub(crate) row: RowId,
     pub(crate) version: i64,
     pub(crate) settled: bool,
+    pub(crate) summary: Summary,
     pub(crate) state: RunState,
     /// Buffered events that are stored.
     pub(crate) buffered: i64,
@@ -21,11 +22,65 @@ pub(crate) struct StoredRun {
     pub(crate) tail: Vec<HistoryEvent>,
 }
 
-/// Rows of runs that are open or owe something.
-pub(crate) fn unsettled_rows(db: &Connection) -> Result<Vec<RowId>, ReadError> {
-    let mut query = db.prepare("SELECT id FROM runs WHERE settled = 0 ORDER BY id")?;
-    let rows = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(rows)
+/// A run that is open or owes something, and what is known of it without loading it.
+pub(crate) struct UnsettledRun {
+    pub(crate) row: RowId,
+    pub(crate) key: RunKey,
+    pub(crate) history_length: EventId,
+    pub(crate) history_size: u64,
+    pub(crate) transitions: i64,
+    pub(crate) summary: Summary,
+}
+
+/// All runs that are open or owe something, in the order in which they were started. `namespace` names a namespace by its
+/// number.
+pub(crate) fn unsettled_runs(
+    db: &Connection,
+    namespace: impl Fn(i64) -> Option<String>,
+) -> Result<Vec<UnsettledRun>, ReadError> {
+    let mut query = db.prepare(
+        "SELECT id, namespace, kind, workflow_id, run_id, history_length, history_size, transitions, due, owes
+         FROM runs WHERE settled = 0 ORDER BY id",
+    )?;
+    let mut rows = query.query([])?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(UnsettledRun {
+            row: row.get(0)?,
+            key: run_key(row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, &namespace)?,
+            history_length: row.get(5)?,
+            history_size: row.get::<_, i64>(6)? as u64,
+            transitions: row.get(7)?,
+            summary: summary(row.get(8)?, row.get(9)?),
+        });
+    }
+    Ok(runs)
+}
+
+fn run_key(
+    number: i64,
+    kind: i64,
+    workflow_id: String,
+    run_id: String,
+    namespace: impl FnOnce(i64) -> Option<String>,
+) -> Result<RunKey, ReadError> {
+    let namespace = namespace(number)
+        .ok_or_else(|| ReadError::Corrupt(format!("run {run_id} is of unknown namespace {number}")))?;
+    let kind = RunKind::from_number(kind)
+        .ok_or_else(|| ReadError::Corrupt(format!("run {run_id} is of unknown kind {kind}")))?;
+    Ok(RunKey {
+        namespace,
+        kind,
+        workflow_id,
+        run_id,
+    })
+}
+
+fn summary(due: Option<i64>, owes: bool) -> Summary {
+    Summary {
+        due: due.map(Timestamp::from_nanos),
+        owes,
+    }
 }
 
 /// The highest row number in use.
@@ -61,20 +116,13 @@ pub(crate) fn load_run(
     row: RowId,
     namespace: impl FnOnce(i64) -> Option<String>,
 ) -> Result<StoredRun, ReadError> {
-    type Row = (i64, i64, String, String, i64, bool, Vec<u8>);
-    let (number, kind, workflow_id, run_id, version, settled, facts): Row = db
-        .prepare_cached("SELECT namespace, kind, workflow_id, run_id, version, settled, facts FROM runs WHERE id = ?1")?
+    type Row = (i64, i64, String, String, i64, bool, Vec<u8>, Option<i64>, bool);
+    let (number, kind, workflow_id, run_id, version, settled, facts, due, owes): Row = db
+        .prepare_cached(
+            "SELECT namespace, kind, workflow_id, run_id, version, settled, facts, due, owes FROM runs WHERE id = ?1",
+        )?
         .query_row([row], |r| r.try_into())?;
-    let namespace = namespace(number)
-        .ok_or_else(|| ReadError::Corrupt(format!("run {run_id} is of unknown namespace {number}")))?;
-    let kind = RunKind::from_number(kind)
-        .ok_or_else(|| ReadError::Corrupt(format!("run {run_id} is of unknown kind {kind}")))?;
-    let key = RunKey {
-        namespace,
-        kind,
-        workflow_id,
-        run_id,
-    };
+    let key = run_key(number, kind, workflow_id, run_id, namespace)?;
     let events = read_history(db, row)?.events;
     let activities = keyed(
         db,
@@ -97,6 +145,7 @@ pub(crate) fn load_run(
         row,
         version,
         settled,
+        summary: summary(due, owes),
         state,
         buffered: buffered.len() as i64,
         tail,

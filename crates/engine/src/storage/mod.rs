@@ -22,7 +22,7 @@ pub(crate) use delete::{
 };
 pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
 pub(crate) use load::{
-    StoredHistory, StoredRun, current_run, load_run, max_row, read_history, run_by_id, unsettled_rows,
+    StoredHistory, StoredRun, UnsettledRun, current_run, load_run, max_row, read_history, run_by_id, unsettled_runs,
 };
 pub(crate) use namespaces::{NamespaceRow, insert_namespace, load_namespaces, update_namespace};
 pub(crate) use schedules::{StoredSchedule, delete_schedule, insert_schedule, load_schedules, update_schedule};
@@ -48,6 +48,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
     include_str!("schema_8.sql"),
+    include_str!("schema_9.sql"),
 ];
 
 /// The row number of a run; names it in every other table.
@@ -72,3 +73,6 @@ fn within(position: i64) -> EventId {
 fn span(row: RowId) -> (i64, i64) {
     (position(row, 0), position(row, (1 << WITHIN_BITS) - 1))
 }
+
+#[cfg(test)]
+mod plans;

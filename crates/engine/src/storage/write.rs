@@ -53,19 +53,20 @@ pub(crate) struct RunUpdate<'a> {
 const INSERT_RUN: &str = "
     INSERT INTO runs (id, namespace, workflow_id, run_id, version, settled, facts, status, type, task_queue, start_time,
         execution_time, close_time, history_length, history_size, info, kind, transitions, parent_workflow_id,
-        parent_run_id, root_workflow_id, root_run_id)
-    SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?18, ?19, ?20, ?21, ?22
+        parent_run_id, root_workflow_id, root_run_id, due, owes)
+    SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?18, ?19, ?20, ?21, ?22, ?23, ?24
     WHERE coalesce((SELECT max(id) FROM runs WHERE namespace = ?2 AND kind = ?16 AND workflow_id = ?3), 0) = ?17
         AND EXISTS (SELECT 1 FROM namespaces WHERE id = ?2)";
 
 const UPDATE_RUN: &str = "
     UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5,
-        transitions = ?6
+        transitions = ?6, due = ?7, owes = ?8
     WHERE id = ?1 AND version = ?2";
 
 const UPDATE_ALL: &str = "
     UPDATE runs SET version = version + 1, facts = coalesce(?3, facts), history_length = ?4, history_size = ?5,
-        transitions = ?6, settled = ?7, status = ?8, close_time = ?9, info = ?10, task_queue = ?11, execution_time = ?12
+        transitions = ?6, due = ?7, owes = ?8, settled = ?9, status = ?10, close_time = ?11, info = ?12, task_queue = ?13,
+        execution_time = ?14
     WHERE id = ?1 AND version = ?2";
 
 pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
@@ -79,7 +80,7 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
         changes,
         previous,
     } = new;
-    let info = info(state);
+    let (info, summary) = (info(state), state.summary());
     let parent = info.parent_execution.as_ref();
     let root = info.root_execution.as_ref();
     let text = |text: Option<&String>| text.map(String::as_str).into();
@@ -108,6 +109,8 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
             text(parent.map(|parent| &parent.run_id)),
             text(root.map(|root| &root.workflow_id)),
             text(root.map(|root| &root.run_id)),
+            summary.due.map(|due| due.as_nanos()).into(),
+            summary.owes.into(),
         ],
     );
     write_attributes(batch, row, attributes, state.search_attributes(), true);
@@ -143,6 +146,7 @@ pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
         settled,
         buffered,
     } = update;
+    let summary = state.summary();
     let mut params = vec![
         row.into(),
         version.into(),
@@ -150,6 +154,8 @@ pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
         state.history_length().into(),
         (state.history_size() as i64).into(),
         state.transition_count().into(),
+        summary.due.map(|due| due.as_nanos()).into(),
+        summary.owes.into(),
     ];
     let same_attributes = before.search_attributes() == state.search_attributes();
     let looks_the_same = before.listed_status() == state.listed_status()

@@ -344,3 +344,67 @@ async fn closed_runs_that_were_forgotten_are_read_again() {
         assert_eq!(world.client.history(&id).await.len(), 3);
     }
 }
+
+/// Options under which no open run that only waits stays in memory.
+fn forgetful(dir: &std::path::Path, clock: &Arc<ManualClock>) -> EngineOptions {
+    EngineOptions {
+        max_open_bytes: 0,
+        ..options(dir, clock)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_runs_that_only_wait_are_dropped_from_memory_and_go_on_all_the_same() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let world = World::open_with(dir.clone(), clock.clone(), forgetful(dir.path(), &clock)).await;
+    for n in 0..5 {
+        world.client.start(&format!("w{n}")).await;
+        let task = world.client.poll().await;
+        world.client.complete(&task, vec![start_timer("t", 30)]).await;
+    }
+    // Twice around: once to be noticed as unused, once to be dropped.
+    for n in 0..20 {
+        world.client.start(&format!("other{n}")).await;
+        world.client.terminate(&format!("other{n}")).await.unwrap();
+    }
+    assert!(world.engine.audit().await.unwrap() >= 5);
+    world.client.signal("w0", "s").await.unwrap();
+    let task = world.client.poll().await;
+    assert_eq!(task.workflow_execution.as_ref().unwrap().workflow_id, "w0");
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    world.advance(30);
+    for _ in 1..5 {
+        let task = world.client.poll().await;
+        world.client.complete(&task, vec![complete_workflow("done")]).await;
+    }
+    for n in 0..5 {
+        assert_eq!(
+            world.client.status(&format!("w{n}")).await,
+            WorkflowExecutionStatus::Completed
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_wait_and_runs_that_owe_go_on_after_a_restart() {
+    let world = World::new().await;
+    for id in ["waits", "owes"] {
+        world.client.start(id).await;
+        let task = world.client.poll().await;
+        world.client.complete(&task, vec![start_timer("t", 30)]).await;
+    }
+    world.client.signal("owes", "s").await.unwrap();
+    let world = world.crash().await;
+    assert_eq!(world.engine.recovered(), 2);
+    world.engine.audit().await.unwrap();
+    let task = world.client.poll().await;
+    assert_eq!(task.workflow_execution.as_ref().unwrap().workflow_id, "owes");
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    assert_eq!(world.client.status("waits").await, WorkflowExecutionStatus::Running);
+    world.advance(30);
+    let task = world.client.poll().await;
+    assert_eq!(task.workflow_execution.as_ref().unwrap().workflow_id, "waits");
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    assert_eq!(world.client.status("waits").await, WorkflowExecutionStatus::Completed);
+}

@@ -29,7 +29,7 @@ const LONGEST_END: Duration = Duration::from_secs(3600);
 enum Bug {
     /// What was promised, and published, is not on disk yet.
     AnswersBeforeCommit,
-    /// A restart forgets what closed runs owe to others.
+    /// A restart forgets what runs owe.
     ForgetsMessages,
     /// A restart forgets events that wait for the end of a workflow task.
     ForgetsBufferedEvents,
@@ -41,7 +41,7 @@ impl Bug {
     fn before_opening(self, database: &Path) {
         let forget = match self {
             Bug::AnswersBeforeCommit => return,
-            Bug::ForgetsMessages => "UPDATE runs SET settled = 1 WHERE status <> 1",
+            Bug::ForgetsMessages => "UPDATE runs SET owes = 0, settled = (status <> 1)",
             Bug::ForgetsBufferedEvents => "DELETE FROM buffered",
             Bug::ForgetsAttempts => "DELETE FROM activities",
         };

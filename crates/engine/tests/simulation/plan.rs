@@ -21,6 +21,7 @@ pub(crate) struct Plan {
     pub(crate) disk: Disk,
     pub(crate) worker: Worker,
     pub(crate) closed_runs_in_memory: usize,
+    pub(crate) open_bytes_in_memory: u64,
     pub(crate) page_events: usize,
 }
 
@@ -86,6 +87,7 @@ impl Plan {
                 talks_nonsense: sometimes(rng, 8),
             },
             closed_runs_in_memory: one_of(rng, &[1, 3, 1000]),
+            open_bytes_in_memory: one_of(rng, &[0, 8 << 10, 64 << 20]),
             page_events: one_of(rng, &[3, 10, 256]),
         }
     }

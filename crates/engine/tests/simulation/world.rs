@@ -155,6 +155,7 @@ impl World {
             role: "a simulation".to_owned(),
             poll_timeout: Duration::from_secs(60),
             max_closed_runs: self.plan.closed_runs_in_memory,
+            max_open_bytes: self.plan.open_bytes_in_memory,
             page_events: self.plan.page_events,
             ..EngineOptions::new(self.dir.path())
         }

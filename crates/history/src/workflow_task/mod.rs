@@ -81,6 +81,10 @@ pub(crate) struct Sticky {
 
 impl WorkflowTask {
     /// The attempt of the task, or of the next one.
+    pub(crate) fn is_speculative(&self) -> bool {
+        matches!(self, WorkflowTask::Scheduled(task) | WorkflowTask::Started(task, _) if task.kind == TaskKind::Speculative)
+    }
+
     pub(crate) fn attempt(&self) -> u32 {
         match self {
             Self::Idle { next_attempt } => *next_attempt,

@@ -80,13 +80,16 @@ impl Draft<'_> {
 }
 
 impl RunState {
+    /// A restart would find all of this state: none of it is in memory only.
+    pub fn is_durable(&self) -> bool {
+        self.waiting.is_empty() && !self.facts.workflow_task.is_speculative()
+    }
+
     /// What a restart would find of this state: all but what is in memory only.
     pub fn durable(&self) -> Self {
         let mut durable = self.clone();
         durable.waiting.clear();
-        if let WorkflowTask::Scheduled(task) | WorkflowTask::Started(task, _) = &self.facts.workflow_task
-            && task.kind == TaskKind::Speculative
-        {
+        if self.facts.workflow_task.is_speculative() {
             durable.facts.workflow_task = WorkflowTask::Idle { next_attempt: 1 };
         }
         durable

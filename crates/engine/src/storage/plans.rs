@@ -1,0 +1,133 @@
+//! How SQLite goes about every statement that this crate has: by a key or an index, never through a whole table.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use helve_db::rusqlite::Connection;
+
+use super::MIGRATIONS;
+
+/// Reads that are meant to see all of something: steps of their plans, by what is read and why that is little or wanted.
+const WHOLE: &[&str] = &[
+    // At the start, to have it in memory.
+    "SCAN namespaces",
+    "SCAN task_queue_configs",
+    "SCAN schedules",
+    // Of these indices, which hold only what is under way.
+    "SCAN runs USING INDEX runs_unsettled",
+    "SCAN batches USING INDEX batches_running",
+    // Requests to delete that are not done yet.
+    "SCAN deletions",
+    // One row, or the rows of a list of values in the statement itself.
+    "SCAN CONSTANT ROW",
+    // Attributes that somebody made: tens.
+    "SCAN search_attributes",
+];
+
+fn sources(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The string literals of a source file, as far as they have no raw strings in them.
+fn literals(source: &str) -> Vec<String> {
+    let mut literals = Vec::new();
+    let mut rest = source;
+    while let Some(start) = rest.find('"') {
+        let mut literal = String::new();
+        let mut chars = rest[start + 1..].char_indices();
+        let mut end = rest.len();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    end = start + 1 + at + 1;
+                    break;
+                }
+                '\\' => match chars.next() {
+                    // A line that goes on.
+                    Some((_, '\n')) => literal.push(' '),
+                    Some((_, escaped)) => literal.push(escaped),
+                    None => {}
+                },
+                c => literal.push(c),
+            }
+        }
+        literals.push(literal);
+        rest = &rest[end..];
+    }
+    literals
+}
+
+/// Every statement in the sources, with what is put into it by name replaced.
+fn statements() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut statements = BTreeSet::new();
+    for file in files {
+        let source = fs::read_to_string(&file).unwrap();
+        // Comments may quote anything; tests ask what they like.
+        let code: String = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        for literal in literals(&code.replace("'\"'", "' '")) {
+            let sql = literal.split_whitespace().collect::<Vec<_>>().join(" ");
+            let is_statement = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "]
+                .iter()
+                .any(|verb| sql.starts_with(verb));
+            if is_statement {
+                statements.insert(sql.replace("{COLUMNS}", "*"));
+            } else if sql.starts_with("FROM ") {
+                statements.insert(format!("SELECT 1 {sql}"));
+            }
+        }
+    }
+    // Pieces of what was found as a whole.
+    statements.retain(|sql| !sql.contains('{'));
+    statements
+}
+
+#[test]
+fn no_statement_reads_a_whole_table() {
+    let db = Connection::open_in_memory().unwrap();
+    for script in MIGRATIONS {
+        db.execute_batch(script).unwrap();
+    }
+    let statements = statements();
+    for known in [
+        "UPDATE runs SET version",
+        "FROM activities WHERE at BETWEEN",
+        "INSERT INTO history",
+    ] {
+        assert!(
+            statements.iter().any(|sql| sql.contains(known)),
+            "{known} is not found any more"
+        );
+    }
+    let mut scans = Vec::new();
+    for sql in &statements {
+        let mut query = db
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let mut steps = query.raw_query();
+        while let Some(step) = steps.next().unwrap() {
+            let detail: String = step.get(3).unwrap();
+            let is_meant = WHOLE.iter().any(|whole| detail.starts_with(whole));
+            if detail.starts_with("SCAN") && !is_meant {
+                scans.push(format!("{sql}: {detail}"));
+            }
+        }
+    }
+    assert!(scans.is_empty(), "{}", scans.join("\n"));
+}
