@@ -27,6 +27,11 @@ use cli::{Cli, Verb};
 use errors::{FAILED, Problem, USAGE};
 use terminal::{Style, eprint_line};
 
+/// Tasks and messages come and go in great numbers and on many threads: the usual allocator takes a sixth of the engine's
+/// time more.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
