@@ -23,7 +23,7 @@ const RECOVERY_CHUNK: usize = 128;
 const RECOVERY_READS: usize = 4;
 /// A timer whose run could not be changed (a full disk, say) fires again after this.
 const TIMER_PAUSE: Duration = Duration::from_secs(1);
-/// Unused task queues are looked for this often.
+/// Unused task queues, and runs that only wait, are looked for this often.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 impl Shell {
@@ -175,10 +175,11 @@ impl Shell {
         }
     }
 
-    /// Forgets unused task queues now and then.
+    /// Forgets unused task queues, and states of runs that only wait, now and then.
     pub(crate) async fn tidy(self: Arc<Self>) {
         while self.sleep(TIDY_EVERY).await {
             self.matching.tidy();
+            self.registry.drop_idle_states();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which runs are in memory: every one that is open or owes something, and some closed ones.
 //!
-//! Of an open run this may be no more than its place: when the states take too much memory, those of runs that only wait
-//! for their time or for somebody are dropped, and read again when they are needed.
+//! Of an open run this may be no more than its place: the states of runs that only wait for their time or for somebody are
+//! dropped after a while, or sooner when all take too much memory, and read again when they are needed.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -40,7 +40,7 @@ const REMEMBERED_DELETIONS: usize = 4096;
 /// Runs that are looked at in one go to drop their states.
 const LOOKS: usize = 64;
 /// What a state takes in memory beside what its history weighs.
-const STATE_BYTES: u64 = 4096;
+const STATE_BYTES: u64 = 8192;
 
 pub(crate) struct Registry {
     maps: Mutex<Maps>,
@@ -80,13 +80,26 @@ impl Registry {
 
     /// Drops states of open runs that nobody needed lately, if they take too much memory.
     pub(crate) fn make_room(&self) {
-        if !self.is_crowded() {
-            return;
+        if self.is_crowded() {
+            self.drop_states(LOOKS, || self.is_crowded());
         }
-        // States are dropped when the maps are not locked any more.
+    }
+
+    /// Drops the states of open runs that nobody needed since this was called last.
+    pub(crate) fn drop_idle_states(&self) {
+        let mut left = self.lock().by_row.len();
+        while left > 0 {
+            let looks = left.min(LOOKS);
+            self.drop_states(looks, || true);
+            left -= looks;
+        }
+    }
+
+    fn drop_states(&self, looks: usize, is_needed: impl Fn() -> bool) {
+        // They are dropped when the maps are not locked any more.
         let mut unloaded = Vec::new();
         let mut maps = self.lock();
-        for _ in 0..LOOKS.min(maps.by_row.len()) {
+        for _ in 0..looks {
             let Some(slot) = maps.next_slot() else { break };
             if slot.charged.load(Ordering::Relaxed) == 0 || slot.touched.swap(false, Ordering::Relaxed) {
                 continue;
@@ -94,7 +107,7 @@ impl Registry {
             if let Some(loaded) = slot.unload() {
                 self.weigh(slot, false);
                 unloaded.push(loaded);
-                if !self.is_crowded() {
+                if !is_needed() {
                     break;
                 }
             }

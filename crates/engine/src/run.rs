@@ -204,17 +204,20 @@ impl Cell {
 /// The last events of a history: all that a worker with the run in its cache has not seen, and no more.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
-    events: VecDeque<HistoryEvent>,
+    /// Boxed, since an event is large and room for events that are gone would be, too.
+    events: VecDeque<Box<HistoryEvent>>,
 }
 
 impl Tail {
     pub(crate) fn new(events: Vec<HistoryEvent>) -> Self {
-        Tail { events: events.into() }
+        Tail {
+            events: events.into_iter().map(Box::new).collect(),
+        }
     }
 
     /// Appends new events and forgets those up to the last one the worker has seen.
     pub(crate) fn extend(&mut self, events: Vec<HistoryEvent>, state: &RunState) {
-        self.events.extend(events);
+        self.events.extend(events.into_iter().map(Box::new));
         let seen = state.previous_started_event_id();
         while self.events.front().is_some_and(|event| event.event_id <= seen) {
             self.events.pop_front();
@@ -222,7 +225,7 @@ impl Tail {
     }
 
     pub(crate) fn events(&self) -> impl Iterator<Item = &HistoryEvent> {
-        self.events.iter()
+        self.events.iter().map(|event| &**event)
     }
 
     /// Events `from..=to`, if all of them are here.
@@ -236,6 +239,13 @@ impl Tail {
             usize::try_from(from - first).ok()?,
             usize::try_from(to - from + 1).ok()?,
         );
-        (to <= last).then(|| self.events.iter().skip(start).take(count).cloned().collect())
+        (to <= last).then(|| {
+            self.events
+                .iter()
+                .skip(start)
+                .take(count)
+                .map(|event| (**event).clone())
+                .collect()
+        })
     }
 }
