@@ -1,39 +1,37 @@
 //! `helve-bench`: measures what Helve promises, with the physical limits and the real Temporal server beside it.
 //!
-//! Started by `cargo xtask bench`, which builds helve in release and names it in HELVE_BIN.
+//! Started by `cargo xtask bench`, which builds in release and names the programs. README.md says what the figures mean.
 
-mod disk;
-mod driver;
-mod engine;
+mod fill;
+mod limits;
+mod loads;
+mod machine;
+mod measured;
+mod options;
+mod raw;
+mod report;
 mod scan;
+mod sdk;
+mod servers;
 mod start;
 mod table;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use serde_json::{Map, Value, json};
+use anyhow::{Context, Result};
+use serde_json::{Map, json};
 
-const HELP: &str = "\
-helve-bench [scan] [start] [engine] [--quick] [--json FILE]
-
-    scan     a tree of 10,000 small files: files/s, MB/s, peak memory
-    start    from the command to its first step
-    engine   workflows of three activities per second, beside the real Temporal server's (HELVE_TEMPORAL_BIN)
-    --quick  a tenth of the work, to see that it works; the numbers mean little
-    --address HOST:PORT  measure the engine of the server there, and no other
-    --json   write the numbers to a file, besides printing them";
-
-struct Options {
-    parts: Vec<String>,
-    quick: bool,
-    address: Option<String>,
-    json: Option<PathBuf>,
-}
+use loads::{Bench, LOADS, Load, Run};
+use options::Options;
+use report::Row;
+use servers::Host;
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
+    let done = Options::read(std::env::args().skip(1)).and_then(|options| match options {
+        Some(options) => run(&options),
+        None => Ok(()),
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -42,55 +40,89 @@ fn main() -> ExitCode {
     }
 }
 
-fn options() -> Result<Options> {
-    let mut options = Options {
-        parts: Vec::new(),
-        quick: false,
-        address: None,
-        json: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--quick" => options.quick = true,
-            "--json" => options.json = Some(arguments.next().context("--json takes the name of a file")?.into()),
-            "--address" => options.address = Some(arguments.next().context("--address takes HOST:PORT")?),
-            "scan" | "start" | "engine" => options.parts.push(argument),
-            "help" | "--help" | "-h" => {
-                println!("{HELP}");
-                std::process::exit(0);
-            }
-            other => bail!("`{other}` is nothing to measure\n\n{HELP}"),
-        }
-    }
-    if options.parts.is_empty() {
-        options.parts = ["scan", "start", "engine"].map(str::to_owned).to_vec();
-    }
-    Ok(options)
-}
-
 fn run(options: &Options) -> Result<()> {
     if cfg!(debug_assertions) {
-        println!("This is a debug build: the numbers mean nothing. Use `cargo xtask bench`.");
+        println!("This is a debug build: the figures mean nothing. Use `cargo xtask bench`.");
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{cores} cores; helve: {}", helve_e2e::helve_program().display());
-    let mut numbers = Map::new();
-    numbers.insert("cores".into(), json!(cores));
-    numbers.insert("quick".into(), json!(options.quick));
-    for part in &options.parts {
-        println!("\n== {part} ==");
-        let measured: Value = match part.as_str() {
-            "scan" => scan::measure(options.quick)?,
-            "start" => start::measure(options.quick)?,
-            _ => engine::measure(options.quick, options.address.as_deref())?,
-        };
-        numbers.insert(part.clone(), measured);
+    let mut figures = Map::new();
+    figures.insert("cores".into(), json!(machine::cores()));
+    figures.insert("load_before".into(), json!(machine::load()));
+    figures.insert("quick".into(), json!(options.quick));
+    println!(
+        "{} cores; {} processes wanted one during the last minute",
+        machine::cores(),
+        machine::load().map_or_else(|| "?".to_owned(), |load| load.to_string())
+    );
+    if options.wants("scan") {
+        println!("\n== scan ==");
+        figures.insert("scan".into(), scan::measure(options.quick)?);
     }
-    let text = serde_json::to_string_pretty(&Value::Object(numbers))?;
-    println!("\n{text}");
+    if options.wants("first-step") {
+        println!("\n== first step ==");
+        figures.insert("first_step".into(), start::measure(options.quick)?);
+    }
+    let limits = match options.wants("limits") {
+        true => {
+            println!("\n== limits of this machine ==");
+            Some(limits::measure(options.time / 5)?)
+        }
+        false => None,
+    };
+    let rows = measure_loads(options)?;
+    if !rows.is_empty() {
+        report::print(&rows);
+        figures.insert("loads".into(), report::json(&rows));
+    }
+    if let Some(limits) = limits {
+        figures.insert("limits".into(), limits.json());
+        figures.insert("of_the_limits".into(), report::reached(&rows, limits));
+    }
+    figures.insert("load_after".into(), json!(machine::load()));
     if let Some(path) = &options.json {
+        let text = serde_json::to_string_pretty(&figures)?;
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())
+}
+
+fn measure_loads(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for load in LOADS.iter().filter(|load| options.wants(load.name)) {
+        for (driver, run) in drivers(load, options) {
+            let mut row = Row {
+                load,
+                driver,
+                servers: Vec::new(),
+            };
+            for kind in &options.servers {
+                eprintln!("{} ({driver}) on {} ...", load.name, kind.name());
+                let measured = runtime(driver)?.block_on(async {
+                    let host = Host::start(kind).await?;
+                    run(&mut Bench { host, options }).await
+                });
+                if let Err(error) = &measured {
+                    eprintln!("    {error:#}");
+                }
+                row.servers
+                    .push((kind.name(), measured.map_err(|error| format!("{error:#}"))));
+            }
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// The raw driver has one thread: it shall leave the cores to the server as far as it can. The SDK takes what it needs.
+fn runtime(driver: &str) -> Result<tokio::runtime::Runtime> {
+    let mut builder = match driver {
+        "raw" => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    Ok(builder.enable_all().build()?)
+}
+
+fn drivers(load: &Load, options: &Options) -> Vec<(&'static str, Run)> {
+    let raw = load.raw.filter(|_| options.raw).map(|run| ("raw", run));
+    let sdk = load.sdk.filter(|_| options.sdk).map(|run| ("sdk", run));
+    raw.into_iter().chain(sdk).collect()
 }

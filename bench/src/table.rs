@@ -27,6 +27,15 @@ pub(crate) fn print(heading: &[&str], rows: &[Vec<String>]) {
     }
 }
 
+/// A figure with as many digits as say something.
+pub(crate) fn number(number: f64) -> String {
+    match number.abs() {
+        small if small < 10.0 => format!("{number:.2}"),
+        middle if middle < 100.0 => format!("{number:.1}"),
+        _ => format!("{number:.0}"),
+    }
+}
+
 /// The middle one; of an even number the lower of the two.
 pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);

@@ -32,7 +32,8 @@ cargo xtask test [STEP...]    check everything, or only these steps:
     e2e          the helve program from outside: scans, kills, wrong input; on its own engine and on the real server
 cargo xtask sdk-suite [--on helve|temporal|both] [PYTEST ARGUMENT...]
                               the Python SDK's own tests on both engines; SDK_PYTHON names a checkout of temporalio/sdk-python
-cargo xtask bench [--quick]   scan rate, start-up time and engine throughput, beside the real server's
+cargo xtask bench [--quick] [LOAD...]
+                              scan rate, start-up time and the engine's loads, beside the real server's (`help`: the loads)
 
 Environment:
     CARGO_TARGET_DIR   where to build; unset, ~/.cache/helve/target is used when it exists

@@ -1,4 +1,4 @@
-//! The physical limit under every durable engine: how often per second this disk makes a write permanent.
+//! How often per second this disk makes a write permanent.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 /// Appends a page and waits for the disk, over and over.
-pub(crate) fn syncs_per_second(folder: &Path, time: Duration) -> Result<f64> {
+pub(super) fn syncs_per_second(folder: &Path, time: Duration) -> Result<f64> {
     let path = folder.join("syncs");
     let mut file = std::fs::File::create(&path).with_context(|| format!("writing {}", path.display()))?;
     let page = [7_u8; 4096];

@@ -1,0 +1,46 @@
+//! Memory of the server at rest after its start, and during and after a load of 50 workflows at once.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Bench;
+use super::clients::Until;
+use super::sequential::{drive, pollers, script};
+use crate::machine;
+use crate::measured::{Measured, Meter};
+use crate::raw::Workers;
+
+const AT_ONCE: usize = 50;
+const REST: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
+    let pid = bench.host.pid().context("the process of the server is not known")?;
+    let memory = || machine::memory(pid).context("this system does not tell the memory of a process");
+    tokio::time::sleep(REST).await;
+    let idle = memory()?;
+    let server = bench.server().await?;
+    let queue = super::fresh_queue();
+    let load = async {
+        let meter = Meter::start(Some(pid));
+        let latencies = drive(&server, &queue, AT_ONCE, Until::after(bench.time()));
+        tokio::pin!(latencies);
+        let mut peak = 0;
+        let latencies = loop {
+            tokio::select! {
+                latencies = &mut latencies => break latencies?,
+                () = tokio::time::sleep(LOOK) => peak = memory()?.max(peak),
+            }
+        };
+        Ok((meter.stop(latencies.len(), latencies), peak))
+    };
+    let workers = Workers::start(&server, &queue, script, pollers(bench, AT_ONCE));
+    let (measured, peak) = workers.during(load).await?;
+    tokio::time::sleep(REST).await;
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    Ok(measured
+        .with("idle MB", megabytes(idle))
+        .with("peak MB", megabytes(peak))
+        .with("afterwards MB", megabytes(memory()?)))
+}

@@ -1,0 +1,91 @@
+//! Workflows of three activities, one after the other: for as long as the load lasts each client starts a workflow, waits
+//! for its result, and starts the next. On plain gRPC that is 16 calls per workflow (1 start, 4 workflow tasks and 3
+//! activities of two calls each, 1 wait) and 23 events.
+
+use anyhow::Result;
+use temporalio_protos::temporal::api::enums::v1::EventType;
+
+use super::Bench;
+use super::clients::{Until, closed_loop, workflows};
+use super::scripts::{complete, count_of, schedule_activity};
+use crate::machine;
+use crate::measured::{Measured, Meter};
+use crate::raw::{Event, Pollers, Server, Step, Workers};
+use crate::{fill, sdk};
+
+const ACTIVITIES: usize = 3;
+/// Workflows at once before the load, which make the server's tables and caches and are not counted.
+const WARM: usize = 20;
+
+pub(super) async fn raw(bench: &mut Bench<'_>, at_once: usize) -> Result<Measured> {
+    let server = bench.server().await?;
+    let queue = super::fresh_queue();
+    let workers = Workers::start(&server, &queue, script, pollers(bench, at_once));
+    workers
+        .during(async {
+            drive(&server, &queue, WARM.min(at_once), Until::after(bench.time() / 10)).await?;
+            let bytes = machine::folder_bytes(bench.host.data());
+            let meter = Meter::start(bench.host.pid());
+            let latencies = drive(&server, &queue, at_once, Until::after(bench.time())).await?;
+            let measured = meter.stop(latencies.len(), latencies);
+            let grown = machine::folder_bytes(bench.host.data()).saturating_sub(bytes);
+            Ok(on_disk(bench, measured, grown))
+        })
+        .await
+}
+
+pub(super) async fn sdk(bench: &mut Bench<'_>, at_once: usize) -> Result<Measured> {
+    let client = sdk::connect(bench.host.address()).await?;
+    let queue = super::fresh_queue();
+    let load = async {
+        let run = |prefix: &'static str, at_once, until| {
+            let (client, queue) = (client.clone(), queue.clone());
+            closed_loop(at_once, until, move |number| {
+                let (client, queue) = (client.clone(), queue.clone());
+                let id = format!("{queue}-{prefix}-{number}");
+                async move { sdk::execute(&client, &queue, &id, sdk::Sequential::run, ACTIVITIES as u64).await }
+            })
+        };
+        run("warm", WARM.min(at_once), Until::after(bench.time() / 10)).await?;
+        let meter = Meter::start(bench.host.pid());
+        let latencies = run("run", at_once, Until::after(bench.time())).await?;
+        Ok(meter.stop(latencies.len(), latencies))
+    };
+    sdk::with_worker(&client, &queue, bench.options.pollers, load).await
+}
+
+pub(super) fn pollers(bench: &Bench<'_>, at_once: usize) -> Pollers {
+    let open = bench.options.pollers.unwrap_or(at_once.clamp(2, 64));
+    Pollers {
+        workflow: open,
+        activity: open,
+        sticky: bench.options.sticky,
+    }
+}
+
+pub(super) async fn drive(server: &Server, queue: &str, at_once: usize, until: Until) -> Result<Vec<f64>> {
+    workflows(server, "three-steps", queue, at_once, until).await
+}
+
+/// What the workflows left on the disk.
+fn on_disk(bench: &Bench<'_>, measured: Measured, grown: u64) -> Measured {
+    let done = measured.done as f64;
+    let measured = match (grown, measured.written) {
+        (0, _) => measured,
+        (grown, None) => measured.with("KB on disk", grown as f64 / done / 1e3),
+        (grown, Some(written)) => measured
+            .with("KB on disk", grown as f64 / done / 1e3)
+            .with("KB written", written as f64 / done / 1e3),
+    };
+    match fill::rows_per_run(bench.host.data()) {
+        Some(rows) => measured.with("rows", rows),
+        None => measured,
+    }
+}
+
+pub(super) fn script(queue: &str, events: &[Event]) -> Step {
+    match count_of(events, EventType::ActivityTaskCompleted) {
+        done if done < ACTIVITIES => Step::goes_on(vec![schedule_activity(done, queue)]),
+        _ => complete(),
+    }
+}
