@@ -43,10 +43,6 @@ const FEATURES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "changing the options of a running workflow",
-        &["UpdateWorkflowExecutionOptions"],
-    ),
-    (
         "Nexus",
         &[
             "PollNexusTaskQueue",

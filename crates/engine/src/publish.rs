@@ -91,6 +91,11 @@ fn end_of_queries(slot: &Slot, loaded: &Loaded, shell: &Shell) -> Option<fn() ->
 }
 
 fn new_offers(slot: &Arc<Slot>, loaded: &mut Loaded, shell: &Shell) -> Vec<(QueueId, Offer)> {
+    // Matching has them at a place that is not theirs any more: they are offered once more.
+    if loaded.published.priority_changes != loaded.state.priority_changes() {
+        loaded.published.withdraw_tasks();
+        loaded.published.priority_changes = loaded.state.priority_changes();
+    }
     let mut before = std::mem::take(&mut loaded.published.tasks);
     let mut offers = Vec::new();
     let mut now = BTreeMap::new();

@@ -80,6 +80,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Published {
     /// Tasks that matching has, each with its flag.
     pub(crate) tasks: BTreeMap<ReadyTask, Arc<AtomicBool>>,
+    /// Which of the run's priorities they were offered with.
+    pub(crate) priority_changes: u32,
     /// Messages under way.
     pub(crate) messages: HashSet<MessageId>,
 }

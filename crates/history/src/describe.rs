@@ -68,7 +68,7 @@ impl RunState {
             execution_duration: close_time.map(|time| proto_duration(time.since(self.execution_time()))),
             root_execution: Some(self.root()),
             first_run_id: self.first_run_id().to_owned(),
-            priority: a.priority.clone(),
+            priority: self.run_priority().cloned(),
             ..WorkflowExecutionInfo::default()
         }
     }

@@ -86,6 +86,7 @@ impl Recorded {
                 }
             }
             Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => self.cancel_requested = true,
+            Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => self.absorb_options(a),
             Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
                 merge(
                     &mut self.search_attributes,

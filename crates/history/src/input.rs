@@ -6,7 +6,7 @@ use crate::{
     ActivityToken, EventId, MessageId, Update, WorkflowTaskToken,
     proto::{
         ActivityOptions, CancelExternalWorkflowExecutionFailedCause, Command, Failure, Header, Link, Payloads,
-        ProtocolMessage, SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause,
+        Priority, ProtocolMessage, SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause,
         StickyExecutionAttributes, WorkflowExecution, WorkflowTaskCompletedMetadata, WorkflowTaskFailedCause,
     },
 };
@@ -20,6 +20,9 @@ pub enum Input {
     RequestCancel(CancelRequest),
     /// Somebody ends the run.
     Terminate(Termination),
+
+    /// Somebody changes options of the running workflow. Answer: [`Reply::Priority`](crate::Reply).
+    ChangeOptions(OptionsChange),
 
     /// Somebody updates the workflow. Answer: [`Reply::Update`](crate::Reply).
     Update(Box<Update>),
@@ -210,6 +213,30 @@ pub struct Termination {
     pub only_child_of: Option<ParentRef>,
     /// Links for the event.
     pub links: Vec<Link>,
+}
+
+/// How the options of a running workflow change. Its priority is the only one that can.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OptionsChange {
+    /// The new priority.
+    pub priority: Option<Priority>,
+    /// What of it counts; what comes later counts more.
+    pub fields: Vec<PriorityField>,
+    /// Who asks.
+    pub identity: String,
+}
+
+/// What a change of a priority is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PriorityField {
+    /// All of it.
+    All,
+    /// The priority key.
+    Key,
+    /// The fairness key.
+    FairnessKey,
+    /// The fairness weight.
+    FairnessWeight,
 }
 
 /// The parent of a run, and the event by which it asked for the run.

@@ -35,6 +35,7 @@ mod input;
 mod key;
 mod limits;
 mod obligations;
+mod options;
 mod outbox;
 mod priority;
 mod proto;
@@ -62,14 +63,14 @@ pub use crate::{
     facts::{Buffered, FactChanges, fact_changes},
     input::{
         ActivityOperation, ActivityPoll, ActivityRef, ActivitySelection, CancelRequest, ChildClose, ChildClosed,
-        ExternalSource, Input, OptionsUpdate, ParentRef, PolledQueue, ResetOrder, Signal, StandaloneRequest,
-        Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
+        ExternalSource, Input, OptionsChange, OptionsUpdate, ParentRef, PolledQueue, PriorityField, ResetOrder, Signal,
+        StandaloneRequest, Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
     },
     key::{EventId, RunKey, RunKind},
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask, Summary},
     priority::check_priority,
     rejection::{Corrupt, Rejection},
-    reset::{Reapply, Reset, ResetBase, ResetRequest, is_reapplied, reset},
+    reset::{AfterReset, Reapply, Reset, ResetBase, ResetRequest, is_reapplied, reset},
     start::{CurrentRun, StartResolution, StartRun, resolve_start, start},
     state::RunState,
     timestamp::Timestamp,

@@ -117,7 +117,7 @@ impl RunState {
             parent: self.as_parent(id),
             namespace_id: child.initiated.namespace_id.clone(),
             root: self.root(),
-            parent_priority: self.started_attributes().priority.clone(),
+            parent_priority: self.run_priority().cloned(),
             attributes: Arc::clone(&child.initiated),
             user_metadata: child.user_metadata.clone(),
         })))

@@ -38,7 +38,7 @@ pub(crate) fn inherit(run: Option<&Priority>, own: Option<&Priority>) -> Option<
 impl RunState {
     /// The priority of the run itself: of its workflow tasks and queries.
     pub fn priority(&self) -> Priority {
-        self.started_attributes().priority.clone().unwrap_or_default()
+        self.run_priority().cloned().unwrap_or_default()
     }
 
     /// The priority of a task of this run.
@@ -54,7 +54,7 @@ impl RunState {
     }
 
     pub(crate) fn activity_priority(&self, activity: &Activity) -> Option<Priority> {
-        inherit(self.started_attributes().priority.as_ref(), activity.priority())
+        inherit(self.run_priority(), activity.priority())
     }
 
     /// Since when a task of this run waits for a poller.

@@ -7,7 +7,7 @@ use crate::{
     attempt::Attempt,
     growing_set::GrowingSet,
     proto::{
-        ActivityTaskScheduledEventAttributes, HistoryEvent, Payload,
+        ActivityTaskScheduledEventAttributes, HistoryEvent, Payload, Priority,
         RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
         SignalExternalWorkflowExecutionInitiatedEventAttributes, StartChildWorkflowExecutionInitiatedEventAttributes,
         UserMetadata, WorkflowExecutionStartedEventAttributes,
@@ -36,6 +36,8 @@ pub(crate) struct Recorded {
     /// The Started event of the last completed workflow task, or 0 before the first.
     pub(crate) last_completed_started_id: EventId,
     pub(crate) cancel_requested: bool,
+    /// What became of the options it was started with.
+    pub(crate) changed_options: Option<Arc<ChangedOptions>>,
     /// What only the history of a standalone activity says.
     pub(crate) standalone: Option<Arc<Standalone>>,
     pub(crate) memo: Arc<HashMap<String, Payload>>,
@@ -63,6 +65,14 @@ pub(crate) struct ResetPoint {
     /// The run from which everything before was copied.
     pub(crate) base_run_id: String,
     pub(crate) time: Timestamp,
+}
+
+/// Options of a run that were changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ChangedOptions {
+    pub(crate) priority: Priority,
+    /// How often.
+    pub(crate) changes: u32,
 }
 
 /// The first event.

@@ -31,6 +31,17 @@ impl Draft<'_> {
         self.check_not_closing()?;
 
         let delayed = self.state().recorded.in_first_backoff();
+        let with_start = signal.with_start;
+        self.record_signal(signal);
+        if delayed && with_start {
+            self.wake_at_once();
+        } else {
+            self.wake();
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn record_signal(&mut self, signal: Signal) {
         let attributes = WorkflowExecutionSignaledEventAttributes {
             signal_name: signal.name,
             input: signal.input,
@@ -41,12 +52,6 @@ impl Draft<'_> {
             ..WorkflowExecutionSignaledEventAttributes::default()
         };
         self.record(Entry::from(Attributes::WorkflowExecutionSignaledEventAttributes(attributes)).links(signal.links));
-        if delayed && signal.with_start {
-            self.wake_at_once();
-        } else {
-            self.wake();
-        }
-        Ok(Reply::Done)
     }
 
     /// A workflow that tried to close, and could not since events were buffered, must not be kept open for ever by more of

@@ -73,6 +73,7 @@ impl Draft<'_> {
             first_execution_run_id: state.first_run_id().to_owned(),
             original_execution_run_id: self.env.fresh_run_id.to_owned(),
             continued_failure: None,
+            priority: state.run_priority().cloned(),
             identity: String::new(),
             workflow_execution_expiration_time: state.recorded.execution_expiration().map(Into::into),
             ..state.started_attributes().clone()

@@ -92,6 +92,8 @@ pub enum Reply {
     },
     /// The options of an activity after they were changed.
     ActivityOptions(Box<ActivityOptions>),
+    /// The priority of a run after its options were changed.
+    Priority(Option<Box<Priority>>),
 }
 
 /// A started workflow task: what `PollWorkflowTaskQueueResponse` needs besides the events themselves.

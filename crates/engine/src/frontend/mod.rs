@@ -11,6 +11,7 @@ mod multi_operation;
 mod namespace;
 mod operations;
 mod operator;
+mod options;
 mod poll;
 mod query;
 mod reset;
@@ -206,6 +207,8 @@ rpcs! {
     request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
     terminate_workflow_execution: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
     reset_workflow_execution: ResetWorkflowExecutionRequest => ResetWorkflowExecutionResponse;
+    update_workflow_execution_options:
+        UpdateWorkflowExecutionOptionsRequest => UpdateWorkflowExecutionOptionsResponse;
     describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
     delete_workflow_execution: DeleteWorkflowExecutionRequest => DeleteWorkflowExecutionResponse;
 

@@ -11,7 +11,7 @@ pub use reapply::{Reapply, is_reapplied};
 use std::sync::Arc;
 
 use crate::{
-    Env, EventId, Rejection, Reply, RunState, Termination, Transition,
+    Env, EventId, OptionsChange, Rejection, Reply, RunState, Signal, Termination, Transition,
     close::{ENGINE_IDENTITY, RESETTER_IDENTITY},
     draft::Draft,
     proto::{
@@ -21,6 +21,7 @@ use crate::{
     recorded::Recorded,
     state::Facts,
     update::WaitingUpdates,
+    validate,
     workflow_task::WorkflowTask,
 };
 
@@ -36,6 +37,17 @@ pub struct ResetRequest {
     pub request_id: String,
     /// What happens again in the new run.
     pub reapply: Reapply,
+    /// What is done to the new run before its first workflow task, in this order.
+    pub afterwards: Vec<AfterReset>,
+}
+
+/// Something that is done to a run made by a reset.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AfterReset {
+    /// It is signalled.
+    Signal(Signal),
+    /// Its options are changed.
+    ChangeOptions(OptionsChange),
 }
 
 /// The run to be reset, and what followed it.
@@ -101,6 +113,17 @@ pub fn reset(
         .is_some_and(|(run_id, _)| *run_id == current.key.run_id)
     {
         draft.reapply_from_successor(last_words, request.reapply);
+    }
+    for step in &request.afterwards {
+        match step {
+            AfterReset::Signal(signal) => {
+                validate::signal(signal, env.limits)?;
+                draft.record_signal(signal.clone());
+            }
+            AfterReset::ChangeOptions(change) => {
+                draft.change_options(change)?;
+            }
+        }
     }
     draft.wake_at_once();
     Ok(Reset {

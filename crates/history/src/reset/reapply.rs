@@ -20,6 +20,8 @@ pub struct Reapply {
     pub updates: bool,
     /// What became of children that were asked for before the point of the reset.
     pub children: bool,
+    /// Changes of the run's options.
+    pub options: bool,
 }
 
 impl Default for Reapply {
@@ -28,6 +30,7 @@ impl Default for Reapply {
             signals: true,
             updates: true,
             children: true,
+            options: true,
         }
     }
 }
@@ -39,10 +42,12 @@ impl Reapply {
         let excluded = |kind| leave_out.contains(&kind);
         #[expect(deprecated, reason = "leaving out everything means to name this kind, too")]
         let everything = [Exclude::Signal, Exclude::Update, Exclude::Nexus, Exclude::CancelRequest];
+        let is_anything_left = !everything.into_iter().all(excluded);
         Self {
             signals: take != ResetReapplyType::None && !excluded(Exclude::Signal),
             updates: !matches!(take, ResetReapplyType::None | ResetReapplyType::Signal) && !excluded(Exclude::Update),
-            children: !everything.into_iter().all(excluded),
+            children: is_anything_left,
+            options: is_anything_left,
         }
     }
 }
@@ -55,6 +60,7 @@ pub fn is_reapplied(event: &HistoryEvent) -> bool {
             Attributes::WorkflowExecutionSignaledEventAttributes(_)
                 | Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(_)
                 | Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(_)
+                | Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)
         )
     )
 }
@@ -97,6 +103,9 @@ impl Draft<'_> {
             // One that was admitted by an event before has its request there.
             Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a)) if what.updates => {
                 self.admit_again(a.accepted_request.clone());
+            }
+            Some(attributes @ Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)) if what.options => {
+                self.record(Entry::from(attributes.clone()).links(event.links.clone()));
             }
             _ => {}
         }

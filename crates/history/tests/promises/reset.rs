@@ -1,11 +1,11 @@
 //! Reset: a new run that begins as an older one did. [trap 15]
 
 use helve_history::{
-    CancelRequest, ExternalSource, Input, MessageBody, MessageId, ParentRef, Reapply, Rejection, Reply, ResetBase,
-    ResetRequest, Signal, is_reapplied,
+    AfterReset, CancelRequest, ExternalSource, Input, MessageBody, MessageId, OptionsChange, ParentRef, PriorityField,
+    Reapply, Rejection, Reply, ResetBase, ResetRequest, Signal, is_reapplied,
 };
 use temporalio_protos::temporal::api::{
-    common::v1::WorkflowExecution,
+    common::v1::{Priority, WorkflowExecution},
     enums::v1::{
         EventType, ParentClosePolicy, ResetReapplyExcludeType, ResetReapplyType, WorkflowExecutionStatus,
         WorkflowTaskFailedCause,
@@ -20,7 +20,7 @@ fn at(event_id: i64) -> ResetRequest {
         event_id,
         reason: "bad code".to_owned(),
         request_id: "reset-request".to_owned(),
-        reapply: Reapply::default(),
+        ..ResetRequest::default()
     }
 }
 
@@ -501,4 +501,81 @@ fn the_parent_of_a_reset_child_hears_of_the_last_run_only() {
     assert!(child.state.outbox().is_empty(), "being reset is no end to tell of");
     new.run(vec![complete_workflow()]);
     assert!(matches!(new.state.outbox()[0].body, MessageBody::ChildClosed { .. }));
+}
+
+fn urgent() -> OptionsChange {
+    OptionsChange {
+        priority: Some(Priority {
+            priority_key: 1,
+            ..Priority::default()
+        }),
+        fields: vec![PriorityField::All],
+        identity: "operator".to_owned(),
+    }
+}
+
+/// [trap 15]
+#[test]
+fn what_is_asked_for_after_a_reset_is_done_before_the_first_task_and_after_what_happens_again() {
+    let mut old = Scenario::start();
+    old.run(vec![]);
+    old.signal("one");
+    let signal = Signal {
+        name: "after".to_owned(),
+        identity: "operator".to_owned(),
+        ..Signal::default()
+    };
+    let request = ResetRequest {
+        afterwards: vec![AfterReset::Signal(signal), AfterReset::ChangeOptions(urgent())],
+        ..at(4)
+    };
+    let new = old.reset(&request).unwrap();
+    assert_eq!(
+        new.types()[3..],
+        [
+            EventType::WorkflowTaskFailed,
+            EventType::WorkflowExecutionSignaled,
+            EventType::WorkflowExecutionSignaled,
+            EventType::WorkflowExecutionOptionsUpdated,
+            EventType::WorkflowTaskScheduled,
+        ]
+    );
+    assert_eq!(signal_names(&new), ["one", "after"]);
+    assert_eq!(new.state.priority().priority_key, 1);
+    assert_eq!(old.state.priority().priority_key, 0);
+}
+
+/// [trap 15]
+#[test]
+fn a_reset_with_a_bad_operation_after_it_never_happened() {
+    let mut old = Scenario::start();
+    old.run(vec![]);
+    let nameless = AfterReset::Signal(Signal::default());
+    let request = ResetRequest {
+        afterwards: vec![nameless],
+        ..at(4)
+    };
+    assert!(matches!(old.reset(&request), Err(Rejection::InvalidArgument(_))));
+    assert!(old.state.is_running());
+}
+
+/// [trap 15]
+#[test]
+fn changed_options_are_kept_by_a_reset_unless_everything_is_left_out() {
+    let mut old = Scenario::start();
+    old.run(vec![]);
+    old.ok(Input::ChangeOptions(urgent()));
+    let everything = Reapply {
+        signals: false,
+        updates: false,
+        children: false,
+        options: false,
+    };
+    let mut new = old.reset(&at(4)).unwrap();
+    assert_eq!(new.state.priority().priority_key, 1);
+    let request = ResetRequest {
+        reapply: everything,
+        ..at(4)
+    };
+    assert_eq!(new.reset(&request).unwrap().state.priority().priority_key, 0);
 }
