@@ -1,5 +1,6 @@
 //! Batch operations: one request that concerns many executions. What is done to each of them is what its own RPC does.
 
+mod operate;
 mod run;
 mod validate;
 
@@ -8,8 +9,7 @@ use helve_history::{Rejection, RunKind, Timestamp};
 use prost::Message;
 use temporalio_protos::temporal::api::{
     batch::v1::BatchOperationInfo,
-    common::v1::Execution,
-    enums::v1::{BatchOperationState, ResourceExhaustedCause},
+    enums::v1::{BatchOperationState, ExecutionType, ResourceExhaustedCause},
     workflowservice::v1::{start_batch_operation_request::Operation, *},
 };
 use tonic::{Request, Status};
@@ -107,11 +107,15 @@ impl Frontend {
     }
 
     async fn count_targets(&self, request: &StartBatchOperationRequest, operation: &Operation) -> Result<i64, Status> {
-        let count = CountWorkflowExecutionsRequest {
-            namespace: request.namespace.clone(),
-            query: validate::query(&request.visibility_query, operation),
-        };
-        Ok(self.count_workflow_executions(Request::new(count)).await?.count)
+        let namespace = request.namespace.clone();
+        let query = validate::query(&request.visibility_query, operation);
+        Ok(if validate::targets(operation) == ExecutionType::Activity {
+            let count = CountActivityExecutionsRequest { namespace, query };
+            self.count_activity_executions(Request::new(count)).await?.count
+        } else {
+            let count = CountWorkflowExecutionsRequest { namespace, query };
+            self.count_workflow_executions(Request::new(count)).await?.count
+        })
     }
 
     pub(super) async fn stop_batch_operation(
@@ -154,7 +158,7 @@ impl Frontend {
             complete_operation_count: batch.progress.done - batch.progress.failed,
             failure_operation_count: batch.progress.failed,
             identity: operation.map(validate::identity).unwrap_or_default(),
-            executions: listed(&batch.request),
+            executions: validate::executions(&batch.request),
             reason: batch.request.reason,
             query: batch.request.visibility_query,
             job_id: batch.job_id,
@@ -213,16 +217,4 @@ fn info(batch: StoredBatch) -> BatchOperationInfo {
         operation_type: operation.map_or(0, |operation| validate::kind(operation) as i32),
         job_id: batch.job_id,
     }
-}
-
-/// The executions that a request lists, if it does.
-fn listed(request: &StartBatchOperationRequest) -> Vec<Execution> {
-    validate::executions(request)
-        .into_iter()
-        .map(|target| Execution {
-            r#type: temporalio_protos::temporal::api::enums::v1::ExecutionType::Workflow as i32,
-            business_id: target.workflow_id,
-            run_id: target.run_id,
-        })
-        .collect()
 }

@@ -1,16 +1,17 @@
 //! A batch operation under way: page by page through its executions, no faster than it may.
 //!
-//! What was done is written down after each page. After a restart the page is done again: every operation is one that
-//! can be asked for twice.
+//! What was done is written down page by page. After a restart the page under way is done again, with the same executions:
+//! every operation is one that can be asked for twice.
 
 use std::time::Duration;
 
 use helve_db::{Batch, CommitError};
 use helve_history::Timestamp;
+use prost::Message;
 use temporalio_protos::temporal::api::{
-    common::v1::{ResetOptions, WorkflowExecution, reset_options::Target},
-    enums::v1::{BatchOperationState, EventType, ResetType},
-    workflowservice::v1::{start_batch_operation_request::Operation, *},
+    common::v1::Execution,
+    enums::v1::{BatchOperationState, ExecutionType},
+    workflowservice::v1::{ListActivityExecutionsRequest, ListWorkflowExecutionsRequest},
 };
 use tonic::{Code, Request, Status};
 
@@ -21,7 +22,7 @@ use crate::{
     storage::{StoredBatch, close_batch, read_batch, update_batch},
 };
 
-/// Executions between two notes of progress.
+/// Executions on a page: between two notes of progress.
 const PAGE: usize = 100;
 /// Operations per second at most, and unless the request wants fewer.
 const RATE: f64 = 500.0;
@@ -32,8 +33,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A batch operation under way.
 pub(super) struct Job {
-    frontend: Frontend,
-    batch: StoredBatch,
+    pub(super) frontend: Frontend,
+    pub(super) batch: StoredBatch,
     pace: Pace,
 }
 
@@ -47,8 +48,17 @@ enum Halt {
     Broken(Status),
 }
 
-/// The executions of a page, and the place of the next one; `None` after the last.
-type Page = (Vec<WorkflowExecution>, Option<Vec<u8>>);
+/// Where a job is, as it is stored. The executions of a page are written down before anything is done to them: what is done
+/// may change what the query finds, and after a crash the same ones are to be asked again.
+#[derive(Clone, PartialEq, Message)]
+struct Place {
+    /// The page under way.
+    #[prost(message, repeated, tag = "1")]
+    targets: Vec<Execution>,
+    /// Asks for the page after it; empty after the last.
+    #[prost(bytes = "vec", tag = "2")]
+    next: Vec<u8>,
+}
 
 impl Job {
     pub(super) fn new(frontend: Frontend, batch: StoredBatch) -> Self {
@@ -72,30 +82,47 @@ impl Job {
 
     /// Does a page.
     async fn page(&mut self) -> Result<(), Halt> {
-        let (targets, next) = self.targets().await?;
-        let mut progress = self.batch.progress.clone();
-        for target in targets {
+        let place = self.turn_to_page().await?;
+        for target in place.targets {
             self.wait_for_turn().await?;
-            progress.done += 1;
+            self.batch.progress.done += 1;
             if let Err(status) = self.persist(&target).await? {
-                tracing::debug!(job = self.batch.job_id, workflow = target.workflow_id, %status, "an operation failed");
-                progress.failed += 1;
+                tracing::debug!(job = self.batch.job_id, target = target.business_id, %status, "an operation failed");
+                self.batch.progress.failed += 1;
             }
         }
-        let is_last = next.is_none();
-        progress.place = next.unwrap_or_default();
-        self.batch.progress = progress;
-        if is_last {
+        if place.next.is_empty() {
+            self.batch.progress.place = Vec::new();
             self.close(BatchOperationState::Completed).await?;
             return Err(Halt::Over);
         }
-        self.write(|write, batch, _| update_batch(write, batch.namespace, &batch.job_id, &batch.progress))
-            .await
+        // Written down together with the next page.
+        self.batch.progress.place = Place {
+            targets: Vec::new(),
+            next: place.next,
+        }
+        .encode_to_vec();
+        Ok(())
     }
 
-    /// The executions of the page that begins at the present place.
-    async fn targets(&self) -> Result<Page, Halt> {
-        let (request, place) = (&self.batch.request, &self.batch.progress.place);
+    /// Finds out which executions come next, and writes them down.
+    async fn turn_to_page(&mut self) -> Result<Place, Halt> {
+        let place = Place::decode(self.batch.progress.place.as_slice())
+            .map_err(|error| Halt::Broken(Status::data_loss(format!("its place cannot be read: {error}"))))?;
+        if !place.targets.is_empty() {
+            return Ok(place);
+        }
+        let (targets, next) = self.targets(place.next).await?;
+        let place = Place { targets, next };
+        self.batch.progress.place = place.encode_to_vec();
+        self.write(|write, batch, _| update_batch(write, batch.namespace, &batch.job_id, &batch.progress))
+            .await?;
+        Ok(place)
+    }
+
+    /// The executions of the page that a token asks for, and the token of the next one.
+    async fn targets(&self, token: Vec<u8>) -> Result<(Vec<Execution>, Vec<u8>), Halt> {
+        let request = &self.batch.request;
         let Some(operation) = &request.operation else {
             return Err(Halt::Broken(Status::invalid_argument("the operation is not set")));
         };
@@ -104,26 +131,56 @@ impl Job {
             let from = usize::try_from(self.batch.progress.done).unwrap_or(usize::MAX);
             let page: Vec<_> = listed.iter().skip(from).take(PAGE).cloned().collect();
             let is_more = listed.len() > from.saturating_add(page.len());
-            return Ok((page, is_more.then(Vec::new)));
+            // Where the next page begins follows from what is done.
+            return Ok((page, if is_more { vec![0] } else { Vec::new() }));
         }
-        let list = ListWorkflowExecutionsRequest {
-            namespace: request.namespace.clone(),
-            page_size: PAGE as i32,
-            next_page_token: place.clone(),
-            query: validate::query(&request.visibility_query, operation),
-        };
+        let query = validate::paged_query(&request.visibility_query, operation);
+        let kind = validate::targets(operation);
         let mut tries = 0;
-        let found = loop {
-            let result = self.frontend.list_workflow_executions(Request::new(list.clone())).await;
-            match result {
-                Ok(found) => break found,
+        loop {
+            match self.list(kind, query.clone(), token.clone()).await {
+                Ok(found) => return Ok(found),
                 Err(status) if Self::is_over(&mut tries, &status) => return Err(Halt::Broken(status)),
                 Err(_) => self.pause().await?,
             }
+        }
+    }
+
+    /// A page of the executions that a query finds.
+    async fn list(
+        &self,
+        kind: ExecutionType,
+        query: String,
+        next_page_token: Vec<u8>,
+    ) -> Result<(Vec<Execution>, Vec<u8>), Status> {
+        let namespace = self.batch.request.namespace.clone();
+        let target = |business_id, run_id| Execution {
+            r#type: kind as i32,
+            business_id,
+            run_id,
         };
-        let targets = found.executions.into_iter().filter_map(|info| info.execution).collect();
-        let next = found.next_page_token;
-        Ok((targets, (!next.is_empty()).then_some(next)))
+        if kind == ExecutionType::Activity {
+            let list = ListActivityExecutionsRequest {
+                namespace,
+                page_size: PAGE as i32,
+                next_page_token,
+                query,
+            };
+            let found = self.frontend.list_activity_executions(Request::new(list)).await?;
+            let targets = found.executions.into_iter();
+            let targets = targets.map(|info| target(info.activity_id, info.run_id));
+            return Ok((targets.collect(), found.next_page_token));
+        }
+        let list = ListWorkflowExecutionsRequest {
+            namespace,
+            page_size: PAGE as i32,
+            next_page_token,
+            query,
+        };
+        let found = self.frontend.list_workflow_executions(Request::new(list)).await?;
+        let targets = found.executions.into_iter().filter_map(|info| info.execution);
+        let targets = targets.map(|execution| target(execution.workflow_id, execution.run_id));
+        Ok((targets.collect(), found.next_page_token))
     }
 
     /// Waits until the next operation may be done, and sees whether it is still wanted.
@@ -143,7 +200,7 @@ impl Job {
     }
 
     /// Does the operation to one execution, and tries again if it may succeed later.
-    async fn persist(&self, target: &WorkflowExecution) -> Result<Result<(), Status>, Halt> {
+    async fn persist(&self, target: &Execution) -> Result<Result<(), Status>, Halt> {
         let mut tries = 0;
         loop {
             match self.operate(target).await {
@@ -168,170 +225,6 @@ impl Job {
         } else {
             Err(Halt::Stopping)
         }
-    }
-
-    async fn operate(&self, target: &WorkflowExecution) -> Result<(), Status> {
-        let (frontend, batch) = (&self.frontend, &self.batch.request);
-        let namespace = batch.namespace.clone();
-        let workflow_execution = Some(target.clone());
-        match &batch.operation {
-            Some(Operation::TerminationOperation(operation)) => {
-                let request = TerminateWorkflowExecutionRequest {
-                    namespace,
-                    workflow_execution,
-                    reason: batch.reason.clone(),
-                    details: operation.details.clone(),
-                    identity: operation.identity.clone(),
-                    ..Default::default()
-                };
-                frontend.terminate_workflow_execution(Request::new(request)).await?;
-            }
-            Some(Operation::CancellationOperation(operation)) => {
-                let request = RequestCancelWorkflowExecutionRequest {
-                    namespace,
-                    workflow_execution,
-                    identity: operation.identity.clone(),
-                    request_id: self.request_id("cancel", target),
-                    reason: batch.reason.clone(),
-                    ..Default::default()
-                };
-                frontend
-                    .request_cancel_workflow_execution(Request::new(request))
-                    .await?;
-            }
-            Some(Operation::SignalOperation(operation)) => {
-                let request = SignalWorkflowExecutionRequest {
-                    namespace,
-                    workflow_execution,
-                    signal_name: operation.signal.clone(),
-                    input: operation.input.clone(),
-                    identity: operation.identity.clone(),
-                    request_id: self.request_id("signal", target),
-                    header: operation.header.clone(),
-                    ..Default::default()
-                };
-                frontend.signal_workflow_execution(Request::new(request)).await?;
-            }
-            Some(Operation::DeletionOperation(_)) => {
-                let request = DeleteWorkflowExecutionRequest {
-                    namespace,
-                    workflow_execution,
-                };
-                frontend.delete_workflow_execution(Request::new(request)).await?;
-            }
-            Some(Operation::ResetOperation(operation)) => {
-                #[allow(deprecated)] // old clients name the point by a type
-                let options = operation.options.clone().unwrap_or_else(|| ResetOptions {
-                    target: Some(match operation.reset_type() {
-                        ResetType::LastWorkflowTask => Target::LastWorkflowTask(()),
-                        ResetType::FirstWorkflowTask | ResetType::Unspecified => Target::FirstWorkflowTask(()),
-                    }),
-                    reset_reapply_type: operation.reset_reapply_type,
-                    ..ResetOptions::default()
-                });
-                #[allow(deprecated)] // old clients still send it
-                let request = ResetWorkflowExecutionRequest {
-                    namespace,
-                    workflow_execution,
-                    reason: batch.reason.clone(),
-                    workflow_task_finish_event_id: self.reset_point(target, &options).await?,
-                    request_id: self.request_id("reset", target),
-                    reset_reapply_type: options.reset_reapply_type,
-                    reset_reapply_exclude_types: options.reset_reapply_exclude_types,
-                    identity: operation.identity.clone(),
-                    ..Default::default()
-                };
-                frontend.reset_workflow_execution(Request::new(request)).await?;
-            }
-            other => {
-                return Err(Status::unimplemented(format!(
-                    "this version of Helve does not know the operation {other:?}"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The same for every try, so that it happens once to a run.
-    fn request_id(&self, what: &str, target: &WorkflowExecution) -> String {
-        let mut id = format!("{what}:{}:{}", target.run_id, self.batch.job_id);
-        id.truncate(id.floor_char_boundary(self.frontend.shell.options.limits.id_length_max));
-        id
-    }
-
-    /// The event to which options mean to reset.
-    async fn reset_point(&self, target: &WorkflowExecution, options: &ResetOptions) -> Result<i64, Status> {
-        let from_end = match options.target {
-            Some(Target::FirstWorkflowTask(())) => false,
-            Some(Target::LastWorkflowTask(())) => true,
-            Some(Target::WorkflowTaskId(id)) => return Ok(id),
-            Some(Target::BuildId(_)) | None => {
-                return Err(Status::unimplemented(
-                    "resetting to a build id is not supported by this version of Helve",
-                ));
-            }
-        };
-        let (mut token, mut scheduled) = (Vec::new(), None);
-        loop {
-            let (events, next) = self.history_page(target, from_end, token).await?;
-            for event in events {
-                match event.event_type() {
-                    EventType::WorkflowTaskCompleted => return Ok(event.event_id),
-                    EventType::WorkflowTaskScheduled => {
-                        scheduled.get_or_insert(event.event_id + 1);
-                    }
-                    _ => {}
-                }
-            }
-            if next.is_empty() {
-                break;
-            }
-            token = next;
-        }
-        // A task that was never completed is repeated, too.
-        scheduled.ok_or_else(|| Status::failed_precondition("unable to find any scheduled or completed task"))
-    }
-
-    async fn history_page(
-        &self,
-        target: &WorkflowExecution,
-        from_end: bool,
-        next_page_token: Vec<u8>,
-    ) -> Result<
-        (
-            Vec<temporalio_protos::temporal::api::history::v1::HistoryEvent>,
-            Vec<u8>,
-        ),
-        Status,
-    > {
-        let namespace = self.batch.request.namespace.clone();
-        let execution = Some(target.clone());
-        let (history, next) = if from_end {
-            let request = GetWorkflowExecutionHistoryReverseRequest {
-                namespace,
-                execution,
-                next_page_token,
-                ..Default::default()
-            };
-            let page = self
-                .frontend
-                .get_workflow_execution_history_reverse(Request::new(request))
-                .await?;
-            (page.history, page.next_page_token)
-        } else {
-            let request = GetWorkflowExecutionHistoryRequest {
-                namespace,
-                execution,
-                next_page_token,
-                ..Default::default()
-            };
-            let page = self
-                .frontend
-                .get_workflow_execution_history(Request::new(request))
-                .await?;
-            (page.history, page.next_page_token)
-        };
-        Ok((history.unwrap_or_default().events, next))
     }
 
     /// Ends the job, together with its last progress.

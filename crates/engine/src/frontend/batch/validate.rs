@@ -2,11 +2,13 @@
 
 use temporalio_protos::temporal::api::{
     batch::v1::*,
-    common::v1::WorkflowExecution,
+    common::v1::{Execution, reset_options::Target},
     enums::v1::{BatchOperationType, ExecutionType, ResetType},
     workflowservice::v1::{StartBatchOperationRequest, start_batch_operation_request::Operation},
 };
 use tonic::Status;
+
+use crate::frontend::{options, reset};
 
 pub(super) fn required(field: &str, value: &str) -> Result<(), Status> {
     if value.is_empty() {
@@ -39,53 +41,97 @@ pub(super) fn request(request: &StartBatchOperationRequest) -> Result<&Operation
             "visibility query, executions, and target executions are mutually exclusive",
         ));
     }
-    if let Some(other) = request
+    let expected = targets(operation);
+    if let Some((at, other)) = request
         .target_executions
         .iter()
-        .position(|target| target.r#type() != ExecutionType::Workflow)
+        .enumerate()
+        .find(|(_, target)| target.r#type() != expected)
     {
         return Err(Status::invalid_argument(format!(
-            "target_executions[{other}] is no workflow, but the operation is for workflows"
+            "target_executions[{at}] has type {}, but operation {} requires {}",
+            other.r#type().as_str_name(),
+            kind(operation).as_str_name(),
+            expected.as_str_name()
         )));
     }
-    supported(operation)?;
+    check(operation)?;
     Ok(operation)
 }
 
-fn supported(operation: &Operation) -> Result<(), Status> {
-    let unsupported = |what: &str| {
-        Err(Status::unimplemented(format!(
-            "batch operations of the kind {what} are not supported by this version of Helve"
-        )))
-    };
+fn check(operation: &Operation) -> Result<(), Status> {
+    let invalid = |message: &str| Err(Status::invalid_argument(message));
     match operation {
-        Operation::TerminationOperation(_) | Operation::CancellationOperation(_) | Operation::DeletionOperation(_) => {
-            Ok(())
-        }
-        Operation::SignalOperation(signal) if signal.signal.is_empty() => {
-            Err(Status::invalid_argument("must provide signal name"))
-        }
-        Operation::SignalOperation(_) => Ok(()),
-        Operation::ResetOperation(reset) => check_reset(reset),
-        Operation::UnpauseActivitiesOperation(_)
-        | Operation::ResetActivitiesOperation(_)
-        | Operation::UpdateActivityOptionsOperation(_)
-        | Operation::UpdateWorkflowOptionsOperation(_)
+        Operation::TerminationOperation(_)
+        | Operation::CancellationOperation(_)
+        | Operation::DeletionOperation(_)
         | Operation::CancelActivitiesOperation(_)
         | Operation::TerminateActivitiesOperation(_)
-        | Operation::DeleteActivitiesOperation(_) => unsupported(kind(operation).as_str_name()),
+        | Operation::DeleteActivitiesOperation(_) => Ok(()),
+        Operation::SignalOperation(signal) if signal.signal.is_empty() => invalid("must provide signal name"),
+        Operation::SignalOperation(_) => Ok(()),
+        Operation::ResetOperation(reset) => check_reset(reset),
+        Operation::UpdateWorkflowOptionsOperation(update) => {
+            if update.workflow_execution_options.is_none() {
+                return invalid("must provide UpdateOptions");
+            }
+            let Some(mask) = &update.update_mask else {
+                return invalid("must provide UpdateMask");
+            };
+            let (wanted, paths) = (update.workflow_execution_options.clone(), mask.paths.clone());
+            options::change(wanted, Some(paths), String::new()).map(drop)
+        }
+        Operation::UnpauseActivitiesOperation(unpause) => {
+            use batch_operation_unpause_activities::Activity;
+            check_selection(match &unpause.activity {
+                None => return invalid("activity filter must be set"),
+                Some(Activity::Type(name)) => !name.is_empty(),
+                Some(Activity::MatchAll(all)) => *all,
+            })
+        }
+        Operation::ResetActivitiesOperation(reset) => {
+            use batch_operation_reset_activities::Activity;
+            check_selection(match &reset.activity {
+                None => return invalid("must provide ActivityType or MatchAll"),
+                Some(Activity::Type(name)) => !name.is_empty(),
+                Some(Activity::MatchAll(all)) => *all,
+            })
+        }
+        Operation::UpdateActivityOptionsOperation(update) => {
+            use batch_operation_update_activity_options::Activity;
+            match (&update.activity_options, update.restore_original) {
+                (Some(_), true) => return invalid("cannot set both activity options and restore original"),
+                (None, false) => {
+                    return invalid("activity options must be set, or restore original should be set to true");
+                }
+                _ => {}
+            }
+            check_selection(match &update.activity {
+                None => return invalid("must provide ActivityType or MatchAll"),
+                Some(Activity::Type(name)) => !name.is_empty(),
+                Some(Activity::MatchAll(all)) => *all,
+            })
+        }
     }
+}
+
+fn check_selection(says_something: bool) -> Result<(), Status> {
+    if says_something {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(
+        "Either activity type must be set, or match all should be set to true",
+    ))
 }
 
 #[allow(deprecated)] // old clients name the point by a type
 fn check_reset(reset: &BatchOperationReset) -> Result<(), Status> {
-    if !reset.post_reset_operations.is_empty() {
-        return Err(Status::unimplemented(
-            "post reset operations are not supported by this version of Helve",
-        ));
-    }
+    reset::afterwards(reset.post_reset_operations.clone(), "")?;
     match &reset.options {
         Some(options) if options.target.is_none() => Err(Status::invalid_argument("batch reset missing target")),
+        Some(options) if matches!(options.target, Some(Target::BuildId(_))) => Err(Status::unimplemented(
+            "this server does not support worker versioning: a build id cannot be the point of a reset",
+        )),
         None if ResetType::try_from(reset.reset_type).unwrap_or_default() == ResetType::Unspecified => Err(
             Status::invalid_argument(format!("unknown batch reset type {}", reset.reset_type)),
         ),
@@ -93,22 +139,48 @@ fn check_reset(reset: &BatchOperationReset) -> Result<(), Status> {
     }
 }
 
+/// What kind of executions an operation is for.
+pub(super) fn targets(operation: &Operation) -> ExecutionType {
+    match operation {
+        Operation::CancelActivitiesOperation(_)
+        | Operation::TerminateActivitiesOperation(_)
+        | Operation::DeleteActivitiesOperation(_) => ExecutionType::Activity,
+        _ => ExecutionType::Workflow,
+    }
+}
+
 /// The executions that a request lists, if it does.
-pub(super) fn executions(request: &StartBatchOperationRequest) -> Vec<WorkflowExecution> {
+pub(super) fn executions(request: &StartBatchOperationRequest) -> Vec<Execution> {
+    let kind = request.operation.as_ref().map(targets).unwrap_or_default();
     #[allow(deprecated)] // clients still list their executions there
-    let listed = request.executions.iter().cloned();
-    let targets = request.target_executions.iter().map(|target| WorkflowExecution {
-        workflow_id: target.business_id.clone(),
-        run_id: target.run_id.clone(),
+    let listed = request.executions.iter().map(|execution| Execution {
+        r#type: kind as i32,
+        business_id: execution.workflow_id.clone(),
+        run_id: execution.run_id.clone(),
     });
-    listed.chain(targets).collect()
+    listed.chain(request.target_executions.iter().cloned()).collect()
 }
 
 /// The query for the executions that an operation is for. Most are for open ones only.
 pub(super) fn query(query: &str, operation: &Operation) -> String {
     match operation {
-        Operation::DeletionOperation(_) | Operation::ResetOperation(_) => query.to_owned(),
+        Operation::DeletionOperation(_) | Operation::DeleteActivitiesOperation(_) | Operation::ResetOperation(_) => {
+            query.to_owned()
+        }
         _ => format!("({query}) AND (ExecutionStatus = 'Running')"),
+    }
+}
+
+/// The same query for going through those executions page by page: in an order that does not change with what is done to
+/// them, and in which the runs that a reset makes come before all that are there.
+pub(super) fn paged_query(text: &str, operation: &Operation) -> String {
+    let query = query(text, operation);
+    match operation {
+        Operation::DeletionOperation(_) | Operation::DeleteActivitiesOperation(_) | Operation::ResetOperation(_) => {
+            format!("{query} ORDER BY StartTime DESC")
+        }
+        // Open ones come by their start anyway.
+        _ => query,
     }
 }
 
