@@ -296,8 +296,9 @@ impl Shell {
             }
             self.apply(slot, Input::ResetSticky, |_, _| ()).await?;
         }
-        let grace = self.now() + NO_WORKER_GRACE;
-        if !self.matching.has_poller(&normal, self.options.sticky_worker_gone_after) && grace < deadline {
+        // Also when its caller has less patience than that: that nobody polls is what the caller is to be told.
+        let grace = deadline.min(self.now() + NO_WORKER_GRACE);
+        if !self.matching.has_poller(&normal, self.options.sticky_worker_gone_after) {
             match self
                 .ask_on(slot, normal.clone(), (query.clone(), rank.clone()), false, grace)
                 .await

@@ -122,6 +122,8 @@ impl Frontend {
     ) -> Result<ShutdownWorkerResponse, Status> {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
+        self.check_length("WorkerInstanceKey", &request.worker_instance_key)?;
+        self.check_length("StickyTaskQueue", &request.sticky_task_queue)?;
         self.shell
             .shut_down_worker(&namespace, &request.worker_instance_key, &request.sticky_task_queue);
         Ok(ShutdownWorkerResponse::default())

@@ -43,6 +43,15 @@ impl Window {
         *slot = slot.saturating_add(1);
     }
 
+    /// Takes the latest event back.
+    fn uncount(&mut self, second: i64) {
+        self.advance(second);
+        let latest = (0..WINDOW as i64).map(|back| Self::slot(self.second - back));
+        if let Some(slot) = latest.into_iter().find(|slot| self.counts[*slot] > 0) {
+            self.counts[slot] -= 1;
+        }
+    }
+
     /// Per second, over the window or the time since the first event if that is shorter.
     fn rate(&self, second: i64) -> f32 {
         let mut at = self.clone();
@@ -67,6 +76,13 @@ impl Flow {
 
     pub(super) fn dispatched(&mut self, level: u8, now: Timestamp) {
         count(&mut self.dispatched, level, now);
+    }
+
+    /// A task that left is there again.
+    pub(super) fn returned(&mut self, level: u8, now: Timestamp) {
+        if let Some(window) = self.dispatched.get_mut(&level) {
+            window.uncount(now.as_seconds());
+        }
     }
 
     /// Levels on which anything happened since the queue is known.

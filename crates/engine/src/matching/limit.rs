@@ -75,6 +75,13 @@ impl Bucket {
         }
     }
 
+    /// What was taken was not used.
+    fn give_back(&mut self, limit: Limit) {
+        if let Limit::Spacing(nanos) = limit {
+            self.ready = self.ready.saturating_sub(nanos);
+        }
+    }
+
     /// After the limit changed: what a slower one made wait need not wait for longer than the new one wants.
     fn clip(&mut self, limit: Limit, now: Timestamp) {
         if let Limit::Spacing(nanos) = limit {
@@ -108,6 +115,11 @@ impl Throttle {
 
     pub(super) fn take(&mut self, now: Timestamp) {
         self.bucket.take(self.limit, now);
+    }
+
+    /// What was taken was not used.
+    pub(super) fn give_back(&mut self) {
+        self.bucket.give_back(self.limit);
     }
 }
 

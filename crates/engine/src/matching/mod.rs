@@ -20,7 +20,7 @@ mod queue;
 mod rank;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -43,8 +43,8 @@ const FORGET_IDLE_QUEUE: Duration = Duration::from_secs(300);
 const MANY_QUEUES: usize = 10_000;
 /// How soon then: no sooner than a sticky queue is given up.
 const FORGET_ONE_OF_MANY: Duration = Duration::from_secs(15);
-/// Workers that said goodbye and are remembered, since a poll of theirs may still be under way. More: the oldest half
-/// is forgotten, and such a poll waits until it times out.
+/// Workers that said goodbye and are remembered, since a poll of theirs may still be under way. More: the one that left
+/// first is forgotten, and such a poll waits until it times out.
 const MAX_GONE_WORKERS: usize = 10_000;
 
 /// What a task must be able to say about itself.
@@ -91,7 +91,7 @@ struct Inner<T: Task> {
     configs: BTreeMap<QueueId, Arc<TaskQueueConfig>>,
     /// Queues whose tasks a rate limit holds back, by when it will not.
     wakes: BTreeSet<(Timestamp, QueueId)>,
-    gone: HashSet<String>,
+    gone: Gone,
     next_waiter: u64,
     closed: bool,
 }
@@ -111,7 +111,7 @@ impl<T: Task> Matching<T> {
             sweep_queues_at: MANY_QUEUES,
             configs: BTreeMap::new(),
             wakes: BTreeSet::new(),
-            gone: HashSet::new(),
+            gone: Gone::default(),
             next_waiter: 0,
             closed: false,
         };
@@ -132,7 +132,7 @@ impl<T: Task> Matching<T> {
     /// Takes a task back that was handed out: it goes before all others of its priority.
     pub(crate) fn give_back(&self, queue: QueueId, task: T) {
         let task = task.came_back();
-        self.change(queue, |queue, _, dead| queue.put_back(task, dead));
+        self.change(queue, |queue, now, dead| queue.put_back(task, now, dead));
     }
 
     /// Takes the poller that would get a task at once if one came now; `None` if it would have to wait. Dropped without a
@@ -178,7 +178,7 @@ impl<T: Task> Matching<T> {
     /// Starts a poll, which waits until it is dropped.
     pub(crate) fn poll(&self, id: QueueId, poller: Poller) -> Poll<T> {
         let mut inner = self.lock();
-        if inner.closed || inner.gone.contains(&poller.instance) {
+        if inner.closed || inner.gone.contains(poller.instance.as_str()) {
             return Poll::empty();
         }
         inner.next_waiter += 1;
@@ -219,7 +219,7 @@ impl<T: Task> Matching<T> {
                     let mut handed = Handed::new(self.clone(), id.clone(), task);
                     loop {
                         let Some(waiter) = queue.pop_waiter() else {
-                            queue.put_back(handed.accept(), dead);
+                            queue.put_back(handed.accept(), now, dead);
                             break;
                         };
                         match waiter.deliver(Delivery::Task(handed)) {
@@ -302,14 +302,7 @@ impl<T: Task> Matching<T> {
             return;
         }
         let mut inner = self.lock();
-        if inner.gone.len() >= MAX_GONE_WORKERS {
-            let mut keep = false;
-            inner.gone.retain(|_| {
-                keep = !keep;
-                keep
-            });
-        }
-        inner.gone.insert(instance.to_owned());
+        inner.gone.insert(instance);
         inner
             .queues
             .values_mut()
@@ -370,6 +363,32 @@ impl<T: Task> Matching<T> {
     }
 }
 
+/// Workers that said goodbye, the latest of them.
+#[derive(Default)]
+struct Gone {
+    known: HashSet<Arc<str>>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl Gone {
+    fn contains(&self, instance: &str) -> bool {
+        self.known.contains(instance)
+    }
+
+    fn insert(&mut self, instance: &str) {
+        let instance: Arc<str> = instance.into();
+        if !self.known.insert(instance.clone()) {
+            return;
+        }
+        self.order.push_back(instance);
+        if self.order.len() > MAX_GONE_WORKERS
+            && let Some(first) = self.order.pop_front()
+        {
+            self.known.remove(&first);
+        }
+    }
+}
+
 impl<T: Task> Inner<T> {
     fn queue(&mut self, id: &QueueId, now: Timestamp) -> &mut Queue<T> {
         if self.queues.len() >= self.sweep_queues_at && !self.queues.contains_key(id) {
@@ -390,5 +409,7 @@ impl<T: Task> Inner<T> {
     }
 }
 
+#[cfg(test)]
+mod interleavings;
 #[cfg(test)]
 mod tests;

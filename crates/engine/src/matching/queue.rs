@@ -109,7 +109,10 @@ impl<T: Task> Queue<T> {
         self.backlog.push(task, dead);
     }
 
-    pub(super) fn put_back(&mut self, task: T, dead: &mut Vec<T>) {
+    /// Takes a task back that left. It did not get to a worker, so it has used up nothing of the limit.
+    pub(super) fn put_back(&mut self, task: T, now: Timestamp, dead: &mut Vec<T>) {
+        self.flow.returned(task.rank().level, now);
+        self.throttle.give_back();
         self.backlog.put_back(task, dead);
     }
 

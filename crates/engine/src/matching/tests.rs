@@ -16,8 +16,8 @@ use super::*;
 use crate::clock::ManualClock;
 
 #[derive(Debug, Clone)]
-struct Job {
-    number: u32,
+pub(super) struct Job {
+    pub(super) number: u32,
     live: Arc<AtomicBool>,
     rank: Rank,
     since: Timestamp,
@@ -47,11 +47,11 @@ impl Job {
     }
 }
 
-fn job(number: u32) -> Job {
+pub(super) fn job(number: u32) -> Job {
     ranked(number, 0, "", 0.0)
 }
 
-fn ranked(number: u32, priority_key: i32, fairness_key: &str, fairness_weight: f32) -> Job {
+pub(super) fn ranked(number: u32, priority_key: i32, fairness_key: &str, fairness_weight: f32) -> Job {
     let priority = Priority {
         priority_key,
         fairness_key: fairness_key.to_owned(),
@@ -65,7 +65,7 @@ fn ranked(number: u32, priority_key: i32, fairness_key: &str, fairness_weight: f
     }
 }
 
-fn queue(name: &str) -> QueueId {
+pub(super) fn queue(name: &str) -> QueueId {
     QueueId {
         namespace: "default".into(),
         name: name.into(),
@@ -73,7 +73,7 @@ fn queue(name: &str) -> QueueId {
     }
 }
 
-fn poller(instance: &str) -> Poller {
+pub(super) fn poller(instance: &str) -> Poller {
     Poller {
         identity: format!("{instance}@host"),
         instance: instance.to_owned(),
@@ -83,7 +83,7 @@ fn poller(instance: &str) -> Poller {
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
-fn timed() -> (Matching<Job>, Arc<ManualClock>) {
+pub(super) fn timed() -> (Matching<Job>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(NOW));
     (Matching::new(clock.clone()), clock)
 }
@@ -92,11 +92,11 @@ fn matching() -> Matching<Job> {
     timed().0
 }
 
-fn poll(matching: &Matching<Job>, instance: &str) -> Poll<Job> {
+pub(super) fn poll(matching: &Matching<Job>, instance: &str) -> Poll<Job> {
     matching.poll(queue("q"), poller(instance))
 }
 
-fn poll_at_rate(matching: &Matching<Job>, rate: Option<f64>) -> Poll<Job> {
+pub(super) fn poll_at_rate(matching: &Matching<Job>, rate: Option<f64>) -> Poll<Job> {
     let poller = Poller {
         max_tasks_per_second: rate,
         ..poller("a")
@@ -109,7 +109,7 @@ async fn number(poll: Poll<Job>) -> Option<u32> {
 }
 
 /// What a poll gets without waiting.
-fn at_once(poll: Poll<Job>) -> Option<u32> {
+pub(super) fn at_once(poll: Poll<Job>) -> Option<u32> {
     // A runtime would make a test that does much of this at a time wait in between.
     tokio::task::unconstrained(number(poll)).now_or_never().flatten()
 }
@@ -598,101 +598,33 @@ async fn queues_that_were_polled_once_do_not_pile_up() {
     assert!(matching.lock().queues.len() <= MANY_QUEUES);
 }
 
-/// Polls that come, are looked at, and go, in every order a seed brings; tasks that come meanwhile. The scheduler is this
-/// test: a poll makes progress only when it is looked at. If any task were lost, or a poll missed its wake-up, the end
-/// would not come.
-#[test]
-fn no_task_and_no_wake_up_is_lost_whatever_polls_are_cancelled_when() {
-    for seed in 0..400 {
-        stress(seed);
+#[tokio::test]
+async fn a_task_that_comes_back_is_counted_once_and_uses_up_no_limit() {
+    let (matching, _clock) = timed();
+    matching.offer(queue("q"), ranked(1, 1, "", 0.0));
+    for _ in 0..20 {
+        // Each gets the task and goes away with it.
+        drop(poll_at_rate(&matching, Some(1.0)).task().await.unwrap());
     }
+    let view = matching.describe(&queue("q"));
+    assert_eq!((view.stats[&1].add_rate, view.stats[&1].dispatch_rate), (1.0, 0.0));
+    assert_eq!(at_once(poll_at_rate(&matching, Some(1.0))), Some(1));
+    assert_eq!(matching.describe(&queue("q")).stats[&1].dispatch_rate, 1.0);
+    matching.offer(queue("q"), job(2));
+    assert_eq!(
+        at_once(poll_at_rate(&matching, Some(1.0))),
+        None,
+        "the limit holds for what is used"
+    );
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
+#[tokio::test]
+async fn the_worker_that_left_last_is_remembered_longest() {
+    let matching = matching();
+    for n in 0..=MAX_GONE_WORKERS {
+        matching.dismiss_worker(&format!("w{n}"));
     }
-}
-
-fn stress(seed: u64) {
-    use std::{future::Future, pin::Pin, task};
-
-    use futures_util::task::{ArcWake, waker};
-
-    /// A poll with a waker that remembers whether it was called.
-    struct Flag(AtomicBool);
-    impl ArcWake for Flag {
-        fn wake_by_ref(flag: &Arc<Self>) {
-            flag.0.store(true, Ordering::Relaxed);
-        }
-    }
-    type Pending = Pin<Box<dyn Future<Output = Option<Handed<Job>>>>>;
-
-    const TASKS: u32 = 60;
-    let (matching, clock) = timed();
-    let mut random = Random(seed);
-    let limited = random.below(3) == 0;
-    let mut polls: Vec<(Pending, Arc<Flag>)> = Vec::new();
-    let mut held: Vec<Handed<Job>> = Vec::new();
-    let (mut offered, mut done) = (0, Vec::new());
-    let mut pace = Box::pin({
-        let matching = matching.clone();
-        async move { matching.pace().await }
-    });
-    for step in 0.. {
-        assert!(step < 100_000, "seed {seed}: only {done:?} were done");
-        match random.below(if offered < TASKS { 8 } else { 7 }) {
-            0 | 1 if polls.len() < 8 => {
-                let poll = poll_at_rate(&matching, limited.then_some(20.0));
-                // New: to be looked at once.
-                polls.push((Box::pin(poll.task()), Arc::new(Flag(AtomicBool::new(true)))));
-            }
-            // Only polls that were woken are looked at: a runtime would not look at others either.
-            2 | 3 => {
-                let woken = polls.iter().position(|(_, flag)| flag.0.swap(false, Ordering::Relaxed));
-                if let Some(at) = woken {
-                    let (future, flag) = &mut polls[at];
-                    let waker = waker(flag.clone());
-                    if let task::Poll::Ready(handed) = future.as_mut().poll(&mut task::Context::from_waker(&waker)) {
-                        drop(polls.swap_remove(at));
-                        held.extend(handed);
-                    }
-                }
-            }
-            4 if !polls.is_empty() && random.below(3) == 0 => {
-                let at = random.below(polls.len() as u64) as usize;
-                drop(polls.swap_remove(at));
-            }
-            5 if !held.is_empty() => {
-                let at = random.below(held.len() as u64) as usize;
-                let handed = held.swap_remove(at);
-                if random.below(3) == 0 {
-                    drop(handed);
-                } else {
-                    done.push(handed.accept().number);
-                }
-            }
-            6 => {
-                clock.advance(Duration::from_millis(20));
-                assert!((&mut pace).now_or_never().is_none());
-            }
-            7 => {
-                let (priority, key) = (random.below(6) as i32, ["a", "b", ""][random.below(3) as usize]);
-                matching.offer(queue("q"), ranked(offered, priority, key, 1.0));
-                offered += 1;
-            }
-            _ => {}
-        }
-        if done.len() == TASKS as usize {
-            break;
-        }
-    }
-    done.sort_unstable();
-    assert_eq!(done, (0..TASKS).collect::<Vec<_>>(), "seed {seed}: each exactly once");
+    let polls_in_vain = |instance: &str| poll(&matching, instance).task().now_or_never().is_some();
+    assert!(polls_in_vain(&format!("w{MAX_GONE_WORKERS}")) && polls_in_vain("w1"));
+    assert!(!polls_in_vain("w0"), "only the first one is forgotten");
 }
