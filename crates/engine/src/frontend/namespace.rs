@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use prost::Message;
 use temporalio_protos::temporal::api::{
     enums::v1::{ArchivalState, NamespaceState},
     namespace::v1::{NamespaceConfig, NamespaceInfo, namespace_info},
@@ -19,6 +20,13 @@ const LEAST_RETENTION: Duration = Duration::from_secs(3600);
 const COMPLETION_SIZE: i64 = 40 << 20;
 /// Namespaces on a page, unless the client wants fewer.
 const PAGE: usize = 100;
+
+/// The last namespace of the page before. Opaque to clients.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct PageToken {
+    #[prost(string, tag = "1")]
+    name: String,
+}
 
 impl Frontend {
     /// A namespace that may be used, though perhaps not for new executions.
@@ -115,8 +123,14 @@ impl Frontend {
         request: Request<ListNamespacesRequest>,
     ) -> Result<ListNamespacesResponse, Status> {
         let request = request.into_inner();
-        let after = String::from_utf8(request.next_page_token)
-            .map_err(|_| Status::invalid_argument("Invalid NextPageToken."))?;
+        let after = match request.next_page_token.as_slice() {
+            [] => String::new(),
+            token => PageToken::decode(token)
+                .ok()
+                .map(|token| token.name)
+                .filter(|name| !name.is_empty())
+                .ok_or_else(|| Status::invalid_argument("Invalid NextPageToken."))?,
+        };
         let size = usize::try_from(request.page_size)
             .ok()
             .filter(|size| *size > 0)
@@ -129,7 +143,12 @@ impl Frontend {
             found.truncate(size);
             found
                 .last()
-                .map(|last| last.name.as_bytes().to_vec())
+                .map(|last| {
+                    PageToken {
+                        name: last.name.to_string(),
+                    }
+                    .encode_to_vec()
+                })
                 .unwrap_or_default()
         } else {
             Vec::new()

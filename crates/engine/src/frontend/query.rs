@@ -9,7 +9,7 @@ use temporalio_protos::temporal::api::{
 };
 use tonic::{Request, Status};
 
-use super::{Frontend, client_timeout, convert::QueryToken, status};
+use super::{Frontend, check_token_namespace, client_timeout, convert::QueryToken, status};
 use crate::queries::{Queried, QueryEnd, QueryRefused};
 
 const BLOB_TOO_LARGE: &str = "Blob data size exceeds limit.";
@@ -55,6 +55,7 @@ impl Frontend {
             .ok()
             .filter(|token| !token.query_id.is_empty())
             .ok_or_else(|| Status::invalid_argument("Invalid TaskToken."))?;
+        check_token_namespace(&token.namespace, &request.namespace)?;
         self.namespace(&token.namespace)?;
         let end = match request.completed_type() {
             QueryResultType::Answered => self.answered(request.query_result),

@@ -408,3 +408,116 @@ async fn runs_that_wait_and_runs_that_owe_go_on_after_a_restart() {
     world.client.complete(&task, vec![complete_workflow("done")]).await;
     assert_eq!(world.client.status("waits").await, WorkflowExecutionStatus::Completed);
 }
+
+/// A worker that takes tasks until the engine has no more for it, and answers none.
+fn taking<T>(
+    client: &Client,
+    rpc: &'static str,
+    request: impl prost::Message + Clone + 'static,
+    is_task: fn(&T) -> bool,
+) -> tokio::task::JoinHandle<Vec<T>>
+where
+    T: prost::Message + Default + 'static,
+{
+    let client = client.clone();
+    tokio::spawn(async move {
+        let mut taken = Vec::new();
+        loop {
+            match client.rpc::<T>(rpc, request.clone()).await {
+                Ok(task) if is_task(&task) => taken.push(task),
+                Ok(_) | Err(_) => return taken,
+            }
+        }
+    })
+}
+
+/// Tasks are on their way at every stage when the engine stops. The clock stands still, so that nothing can come from a
+/// timeout: what a worker got, it can answer, and the rest is offered again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_hands_nothing_to_the_timeout_path() {
+    const EARLIER: usize = 8;
+    for round in 0..8 {
+        let world = World::new().await;
+        for n in 0..EARLIER {
+            world.client.start(&format!("earlier-{n}")).await;
+            let task = world.client.poll().await;
+            world.client.complete(&task, vec![schedule_activity("a")]).await;
+        }
+        let workflows: Vec<_> = (0..3)
+            .map(|_| {
+                let is_task = |task: &PollWorkflowTaskQueueResponse| !task.task_token.is_empty();
+                taking(&world.client, "PollWorkflowTaskQueue", poll_request(QUEUE), is_task)
+            })
+            .collect();
+        let activities: Vec<_> = (0..3)
+            .map(|_| {
+                let is_task = |task: &PollActivityTaskQueueResponse| !task.task_token.is_empty();
+                taking(
+                    &world.client,
+                    "PollActivityTaskQueue",
+                    poll_activity_request(QUEUE),
+                    is_task,
+                )
+            })
+            .collect();
+        let starts: Vec<_> = (0..20)
+            .map(|n| {
+                let client = world.client.clone();
+                tokio::spawn(async move { client.start_with(start_request(&format!("late-{n}"))).await.is_ok() })
+            })
+            .collect();
+        for _ in 0..round * 40 {
+            tokio::task::yield_now().await;
+        }
+        let world = world.restart().await;
+        let (mut tasks, mut held, mut acknowledged) = (Vec::new(), Vec::new(), 0);
+        for worker in workflows {
+            tasks.extend(worker.await.unwrap());
+        }
+        for worker in activities {
+            held.extend(worker.await.unwrap());
+        }
+        for start in starts {
+            acknowledged += usize::from(start.await.unwrap());
+        }
+        let client = &world.client;
+        let late = client
+            .list("WorkflowId STARTS_WITH 'late'")
+            .await
+            .unwrap()
+            .executions
+            .len();
+        assert!(late >= acknowledged, "a start that was acknowledged is gone");
+        assert_eq!(world.engine.recovered(), EARLIER + late);
+        while tasks.len() < late {
+            tasks.push(within_reason(client.poll()).await);
+        }
+        while held.len() < EARLIER {
+            held.push(within_reason(client.poll_activity()).await);
+        }
+        for task in tasks {
+            assert_eq!(task.attempt, 1);
+            client.complete(&task, vec![complete_workflow("done")]).await;
+        }
+        for activity in held {
+            assert_eq!(activity.attempt, 1);
+            client.complete_activity(&activity, "done").await;
+            let task = within_reason(client.poll()).await;
+            client.complete(&task, vec![complete_workflow("done")]).await;
+        }
+        assert!(
+            client
+                .list("ExecutionStatus != 'Completed'")
+                .await
+                .unwrap()
+                .executions
+                .is_empty()
+        );
+    }
+}
+
+/// A poll that must not be in vain.
+async fn within_reason<T>(poll: impl Future<Output = T>) -> T {
+    let patience = std::time::Duration::from_secs(30);
+    tokio::time::timeout(patience, poll).await.expect("nothing is offered")
+}

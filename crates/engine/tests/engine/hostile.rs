@@ -13,13 +13,21 @@ use prost_types_plain::{
     DescriptorProto, FieldDescriptorProto, FileDescriptorSet,
     field_descriptor_proto::{Label, Type},
 };
-use temporalio_protos::temporal::api::{enums::v1::*, workflowservice::v1::*};
+use temporalio_protos::temporal::api::{
+    common::v1::{ActivityType, WorkflowType},
+    enums::v1::*,
+    schedule::v1::{Schedule, ScheduleAction, schedule_action},
+    workflow::v1::NewWorkflowExecutionInfo,
+    workflowservice::v1::*,
+};
 use tonic::{Code, Status, codegen::http::HeaderMap};
 
 use crate::client::*;
 
-/// Sequences of requests per run of this test.
-const CASES: u32 = 24;
+/// How often every RPC is called, each time in another order, per run of this test.
+const CASES: u32 = 16;
+/// No request keeps its caller waiting for so long: long polls end almost at once here.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The namespace that requests may change or delete. The other one is asked afterwards whether the engine is well.
 const VICTIM: &str = "helve";
 
@@ -325,7 +333,7 @@ async fn survive(schema: &Schema, requests: &[(usize, u64)]) {
     let call = first.in_process();
     let tokens = furnish(call.clone(), VICTIM).await;
     for (at, seed) in requests {
-        let (service, rpc, input) = &schema.requests[at % schema.requests.len()];
+        let (service, rpc, input) = &schema.requests[*at];
         let mut maker = Maker {
             schema,
             random: *seed,
@@ -333,7 +341,10 @@ async fn survive(schema: &Schema, requests: &[(usize, u64)]) {
             namespace: VICTIM,
         };
         let message = maker.message(input, 0);
-        let answer = call.call(service, rpc, HeaderMap::new(), message.clone().into()).await;
+        let answer = call.call(service, rpc, HeaderMap::new(), message.clone().into());
+        let answer = tokio::time::timeout(PATIENCE, answer)
+            .await
+            .unwrap_or_else(|_| panic!("{rpc} with seed {seed} is not answered; the message was {message:?}"));
         if let Err(status) = answer {
             assert!(
                 is_the_caller_s_fault(&status),
@@ -365,9 +376,12 @@ fn no_request_makes_the_engine_panic_or_blame_itself() {
         .enable_all()
         .build()
         .unwrap();
-    let requests = proptest::collection::vec((any::<usize>(), any::<u64>()), 60..120);
+    let every = schema.requests.len();
+    let order = Just((0..every).collect::<Vec<_>>()).prop_shuffle();
+    let seeds = proptest::collection::vec(any::<u64>(), every);
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let outcome = runner.run(&requests, |requests| {
+    let outcome = runner.run(&(order, seeds), |(order, seeds)| {
+        let requests: Vec<_> = order.into_iter().zip(seeds).collect();
         runtime.block_on(survive(&schema, &requests));
         Ok(())
     });
@@ -430,6 +444,186 @@ async fn ids_of_every_kind_come_back_as_they_were() {
         assert_code(world.client.start_with(start_request(&id)).await, code);
     }
     world.client.start(&"x".repeat(1000)).await;
+}
+
+/// A text as the query language writes it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_an_id_is_filters_find_it_and_nothing_else() {
+    let world = World::new().await;
+    let client = &world.client;
+    let ids: Vec<&str> = TEXTS.iter().filter(|id| !id.is_empty()).copied().collect();
+    for id in &ids {
+        client.start(id).await;
+        let request = StartActivityExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            activity_id: (*id).to_owned(),
+            activity_type: Some(ActivityType { name: (*id).to_owned() }),
+            task_queue: normal_queue(id),
+            start_to_close_timeout: Some(seconds(60)),
+            ..Default::default()
+        };
+        let _: StartActivityExecutionResponse = client.rpc("StartActivityExecution", request).await.unwrap();
+        let request = CreateScheduleRequest {
+            namespace: NAMESPACE.to_owned(),
+            schedule_id: (*id).to_owned(),
+            request_id: (*id).to_owned(),
+            schedule: Some(Schedule {
+                action: Some(ScheduleAction {
+                    action: Some(schedule_action::Action::StartWorkflow(NewWorkflowExecutionInfo {
+                        workflow_id: (*id).to_owned(),
+                        workflow_type: Some(WorkflowType { name: (*id).to_owned() }),
+                        task_queue: normal_queue(id),
+                        ..Default::default()
+                    })),
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let _: CreateScheduleResponse = client.rpc("CreateSchedule", request).await.unwrap();
+    }
+    for id in ids {
+        for operator in ["=", "STARTS_WITH"] {
+            let query = format!("WorkflowId {operator} {}", quoted(id));
+            let found = client.list(&query).await.unwrap().executions;
+            let found: Vec<_> = found
+                .into_iter()
+                .map(|info| info.execution.unwrap().workflow_id)
+                .collect();
+            assert!(found.iter().any(|found| found == id), "{query:?} finds {found:?}");
+            assert!(
+                found.iter().all(|found| found.starts_with(id)),
+                "{query:?} finds {found:?}"
+            );
+            assert!(
+                operator == "STARTS_WITH" || found.len() == 1,
+                "{query:?} finds {found:?}"
+            );
+        }
+        let request = ListActivityExecutionsRequest {
+            namespace: NAMESPACE.to_owned(),
+            query: format!(
+                "ActivityId = {0} AND ActivityType = {0} AND TaskQueue = {0}",
+                quoted(id)
+            ),
+            ..Default::default()
+        };
+        let found: ListActivityExecutionsResponse = client.rpc("ListActivityExecutions", request).await.unwrap();
+        assert_eq!(found.executions.len(), 1, "{id:?}");
+        let request = PollActivityTaskQueueRequest {
+            task_queue: normal_queue(id),
+            ..poll_activity_request(QUEUE)
+        };
+        let task: PollActivityTaskQueueResponse = client.rpc("PollActivityTaskQueue", request).await.unwrap();
+        assert_eq!(task.activity_id, *id);
+        let request = DescribeScheduleRequest {
+            namespace: NAMESPACE.to_owned(),
+            schedule_id: id.to_owned(),
+        };
+        let described: DescribeScheduleResponse = client.rpc("DescribeSchedule", request).await.unwrap();
+        let action = described.schedule.unwrap().action.unwrap().action.unwrap();
+        let schedule_action::Action::StartWorkflow(action) = action;
+        assert_eq!(action.workflow_id, *id);
+    }
+}
+
+/// Requests for a page of everything that comes in pages, made from the protocol's descriptors.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_refuses_a_page_token_that_it_never_gave() {
+    let schema = Schema::read();
+    let world = World::new().await;
+    world.client.start("w").await;
+    let mut lists = 0;
+    for (service, rpc, input) in &schema.requests {
+        let fields = &schema.messages[input].field;
+        let Some(token) = fields.iter().find(|field| field.name() == "next_page_token") else {
+            continue;
+        };
+        for garbage in [&b"garbage"[..], &[0xff; 9], &[8], &[0; 3]] {
+            let mut message = Vec::new();
+            for field in fields {
+                match field.name() {
+                    "namespace" => delimited(field.number() as u32, NAMESPACE.as_bytes(), &mut message),
+                    "execution" => {
+                        let execution = execution("w").unwrap().encode_to_vec();
+                        delimited(field.number() as u32, &execution, &mut message);
+                    }
+                    _ => {}
+                }
+            }
+            delimited(token.number() as u32, garbage, &mut message);
+            let answer = world
+                .client
+                .call
+                .call(service, rpc, HeaderMap::new(), message.into())
+                .await;
+            let status = answer.expect_err(rpc);
+            if status.code() != Code::Unimplemented {
+                assert_eq!(
+                    status.code(),
+                    Code::InvalidArgument,
+                    "{rpc} and {garbage:?}: {status:?}"
+                );
+                lists += 1;
+            }
+        }
+    }
+    assert!(lists >= 4 * 10, "only {lists} were asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_is_huge_or_deep_is_refused_quickly() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    for query in [
+        "(".repeat(200_000),
+        "NOT ".repeat(200_000) + "WorkflowId = 'w'",
+        vec!["WorkflowId = 'w'"; 50_000].join(" OR "),
+        format!("WorkflowId IN ({})", vec!["'w'"; 100_000].join(", ")),
+        format!("WorkflowId = '{}", "'".repeat(1_000_001)),
+        "`".repeat(1_000_000),
+    ] {
+        let start = query.chars().take(40).collect::<String>();
+        let status = world.client.list(&query).await.expect_err(&start);
+        assert_eq!(status.code(), Code::InvalidArgument, "{start}: {status:?}");
+        assert!(
+            status.message().len() < 2_000,
+            "{start}: the answer is as long as the question"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_workers_and_clients_name_is_bounded() {
+    let world = World::new().await;
+    let long = "x".repeat(1_001);
+    let request = ShutdownWorkerRequest {
+        namespace: NAMESPACE.to_owned(),
+        worker_instance_key: long.clone(),
+        ..Default::default()
+    };
+    let refused: Result<ShutdownWorkerResponse, _> = world.client.rpc("ShutdownWorker", request).await;
+    assert_code(refused, Code::InvalidArgument);
+    let request = PollWorkflowTaskQueueRequest {
+        identity: long.clone(),
+        ..poll_request(QUEUE)
+    };
+    let refused: Result<PollWorkflowTaskQueueResponse, _> = world.client.rpc("PollWorkflowTaskQueue", request).await;
+    assert_code(refused, Code::InvalidArgument);
+    let request = UpdateWorkflowExecutionOptionsRequest {
+        namespace: NAMESPACE.to_owned(),
+        workflow_execution: execution("w"),
+        workflow_execution_options: Some(Default::default()),
+        update_mask: Some(prost_types::FieldMask::default()),
+        identity: long,
+    };
+    let refused: Result<UpdateWorkflowExecutionOptionsResponse, _> =
+        world.client.rpc("UpdateWorkflowExecutionOptions", request).await;
+    assert_code(refused, Code::InvalidArgument);
 }
 
 #[tokio::test(flavor = "multi_thread")]
