@@ -70,6 +70,10 @@ async fn a_worker_that_shuts_down_gets_empty_polls_and_leaves_its_tasks_to_other
     let waiting = sticky_run(&world).await;
     let normal = world.client.polling(QUEUE);
     wait_for_poller(&world, QUEUE).await;
+    let activities = {
+        let client = world.client.clone();
+        tokio::spawn(async move { client.poll_activity().await })
+    };
     let _: ShutdownWorkerResponse = world
         .client
         .rpc(
@@ -85,6 +89,15 @@ async fn a_worker_that_shuts_down_gets_empty_polls_and_leaves_its_tasks_to_other
         .unwrap();
     assert_eq!(waiting.await.unwrap(), PollWorkflowTaskQueueResponse::default());
     assert_eq!(normal.await.unwrap(), PollWorkflowTaskQueueResponse::default());
+    assert_eq!(activities.await.unwrap(), PollActivityTaskQueueResponse::default());
+    // Its polls that were under way when it said goodbye: nothing is given to a worker that is gone.
+    world.client.start("later").await;
+    assert_eq!(world.client.poll().await, PollWorkflowTaskQueueResponse::default());
+    assert_eq!(
+        world.client.poll_activity().await,
+        PollActivityTaskQueueResponse::default()
+    );
+    world.client.terminate("later").await.unwrap();
     world.client.signal("w", "s").await.unwrap();
     let other = PollWorkflowTaskQueueRequest {
         worker_instance_key: "other".to_owned(),
