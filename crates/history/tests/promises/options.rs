@@ -36,10 +36,9 @@ fn a_changed_priority_is_that_of_the_run_and_of_all_that_follows_from_it() {
     assert_eq!(s.state.priority(), priority(2, "tenant"));
     let info = s.state.describe().workflow_execution_info.unwrap();
     assert_eq!(info.priority, Some(priority(2, "tenant")));
-    let updated = attributes!(
-        s.last(EventType::WorkflowExecutionOptionsUpdated),
-        WorkflowExecutionOptionsUpdatedEventAttributes
-    );
+    let event = s.last(EventType::WorkflowExecutionOptionsUpdated);
+    assert!(event.worker_may_ignore, "it says nothing to the workflow");
+    let updated = attributes!(event, WorkflowExecutionOptionsUpdatedEventAttributes);
     assert_eq!(
         (updated.priority.clone(), updated.identity.as_str()),
         (Some(priority(2, "tenant")), "operator")
