@@ -38,9 +38,8 @@ impl Shell {
             };
             let rank = Rank::of(&transition.next.task_priority(&task));
             let since = transition.next.waits_since(&task).unwrap_or_else(|| self.now());
-            let identity = poller.poller().map_or("", |poller| &poller.identity);
             let request_id = self.fresh_id();
-            let Some(input) = work.start(identity, &request_id) else {
+            let Some(input) = poller.poller().and_then(|poller| work.start(poller, &request_id)) else {
                 continue;
             };
             // What is ready can be started. If not, the task is offered like any other.

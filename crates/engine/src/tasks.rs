@@ -66,8 +66,8 @@ pub(crate) enum Work {
 
 impl Work {
     /// The input by which the task is started for a poll; `None` for a query, which changes nothing.
-    pub(crate) fn start(&self, identity: &str, request_id: &str) -> Option<Input> {
-        let (identity, request_id) = (identity.to_owned(), request_id.to_owned());
+    pub(crate) fn start(&self, poller: &Poller, request_id: &str) -> Option<Input> {
+        let (identity, request_id) = (poller.identity.clone(), request_id.to_owned());
         match self {
             Work::WorkflowTask {
                 scheduled_event_id,
@@ -91,6 +91,7 @@ impl Work {
                 scheduled_event_id: *scheduled_event_id,
                 stamp: *stamp,
                 identity,
+                sdk: poller.sdk.clone(),
                 request_id,
             })),
             Work::Query { .. } => None,
@@ -275,7 +276,7 @@ impl Shell {
                 return Ok(delivered.take());
             }
             let (answer, answered) = oneshot::channel();
-            let job = hand_over(self.clone(), queue.clone(), offer, poller.identity.clone(), answer);
+            let job = hand_over(self.clone(), queue.clone(), offer, poller.clone(), answer);
             self.background.spawn(job);
             let answered = tokio::select! {
                 biased;
@@ -314,7 +315,7 @@ impl Shell {
         if let Work::Query { query, sticky } = &offer.work {
             return self.hand_out_query(slot, query, *sticky).await;
         }
-        let Some(input) = offer.work.start(&start.identity, &start.request_id) else {
+        let Some(input) = offer.work.start(&start.poller, &start.request_id) else {
             return Ok(None);
         };
         let make = |loaded: &Loaded, reply| Ready::new(slot, loaded, reply);
@@ -388,14 +389,14 @@ impl Shell {
 }
 
 struct Start {
-    identity: String,
+    poller: Poller,
     request_id: String,
 }
 
 /// Starts a task and answers its poll. Owns the task until one of them is done.
-async fn hand_over(shell: Arc<Shell>, queue: QueueId, offer: Offer, identity: String, answer: Answer) {
+async fn hand_over(shell: Arc<Shell>, queue: QueueId, offer: Offer, poller: Poller, answer: Answer) {
     let request_id = offer.started_by.clone().unwrap_or_else(|| shell.fresh_id());
-    let start = Start { identity, request_id };
+    let start = Start { poller, request_id };
     let result = shell.start_task(&offer, &start, &answer).await;
     match result {
         Ok(Some(handout)) => {

@@ -19,6 +19,7 @@ impl Draft<'_> {
             Input::RequestCancel(request) => self.request_cancel(request),
             Input::Terminate(termination) => self.terminate(termination),
             Input::ChangeOptions(change) => self.change_options(&change),
+            Input::Attach(attachment) => self.attach(attachment),
             Input::Update(update) => self.update(*update),
 
             Input::StartWorkflowTask(poll) => self.start_workflow_task(&poll),

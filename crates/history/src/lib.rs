@@ -34,13 +34,16 @@ mod growing_set;
 mod input;
 mod key;
 mod limits;
+mod links;
 mod obligations;
 mod options;
 mod outbox;
 mod priority;
+mod problems;
 mod proto;
 mod recorded;
 mod rejection;
+mod requests;
 mod reset;
 mod retry;
 mod shared;
@@ -62,11 +65,13 @@ pub use crate::{
     env::{Env, Limits, SearchAttributeCheck},
     facts::{Buffered, FactChanges, fact_changes},
     input::{
-        ActivityOperation, ActivityPoll, ActivityRef, ActivitySelection, CancelRequest, ChildClose, ChildClosed,
-        ExternalSource, Input, OptionsChange, OptionsUpdate, ParentRef, PolledQueue, PriorityField, ResetOrder, Signal,
-        StandaloneRequest, Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
+        ActivityOperation, ActivityPoll, ActivityRef, ActivitySelection, Attachment, CancelRequest, ChildClose,
+        ChildClosed, ExternalSource, Input, OptionsChange, OptionsUpdate, ParentRef, PolledQueue, PriorityField,
+        ResetOrder, Sdk, Signal, StandaloneRequest, Termination, WorkflowTaskCompletion, WorkflowTaskFailure,
+        WorkflowTaskPoll,
     },
     key::{EventId, RunKey, RunKind},
+    links::check_links,
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask, Summary},
     priority::check_priority,
     rejection::{Corrupt, Rejection},

@@ -6,7 +6,7 @@ use crate::{
     ActivityToken, Env, EventId, Input, Rejection, RunKey, RunState, Timestamp, UpdateNews, UpdateStage,
     WorkflowTaskToken, decide,
     proto::{
-        ActivityOptions, ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy,
+        ActivityOptions, ActivityType, Failure, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy,
         TaskQueue, WorkflowExecution, WorkflowType,
     },
 };
@@ -90,6 +90,8 @@ pub enum Reply {
         /// It was reset: the next attempt is the first one again.
         reset: bool,
     },
+    /// An activity's failure was taken, but not all that came with it: it was too large.
+    TooLarge(Vec<Failure>),
     /// The options of an activity after they were changed.
     ActivityOptions(Box<ActivityOptions>),
     /// The priority of a run after its options were changed.

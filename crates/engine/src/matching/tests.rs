@@ -78,6 +78,7 @@ pub(super) fn poller(instance: &str) -> Poller {
         identity: format!("{instance}@host"),
         instance: instance.to_owned(),
         max_tasks_per_second: None,
+        sdk: None,
     }
 }
 

@@ -104,6 +104,7 @@ impl Draft<'_> {
             Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a)) if what.updates => {
                 self.admit_again(a.accepted_request.clone());
             }
+            // Whoever attached something to the workflow means whichever run is its current one.
             Some(attributes @ Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)) if what.options => {
                 self.record(Entry::from(attributes.clone()).links(event.links.clone()));
             }
