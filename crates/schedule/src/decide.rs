@@ -28,6 +28,8 @@ const BACKFILL_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 const CAUGHT_UP_AT_ONCE: usize = 10_000;
 /// Actions that are remembered.
 const RECENT: usize = 10;
+/// Requests that are remembered: enough for one that is sent again, since its owner waits for the answer.
+const REMEMBERED_REQUESTS: usize = 20;
 
 /// What happened to a schedule.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,13 +37,20 @@ pub enum Input {
     /// Time passed.
     Tick,
     /// Its owner pauses, unpauses, triggers or backfills it.
-    Patch(SchedulePatch),
+    Patch {
+        /// What to do.
+        patch: Box<SchedulePatch>,
+        /// Names the request: the same one does nothing a second time. Empty for one that cannot be repeated.
+        request_id: String,
+    },
     /// Its owner defines it anew.
     Update {
         /// The new definition.
         schedule: Box<Schedule>,
         /// The token of the schedule that the owner saw; without it, whatever it is.
         conflict_token: Option<i64>,
+        /// Names the request, as above.
+        request_id: String,
     },
     /// A start happened.
     Started {
@@ -95,7 +104,9 @@ pub fn create(
     now: Timestamp,
 ) -> Result<ScheduleState, ScheduleRejection> {
     let state = ScheduleState::begin(schedule, seed, now)?;
-    decide(&state, Input::Patch(patch.unwrap_or_default()), now)
+    let patch = Box::new(patch.unwrap_or_default());
+    let request_id = String::new();
+    decide(&state, Input::Patch { patch, request_id }, now)
 }
 
 /// The state that follows.
@@ -105,10 +116,12 @@ pub fn decide(state: &ScheduleState, input: Input, now: Timestamp) -> Result<Sch
     next.catch_up(now);
     match input {
         Input::Tick => {}
-        Input::Patch(patch) => next.patch(patch, now),
+        Input::Patch { request_id, .. } | Input::Update { request_id, .. } if !next.is_new(&request_id) => {}
+        Input::Patch { patch, .. } => next.patch(*patch, now),
         Input::Update {
             schedule,
             conflict_token,
+            ..
         } => {
             if conflict_token.is_some_and(|token| token != next.progress.conflict_token) {
                 return Err(ScheduleRejection::Conflict);
@@ -139,6 +152,21 @@ impl Execution {
 }
 
 impl ScheduleState {
+    /// Whether a request of the owner came for the first time. It is remembered.
+    fn is_new(&mut self, request_id: &str) -> bool {
+        let requests = &mut self.progress.requests;
+        if request_id.is_empty() {
+            return true;
+        }
+        if requests.iter().any(|known| known == request_id) {
+            return false;
+        }
+        requests.push(request_id.to_owned());
+        let excess = requests.len().saturating_sub(REMEMBERED_REQUESTS);
+        requests.drain(..excess);
+        true
+    }
+
     /// Takes up the times that have come.
     fn catch_up(&mut self, now: Timestamp) {
         if !self.may_act() {

@@ -59,6 +59,9 @@ pub(crate) struct Progress {
     /// Backfills go on at this time.
     #[prost(message, optional, tag = "19")]
     pub(crate) backfill_at: Option<prost_types::Timestamp>,
+    /// The latest requests of the owner, oldest first: they are not heard twice.
+    #[prost(string, repeated, tag = "20")]
+    pub(crate) requests: Vec<String>,
 }
 
 /// One start of a workflow.

@@ -163,7 +163,14 @@ impl World {
     }
 
     fn patch(&mut self, patch: SchedulePatch) {
-        self.give(Input::Patch(patch));
+        self.patch_as(patch, "");
+    }
+
+    fn patch_as(&mut self, patch: SchedulePatch, request_id: &str) {
+        self.give(Input::Patch {
+            patch: Box::new(patch),
+            request_id: request_id.to_owned(),
+        });
         self.work();
     }
 
@@ -171,6 +178,7 @@ impl World {
         self.give(Input::Update {
             schedule: Box::new(schedule),
             conflict_token: None,
+            request_id: String::new(),
         });
         self.work();
     }
@@ -533,7 +541,10 @@ fn a_time_of_the_spec_may_be_acted_on_once_but_a_trigger_again() {
             .request
             .workflow_id_reuse_policy()
     };
-    world.give(Input::Patch(trigger(Policy::Unspecified)));
+    world.give(Input::Patch {
+        patch: Box::new(trigger(Policy::Unspecified)),
+        request_id: String::new(),
+    });
     assert_eq!(policy(&world), WorkflowIdReusePolicy::AllowDuplicate);
     world.work();
     world.now = at("2024-01-01T00:01:00Z");
@@ -582,6 +593,7 @@ fn an_update_of_a_schedule_that_changed_meanwhile_is_refused() {
     let update = |token| Input::Update {
         schedule: Box::new(every(5, Policy::Skip)),
         conflict_token: token,
+        request_id: String::new(),
     };
     assert_eq!(
         decide(&world.state, update(Some(token)), world.now).unwrap_err(),
@@ -590,6 +602,31 @@ fn an_update_of_a_schedule_that_changed_meanwhile_is_refused() {
     let token = world.state.conflict_token();
     assert!(decide(&world.state, update(Some(token)), world.now).is_ok());
     assert!(decide(&world.state, update(None), world.now).is_ok());
+}
+
+#[test]
+fn a_request_that_is_sent_again_is_heard_once() {
+    let mut world = World::new(every(3600, Policy::AllowAll));
+    world.patch_as(trigger(Policy::AllowAll), "one");
+    world.patch_as(paused("p"), "two");
+    world.patch_as(trigger(Policy::AllowAll), "one");
+    assert_eq!(world.info().action_count, 1);
+    world.patch(SchedulePatch {
+        unpause: "go on".to_owned(),
+        ..SchedulePatch::default()
+    });
+    // The network kept it back until now.
+    world.patch_as(paused("p"), "two");
+    assert!(!world.state.is_paused());
+    let stored = ScheduleState::decode(&world.state.definition(), &world.state.progress()).unwrap();
+    assert!(!decide(&stored, pause_again(), world.now).unwrap().is_paused());
+}
+
+fn pause_again() -> Input {
+    Input::Patch {
+        patch: Box::new(paused("p")),
+        request_id: "two".to_owned(),
+    }
 }
 
 #[test]

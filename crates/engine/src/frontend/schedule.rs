@@ -119,6 +119,7 @@ impl Frontend {
         let update = Input::Update {
             schedule: Box::new(schedule),
             conflict_token,
+            request_id: request.request_id,
         };
         let attachments = Attachments {
             memo: request.memo,
@@ -137,10 +138,13 @@ impl Frontend {
             .patch
             .ok_or_else(|| Status::invalid_argument("Patch is not set on request."))?;
         self.check_length("RequestId", &request.request_id)?;
-        let patch = checked_patch(patch)?;
+        let input = Input::Patch {
+            patch: Box::new(checked_patch(patch)?),
+            request_id: request.request_id,
+        };
         let slot = self.schedule(&request.namespace, &request.schedule_id)?;
         self.shell
-            .apply_to_schedule(&slot, Input::Patch(patch), Attachments::default())
+            .apply_to_schedule(&slot, input, Attachments::default())
             .await?;
         Ok(PatchScheduleResponse {})
     }
