@@ -3,19 +3,21 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use helve_history::{
-    ActivityRef, ActivityStarted, CancelRequest, ChildClose, Input, Limits, MessageBody, MessageId, PolledQueue,
-    ReadyKind, ReadyTask, Rejection, ResetRequest, Signal, Termination, UpdateAnswer, UpdateStage, WorkflowTaskFailure,
-    WorkflowTaskStarted,
+    ActivityOperation, ActivityRef, ActivitySelection, ActivityStarted, CancelRequest, ChildClose, Input, Limits,
+    MessageBody, MessageId, OptionsUpdate, PolledQueue, ReadyKind, ReadyTask, Rejection, ResetOrder, ResetRequest,
+    Signal, Termination, UpdateAnswer, UpdateStage, WorkflowTaskFailure, WorkflowTaskStarted,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use temporalio_protos::temporal::api::{
+    activity::v1::ActivityOptions,
     command::v1::Command,
     enums::v1::{
-        CancelExternalWorkflowExecutionFailedCause, EventType, ParentClosePolicy,
+        CancelExternalWorkflowExecutionFailedCause, EventType, ParentClosePolicy, PendingActivityState,
         SignalExternalWorkflowExecutionFailedCause, StartChildWorkflowExecutionFailedCause, WorkflowTaskFailedCause,
     },
     history::v1::{HistoryEvent, history_event::Attributes},
     protocol::v1::Message as ProtocolMessage,
+    workflow::v1::PendingActivityInfo,
 };
 
 use crate::{children::closed, scenario::*};
@@ -72,6 +74,11 @@ enum Step {
     Heartbeat {
         pick: u8,
     },
+    /// What an operator does to an activity, or to all of them.
+    Operate {
+        id: u8,
+        operation: Operation,
+    },
     Deliver {
         pick: u8,
         fail: bool,
@@ -101,6 +108,24 @@ enum Order {
     Fail,
     Cancel,
     ContinueAsNew,
+}
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Pause,
+    Unpause,
+    Reset,
+    Options,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        3 => Just(Operation::Pause),
+        4 => Just(Operation::Unpause),
+        2 => Just(Operation::Reset),
+        1 => Just(Operation::Options),
+    ]
 }
 
 /// What a worker says of one update that it was given, or accepted before.
@@ -168,6 +193,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (any::<u8>(), any::<[bool; 2]>()).prop_map(|(pick, [a, b])| Step::FailActivity { pick, by_id: a && b }),
         2 => any::<u8>().prop_map(|pick| Step::CancelActivity { pick }),
         3 => any::<u8>().prop_map(|pick| Step::Heartbeat { pick }),
+        4 => (0..6u8, operation()).prop_map(|(id, operation)| Step::Operate { id, operation }),
         6 => (any::<u8>(), any::<[bool; 2]>()).prop_map(|(pick, [a, b])| Step::Deliver { pick, fail: a && b }),
         3 => (any::<u8>(), 0..5u8).prop_map(|(pick, how)| Step::ChildClosed { pick, how }),
         2 => Just(Step::Follow),
@@ -298,6 +324,7 @@ impl World {
                     identity: String::new(),
                 });
             }
+            Step::Operate { id, operation } => self.operate(id, operation),
             Step::Deliver { pick: n, fail } => self.deliver(n, fail),
             Step::ChildClosed { pick: n, how } => self.child_closed(n, how),
             Step::Follow => self.follow(),
@@ -473,6 +500,47 @@ impl World {
         pick(&self.activities, n).map(|activity| ActivityRef::Token(activity.token))
     }
 
+    /// Activities have the ids 0 to 3; greater numbers mean all of them.
+    fn operate(&mut self, id: u8, operation: Operation) {
+        self.polls += 1;
+        let request_id = self.polls.to_string();
+        let selection = match id {
+            0..4 => ActivitySelection::Id(id.to_string()),
+            _ => ActivitySelection::All,
+        };
+        let operation = match operation {
+            Operation::Pause => ActivityOperation::Pause {
+                identity: String::new(),
+                reason: String::new(),
+                request_id,
+            },
+            Operation::Unpause => ActivityOperation::Unpause {
+                reset_attempts: id % 2 == 0,
+                reset_heartbeat: id % 3 == 0,
+                jitter: Duration::from_secs(u64::from(id)),
+                request_id,
+            },
+            Operation::Reset => ActivityOperation::Reset(ResetOrder {
+                keep_paused: id % 2 == 0,
+                restore_original_options: id % 3 == 0,
+                request_id,
+                ..ResetOrder::default()
+            }),
+            Operation::Options => ActivityOperation::UpdateOptions {
+                update: OptionsUpdate::Fields {
+                    options: Box::new(ActivityOptions {
+                        start_to_close_timeout: Some(seconds(2 + i64::from(id))),
+                        ..ActivityOptions::default()
+                    }),
+                    paths: vec!["start_to_close_timeout".to_owned()],
+                },
+                request_id,
+            },
+        };
+        // Only what is pending can be operated on.
+        let _ = self.s.send(Input::OperateActivities { selection, operation });
+    }
+
     fn deliver(&mut self, n: u8, fail: bool) {
         let outbox = self.s.state.outbox();
         let ids: Vec<MessageId> = outbox.iter().map(|message| message.id).collect();
@@ -637,8 +705,46 @@ impl World {
         assert_eq!(recorded, self.accepted.len(), "only what was accepted is in history");
     }
 
+    /// Nobody is offered what is paused, and nothing that is open is forgotten.
+    fn check_activities(&self) {
+        if !self.s.state.is_running() {
+            return;
+        }
+        let described = self.s.state.describe();
+        let is_paused = |info: &&PendingActivityInfo| info.paused;
+        let paused: BTreeSet<_> = described
+            .pending_activities
+            .iter()
+            .filter(is_paused)
+            .map(|info| info.activity_id.clone())
+            .collect();
+        let ready = self.s.state.ready_tasks();
+        let ready: BTreeSet<_> = ready
+            .iter()
+            .filter(|task| task.kind == ReadyKind::Activity)
+            .map(
+                |task| match &self.s.stored.events[task.scheduled_event_id as usize - 1].attributes {
+                    Some(Attributes::ActivityTaskScheduledEventAttributes(a)) => a.activity_id.clone(),
+                    other => panic!("an activity task is of {other:?}"),
+                },
+            )
+            .collect();
+        assert!(
+            ready.is_disjoint(&paused),
+            "{paused:?} are paused, and {ready:?} are offered"
+        );
+        let waits = |info: &PendingActivityInfo| info.state() != PendingActivityState::Scheduled || info.paused;
+        for info in &described.pending_activities {
+            assert!(
+                waits(info) || ready.contains(&info.activity_id) || self.s.state.next_deadline().is_some(),
+                "nothing will bring this activity on: {info:?}"
+            );
+        }
+    }
+
     fn check(&mut self) {
         self.check_updates();
+        self.check_activities();
         let recorded = self.s.count(EventType::WorkflowExecutionSignaled);
         let buffered = self.s.state.buffered_events().iter();
         let waiting = buffered
@@ -703,9 +809,14 @@ impl Story {
         let mut world = World::new(s);
         let mut kinds = BTreeSet::new();
         for step in self.steps {
+            let is_another_run = matches!(step, Step::Reset { .. } | Step::Follow);
+            if is_another_run {
+                world.s.check_prefixes();
+            }
             world.step(step);
             kinds.extend(world.s.types().into_iter().map(|kind| kind.as_str_name()));
         }
+        world.s.check_prefixes();
         kinds
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use helve_history::{Buffered, RunKind, RunState, Transition, fact_changes};
+use helve_history::{Buffered, RunKey, RunKind, RunState, Transition, fact_changes};
 use prost::Message;
 use temporalio_protos::temporal::api::{
     enums::v1::EventType,
@@ -76,6 +76,54 @@ impl Stored {
             &self.buffered,
         )
         .expect("what was stored can be loaded")
+    }
+}
+
+/// Every beginning of a history is a state that does not contradict what follows: it is open until the last event, and
+/// what it waits for is what the events say is begun and not ended. Looks at every `step`th beginning, and the whole.
+pub(crate) fn check_prefixes(key: &RunKey, events: &[HistoryEvent], step: usize) {
+    for length in (1..events.len()).step_by(step).chain([events.len()]) {
+        let prefix = &events[..length];
+        let state = RunState::rebuild(key.clone(), prefix.to_vec(), &[], &[], &[])
+            .unwrap_or_else(|error| panic!("{key}, first {length} events: {error}"));
+        let last = &prefix[length - 1];
+        let place = format!("{key}, event {length} ({})", last.event_type().as_str_name());
+        assert_eq!(state.history_length(), last.event_id, "{place}");
+        assert_eq!(state.is_running(), !is_close(last), "{place}");
+        assert!(
+            state.is_running() || length == events.len(),
+            "{place}: something follows the end"
+        );
+        if !state.is_running() {
+            assert!(state.ready_tasks().is_empty(), "{place}");
+            assert_eq!(state.next_deadline(), None, "{place}");
+            continue;
+        }
+        let described = state.describe();
+        let (mut activities, mut children) = (BTreeSet::new(), BTreeSet::new());
+        for event in prefix {
+            match event.attributes.as_ref().unwrap() {
+                A::ActivityTaskScheduledEventAttributes(_) => activities.insert(event.event_id),
+                A::ActivityTaskCompletedEventAttributes(a) => activities.remove(&a.scheduled_event_id),
+                A::ActivityTaskFailedEventAttributes(a) => activities.remove(&a.scheduled_event_id),
+                A::ActivityTaskTimedOutEventAttributes(a) => activities.remove(&a.scheduled_event_id),
+                A::ActivityTaskCanceledEventAttributes(a) => activities.remove(&a.scheduled_event_id),
+                A::StartChildWorkflowExecutionInitiatedEventAttributes(_) => children.insert(event.event_id),
+                A::StartChildWorkflowExecutionFailedEventAttributes(a) => children.remove(&a.initiated_event_id),
+                A::ChildWorkflowExecutionCompletedEventAttributes(a) => children.remove(&a.initiated_event_id),
+                A::ChildWorkflowExecutionFailedEventAttributes(a) => children.remove(&a.initiated_event_id),
+                A::ChildWorkflowExecutionCanceledEventAttributes(a) => children.remove(&a.initiated_event_id),
+                A::ChildWorkflowExecutionTimedOutEventAttributes(a) => children.remove(&a.initiated_event_id),
+                A::ChildWorkflowExecutionTerminatedEventAttributes(a) => children.remove(&a.initiated_event_id),
+                _ => false,
+            };
+        }
+        assert_eq!(
+            described.pending_activities.len(),
+            activities.len(),
+            "{place}: activities"
+        );
+        assert_eq!(described.pending_children.len(), children.len(), "{place}: children");
     }
 }
 

@@ -20,5 +20,6 @@ mod standalone;
 mod starts;
 mod successors;
 mod tokens;
+mod traps;
 mod updates;
 mod workflow_tasks;

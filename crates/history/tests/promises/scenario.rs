@@ -153,6 +153,12 @@ impl Scenario {
         Ok(transition.reply)
     }
 
+    /// The beginnings of the history so far are states that fit what follows: some of them, for all take long.
+    pub(crate) fn check_prefixes(&self) {
+        let step = self.stored.events.len().div_ceil(6).max(1);
+        invariants::check_prefixes(self.state.key(), &self.stored.events, step);
+    }
+
     pub(crate) fn ok(&mut self, input: Input) -> Reply {
         self.send(input).expect("the input is accepted")
     }
