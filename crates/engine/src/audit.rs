@@ -41,7 +41,7 @@ impl Shell {
             &loaded.tail.events().collect::<Vec<_>>(),
             &stored.tail.iter().collect(),
         )?;
-        same("state", &loaded.state, &stored.state)
+        same("state", &loaded.state.durable(), &stored.state)
     }
 }
 

@@ -1,8 +1,12 @@
 //! What was acknowledged is there after a restart or a crash, and what was under way goes on.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use helve_engine::{EngineOptions, ManualClock, Timestamp};
+use helve_db::{CommitError, Request, Store};
+use helve_engine::{Engine, EngineOptions, ManualClock, Timestamp};
 use temporalio_protos::temporal::api::{enums::v1::*, failure::v1::Failure, workflowservice::v1::*};
 
 use crate::client::*;
@@ -289,6 +293,83 @@ async fn a_run_changed_behind_the_engine_s_back_is_read_again() {
     let task = world.client.poll().await;
     assert!(signal_names(events(&task)).contains(&"t".to_owned()));
     world.client.complete(&task, vec![complete_workflow("done")]).await;
+}
+
+/// An engine on a disk that fails for as long as it is told to.
+async fn on_failing_disk(fails: &Arc<AtomicBool>) -> World {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let options = options(dir.path(), &clock);
+    let path = dir.path().join("engine.db");
+    let (store, mut requests, mut driver) = Store::driven(&path, &Engine::store_options(&options)).unwrap();
+    let fails = fails.clone();
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            match request {
+                Request::Commit(commit) if fails.load(Ordering::Relaxed) => commit.answer(Err(CommitError::Io {
+                    reason: "simulated".to_owned(),
+                })),
+                Request::Commit(commit) => {
+                    let results = driver.write(std::slice::from_ref(&commit));
+                    commit.answer(results.into_iter().next().unwrap());
+                }
+                Request::Read(read) => driver.read(read),
+                Request::Close(close) => return driver.close(close),
+            }
+        }
+    });
+    let engine = Arc::new(Engine::open_on(options, store).await.unwrap());
+    let client = Client {
+        call: engine.in_process(),
+    };
+    World {
+        dir,
+        clock,
+        engine,
+        client,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_fails_fails_its_request_and_leaves_memory_as_the_disk_has_it() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let world = on_failing_disk(&fails).await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+
+    fails.store(true, Ordering::Relaxed);
+    let refused: Result<StartWorkflowExecutionResponse, _> =
+        world.client.rpc("StartWorkflowExecution", start_request("other")).await;
+    assert_code(refused, tonic::Code::Unavailable);
+    assert_code(world.client.signal("w", "lost").await, tonic::Code::Unavailable);
+    assert_code(world.client.terminate("w").await, tonic::Code::Unavailable);
+    let completed = world.client.try_complete(&task, vec![start_timer("t", 30)]).await;
+    assert_code(completed, tonic::Code::Unavailable);
+    world.engine.audit().await.unwrap();
+    assert_eq!(world.client.status("w").await, WorkflowExecutionStatus::Running);
+
+    // The same requests again, on a disk that works.
+    fails.store(false, Ordering::Relaxed);
+    world.client.start("other").await;
+    world.client.signal("w", "kept").await.unwrap();
+    world.client.complete(&task, vec![start_timer("t", 30)]).await;
+    assert_eq!(signal_names(&world.client.history("w").await), ["kept"]);
+    world.engine.audit().await.unwrap();
+
+    // A timer that is due while the disk fails fires when it works again.
+    let other = world.client.poll().await;
+    world.client.complete(&other, vec![]).await;
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![]).await;
+    fails.store(true, Ordering::Relaxed);
+    world.advance(31);
+    fails.store(false, Ordering::Relaxed);
+    eventually("the timer fired", async || {
+        // Whoever waits for a better time is woken.
+        world.advance(1);
+        world.client.event_types("w").await.contains(&EventType::TimerFired)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use temporalio_protos::temporal::api::{
     common::v1::RetryPolicy,
-    enums::v1::{WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
+    enums::v1::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
     history::v1::HistoryEvent,
     query::v1::WorkflowQuery,
     workflow::v1::WorkflowExecutionInfo,
@@ -13,21 +13,24 @@ use temporalio_protos::temporal::api::{
 use tonic::Status;
 
 use crate::{
+    batches,
     network::Caller,
+    pauses::unpause_all,
     program::{Program, workflow_type},
     proto::{QUEUE, execution, namespace, payloads, queue, run, seconds, text},
     rng::Rng,
+    schedules, standalone,
     world::World,
 };
 
 pub(crate) struct Client {
     pub(crate) caller: Caller,
-    rng: Rng,
-    id: String,
+    pub(crate) rng: Rng,
+    pub(crate) id: String,
     others: Vec<String>,
     sent: u32,
     /// The run that this client started last, if it knows.
-    run_id: String,
+    pub(crate) run_id: String,
 }
 
 impl Client {
@@ -49,7 +52,8 @@ impl Client {
         self.start().await;
         while !world.is_calm() {
             world.nap(0, 8000).await;
-            match self.rng.below(20) {
+            let features = &world.plan.features;
+            match self.rng.below(30) {
                 0..=5 => self.signal().await,
                 6..=8 => self.query().await,
                 9 | 10 => self.describe().await,
@@ -59,22 +63,41 @@ impl Client {
                 15 if self.rng.percent(50) => self.terminate().await,
                 16 => self.signal_with_start().await,
                 17 => self.wait_for_news().await,
+                18..=20 if features.updates => self.update(),
+                21 if features.updates => self.update_with_start(),
+                22 if features.resets => self.reset().await,
+                23 if features.deletions && self.rng.percent(50) => self.delete().await,
+                24..=26 if features.operations => self.operate().await,
                 _ => self.start().await,
             }
         }
     }
 
-    fn request_id(&mut self) -> String {
+    /// The run that this client cares about, or whichever is there.
+    pub(crate) fn some_run_id(&mut self) -> String {
+        if self.rng.percent(50) {
+            self.run_id.clone()
+        } else {
+            String::new()
+        }
+    }
+
+    pub(crate) fn request_id(&mut self) -> String {
         self.sent += 1;
         format!("{} request {}", self.id, self.sent)
     }
 
-    fn start_request(&mut self) -> StartWorkflowExecutionRequest {
-        let plan = &self.caller.world.plan;
-        let program = Program::draw(&mut self.rng, &self.id, &self.others, plan.largest_program, 0);
+    pub(crate) fn start_request(&mut self) -> StartWorkflowExecutionRequest {
+        let world = self.caller.world.clone();
+        let program = Program::draw(&mut self.rng, &self.id, &self.others, world.plan.largest_program, 0);
         let request_id = self.request_id();
+        let is_cron = world.plan.features.cron && self.rng.percent(10);
+        if is_cron {
+            world.ledger.borrow_mut().endless.insert(self.id.clone());
+        }
         let rng = &mut self.rng;
         StartWorkflowExecutionRequest {
+            cron_schedule: if is_cron { "@every 7s".to_owned() } else { String::new() },
             namespace: namespace(),
             workflow_id: self.id.clone(),
             workflow_type: workflow_type(),
@@ -155,11 +178,7 @@ impl Client {
 
     async fn signal(&mut self) {
         let name = self.request_id();
-        let run_id = if self.rng.percent(50) {
-            self.run_id.clone()
-        } else {
-            String::new()
-        };
+        let run_id = self.some_run_id();
         let request = SignalWorkflowExecutionRequest {
             namespace: namespace(),
             workflow_execution: run(&self.id, &run_id),
@@ -282,7 +301,7 @@ impl Client {
     }
 }
 
-/// Helps every open run to its end, once nothing goes wrong any more: some of them wait for signals.
+/// Helps everything to its end, once nothing goes wrong any more: some runs wait for signals.
 pub(crate) async fn bring_to_an_end(world: Rc<World>) {
     let caller = Caller::new(&world, "finisher");
     let mut sent = 0;
@@ -290,27 +309,49 @@ pub(crate) async fn bring_to_an_end(world: Rc<World>) {
         let Ok(open) = list(&caller, "ExecutionStatus = 'Running'").await else {
             continue;
         };
-        if open.is_empty() {
-            return;
-        }
+        let are_closed = open.is_empty();
         for info in open {
-            let execution = info.execution.unwrap_or_default();
-            if info.status == WorkflowExecutionStatus::Running as i32 {
-                sent += 1;
-                let request = SignalWorkflowExecutionRequest {
-                    namespace: namespace(),
-                    workflow_execution: run(&execution.workflow_id, &execution.run_id),
-                    signal_name: format!("finisher {sent}"),
-                    input: payloads("go on"),
-                    ..Default::default()
-                };
-                let _ = caller
-                    .insist::<SignalWorkflowExecutionResponse>("SignalWorkflowExecution", request)
-                    .await;
-            }
+            sent += 1;
+            help(&caller, info, sent).await;
+        }
+        let is_over = standalone::bring_to_an_end(&caller).await
+            && batches::are_over(&caller).await
+            && schedules::are_over(&caller).await;
+        if are_closed && is_over && !world.has_askers() {
+            return;
         }
         world.nap(20_000, 40_000).await;
     }
+}
+
+/// Helps an open run to its end.
+async fn help(caller: &Caller, info: WorkflowExecutionInfo, number: u32) {
+    let execution = info.execution.unwrap_or_default();
+    let world = &caller.world;
+    if world.plan.features.operations {
+        unpause_all(caller, &execution.workflow_id, &execution.run_id).await;
+    }
+    if world.ledger.borrow().endless.contains(&execution.workflow_id) {
+        let request = TerminateWorkflowExecutionRequest {
+            namespace: namespace(),
+            workflow_execution: run(&execution.workflow_id, ""),
+            ..Default::default()
+        };
+        let _ = caller
+            .insist::<TerminateWorkflowExecutionResponse>("TerminateWorkflowExecution", request)
+            .await;
+        return;
+    }
+    let request = SignalWorkflowExecutionRequest {
+        namespace: namespace(),
+        workflow_execution: run(&execution.workflow_id, &execution.run_id),
+        signal_name: format!("finisher {number}"),
+        input: payloads("go on"),
+        ..Default::default()
+    };
+    let _ = caller
+        .insist::<SignalWorkflowExecutionResponse>("SignalWorkflowExecution", request)
+        .await;
 }
 
 /// All executions that match.

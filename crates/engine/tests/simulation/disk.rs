@@ -13,7 +13,7 @@ use helve_db::{
 use helve_engine::Timestamp;
 use tokio::sync::Notify;
 
-use crate::{Bug, world::World};
+use crate::{bugs::Bug, world::World};
 
 pub(crate) struct Disk {
     /// `None` when the computer is off.
@@ -84,7 +84,7 @@ impl Disk {
 
     async fn read(self: Rc<Self>, world: Rc<World>, read: QueuedRead) {
         if world.rng().percent(30) {
-            world.nap(0, world.plan.disk.slowness).await;
+            world.nap(0, slowness(&world)).await;
         }
         if world.mishap(world.plan.disk.io / 2) {
             world.note("disk", format_args!("read fails"));
@@ -111,9 +111,7 @@ impl Disk {
             while self.queue.borrow().is_empty() {
                 self.arrived.notified().await;
             }
-            let slowness = world.plan.disk.slowness;
-            let slow = if world.is_calm() { 1 } else { slowness };
-            world.nap(0, slow).await;
+            world.nap(0, slowness(&world)).await;
             let size = world.rng().within(1, self.queue.borrow().len() as u64) as usize;
             let end = self.end(&world);
             // It stays in the queue until it is answered: whoever closes the store waits for it.
@@ -149,8 +147,12 @@ impl Disk {
 
     fn end(&self, world: &World) -> End {
         let faults = &world.plan.disk;
+        let number = world.count_commit();
         if world.is_calm() {
             return End::Ok;
+        }
+        if let Some((_, is_on_disk)) = world.fate.crash_at.filter(|(at, _)| *at == number) {
+            return if is_on_disk { End::CrashAfter } else { End::CrashBefore };
         }
         if world.now() < self.full_until.get() {
             return End::Full;
@@ -173,7 +175,7 @@ impl Disk {
     }
 
     async fn commit(&self, world: &World, mut group: Vec<QueuedCommit>) {
-        if world.bug == Some(Bug::AnswersBeforeCommit) {
+        if world.fate.bug == Some(Bug::AnswersBeforeCommit) {
             group = group.into_iter().map(|commit| commit.answer_early(Ok(()))).collect();
             world.nap(0, 20).await;
         }
@@ -205,6 +207,11 @@ impl Disk {
         let mut statement = self.inspector.prepare_cached(query).unwrap();
         statement.query_row([], |row| row.get(0)).optional().unwrap()
     }
+}
+
+/// The longest that the disk takes now, in milliseconds.
+fn slowness(world: &World) -> u64 {
+    if world.is_calm() { 1 } else { world.plan.disk.slowness }
 }
 
 fn answer(group: Vec<QueuedCommit>, result: &Result<(), CommitError>) {

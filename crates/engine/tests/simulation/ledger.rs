@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use helve_engine::Timestamp;
 use temporalio_protos::temporal::api::{common::v1::WorkflowExecution, history::v1::HistoryEvent};
 
-use crate::world::World;
+use crate::{
+    batches::KnownBatches, schedules::KnownSchedules, standalone::KnownActivities, updates::KnownUpdates, world::World,
+};
 
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -27,17 +29,53 @@ pub(crate) struct Ledger {
     pub(crate) completed_activities: BTreeSet<(String, String)>,
     /// The last attempt of an activity whose failure was acknowledged: by run id and activity id.
     pub(crate) failed_attempts: BTreeMap<(String, String), i32>,
+    /// Pauses that were acknowledged, and when: by run id and activity id.
+    pub(crate) paused: BTreeMap<(String, String), Timestamp>,
+    /// Runs whose activities may have been unpaused or reset: pauses and attempts of theirs begin anew.
+    pub(crate) woken: BTreeSet<String>,
+    /// Runs of which somebody asked the deletion, with their workflow or activity ids.
+    pub(crate) doomed: BTreeMap<String, String>,
+    /// Those of them for which it was acknowledged, with their workflow ids.
+    pub(crate) deleted: BTreeMap<String, String>,
+    /// The same of standalone activities.
+    pub(crate) deleted_activities: BTreeSet<String>,
+    /// Runs made by a reset: the run that was reset, and whether its signals were to be left out.
+    pub(crate) resets: BTreeMap<String, (String, bool)>,
+    /// Workflow ids that a cron schedule keeps busy for ever.
+    pub(crate) endless: BTreeSet<String>,
+    pub(crate) updates: KnownUpdates,
+    pub(crate) activities: KnownActivities,
+    pub(crate) schedules: KnownSchedules,
+    pub(crate) batches: KnownBatches,
     /// Results that were ever sent.
     pub(crate) sent_results: BTreeSet<String>,
     /// All that somebody was shown of a run's history: it can never be taken back.
     shown: BTreeMap<String, Vec<HistoryEvent>>,
 }
 
+impl Ledger {
+    /// Whether a run may be missing since somebody asked for that.
+    pub(crate) fn may_be_deleted(&self, run_id: &str) -> bool {
+        self.doomed.contains_key(run_id)
+    }
+
+    /// Whether that concerns any run of a workflow id.
+    pub(crate) fn some_deleted(&self, workflow_id: &str) -> bool {
+        self.doomed.iter().any(|(_, of)| of == workflow_id)
+    }
+}
+
 impl World {
     /// The engine says that a request started a run, or had started it before.
     pub(crate) fn acknowledge_start(&self, request_id: &str, workflow_id: &str, run_id: &str) {
+        let run = (run_id.to_owned(), workflow_id.to_owned());
+        self.ledger.borrow_mut().started.extend([run]);
+        self.acknowledge_only_start(request_id, run_id);
+    }
+
+    /// The same of anything that can be started.
+    pub(crate) fn acknowledge_only_start(&self, request_id: &str, run_id: &str) {
         let ledger = &mut *self.ledger.borrow_mut();
-        ledger.started.insert(run_id.to_owned(), workflow_id.to_owned());
         let known = ledger
             .started_by
             .entry(request_id.to_owned())

@@ -147,6 +147,22 @@ impl Caller {
             world.nap(1, 50).await;
             return Err(Failed::Lost);
         };
+        let message = match world.fate.bug {
+            Some(bug) => {
+                if let Some(again) = bug.again(rpc, &message) {
+                    let (engine, name) = (engine.clone(), rpc.to_owned());
+                    world.spawn_on_computer(async move {
+                        let _ = engine.call(SERVICE, &name, HeaderMap::new(), again.into()).await;
+                    });
+                }
+                match bug.instead_of(rpc, message) {
+                    Some(message) => message,
+                    // All fields of an answer have defaults.
+                    None => return Ok(Vec::new()),
+                }
+            }
+            None => message,
+        };
         let (answer, answered) = oneshot::channel();
         let name = rpc.to_owned();
         let mut headers = HeaderMap::new();

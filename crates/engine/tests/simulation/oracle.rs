@@ -15,9 +15,12 @@ use temporalio_protos::temporal::api::{
 use tokio::sync::oneshot;
 
 use crate::{
+    batches,
     client::{history, list},
+    deletion,
     network::Caller,
     proto::{is_close, text},
+    resets, schedules, standalone, updates,
     world::World,
 };
 
@@ -25,12 +28,12 @@ use crate::{
 pub(crate) type Records = BTreeMap<String, Record>;
 
 pub(crate) struct Record {
-    workflow_id: String,
-    info: WorkflowExecutionInfo,
-    events: Vec<HistoryEvent>,
+    pub(crate) workflow_id: String,
+    pub(crate) info: WorkflowExecutionInfo,
+    pub(crate) events: Vec<HistoryEvent>,
 }
 
-type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
 
 /// Asks the engine for everything and judges it, before and after a restart.
 pub(crate) async fn judge(world: Rc<World>) {
@@ -94,7 +97,20 @@ async fn judge_records(world: &Rc<World>) -> BTreeMap<String, (WorkflowExecution
             world.violated(format!("run {run_id} of {}: {wrong}", record.workflow_id));
         }
     }
-    for verdict in [relations(&records), promises(world, &records)] {
+    let pure = [
+        relations(world, &records),
+        chains(world, &records),
+        promises(world, &records),
+        resets::judge(&world.ledger.borrow(), &records),
+    ];
+    let asked = [
+        updates::judge(&caller, &records).await,
+        standalone::judge(&caller).await,
+        schedules::judge(&caller, &records).await,
+        batches::judge(&caller, &records).await,
+        deletion::judge(&caller, &records).await,
+    ];
+    for verdict in pure.into_iter().chain(asked) {
         if let Err(wrong) = verdict {
             world.violated(wrong);
         }
@@ -120,17 +136,30 @@ async fn collect(caller: &Caller) -> Result<Records, tonic::Status> {
     Ok(records)
 }
 
-fn time(time: Option<&prost_types::Timestamp>) -> Timestamp {
+pub(crate) fn time(time: Option<&prost_types::Timestamp>) -> Timestamp {
     time.map_or(Timestamp::MAX, |time| Timestamp::from(*time))
 }
 
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Verdict {
+pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(what()) }
 }
 
 // One run.
 
 impl Record {
+    pub(crate) fn run_id(&self) -> &str {
+        self.info.execution.as_ref().map_or("", |execution| &execution.run_id)
+    }
+
+    pub(crate) fn closed_at(&self) -> Timestamp {
+        time(self.info.close_time.as_ref())
+    }
+
+    /// How many of its first events are those of another run.
+    fn copied(&self) -> usize {
+        self.reset_of().map_or(0, |(_, copied)| copied)
+    }
+
     fn check(&self) -> Verdict {
         self.check_ids()?;
         self.check_visibility()?;
@@ -256,7 +285,7 @@ impl Record {
         Ok(())
     }
 
-    fn signals(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn signals(&self) -> impl Iterator<Item = &str> {
         self.events.iter().filter_map(|event| match event.attributes.as_ref() {
             Some(Event::WorkflowExecutionSignaledEventAttributes(a)) => Some(a.signal_name.as_str()),
             _ => None,
@@ -267,7 +296,9 @@ impl Record {
 // Several runs.
 
 /// What one run says of another is so.
-fn relations(records: &Records) -> Verdict {
+fn relations(world: &World, records: &Records) -> Verdict {
+    let ledger = world.ledger.borrow();
+    let some_deleted = |workflow_id: &str| ledger.some_deleted(workflow_id);
     for (run_id, record) in records {
         let received = |name: &str, workflow_id: &str| {
             let of_target = records.values().filter(|other| other.workflow_id == workflow_id);
@@ -283,7 +314,7 @@ fn relations(records: &Records) -> Verdict {
                 Some(Event::ExternalWorkflowExecutionSignaledEventAttributes(a)) => {
                     let name = sent.get(&a.initiated_event_id).copied().unwrap_or_default();
                     let target = a.workflow_execution.clone().unwrap_or_default().workflow_id;
-                    ensure(received(name, &target), || {
+                    ensure(received(name, &target) || some_deleted(&target), || {
                         format!("run {run_id} was told that signal {name:?} reached {target}, but it did not")
                     })?;
                     continue;
@@ -294,6 +325,9 @@ fn relations(records: &Records) -> Verdict {
                 Some(Event::WorkflowExecutionContinuedAsNewEventAttributes(a)) => {
                     ("was continued as", a.new_execution_run_id.clone())
                 }
+                Some(Event::WorkflowExecutionCompletedEventAttributes(a)) => {
+                    ("was followed by", a.new_execution_run_id.clone())
+                }
                 Some(Event::WorkflowExecutionFailedEventAttributes(a)) => {
                     ("was retried as", a.new_execution_run_id.clone())
                 }
@@ -302,7 +336,8 @@ fn relations(records: &Records) -> Verdict {
                 }
                 _ => continue,
             };
-            ensure(other.is_empty() || records.contains_key(&other), || {
+            let is_there = other.is_empty() || records.contains_key(&other) || ledger.may_be_deleted(&other);
+            ensure(is_there, || {
                 format!("run {run_id} {what} {other}, which does not exist")
             })?;
         }
@@ -314,32 +349,36 @@ fn relations(records: &Records) -> Verdict {
 
 fn promises(world: &World, records: &Records) -> Verdict {
     let ledger = world.ledger.borrow();
-    let record = |run_id: &str| {
-        records
-            .get(run_id)
-            .ok_or_else(|| format!("run {run_id} was acknowledged and is lost"))
+    // `None` for what somebody deleted.
+    let record = |run_id: &str| match records.get(run_id) {
+        None if ledger.may_be_deleted(run_id) => Ok(None),
+        None => Err(format!("run {run_id} was acknowledged and is lost")),
+        found => Ok(found),
     };
     for (run_id, workflow_id) in &ledger.started {
-        ensure(record(run_id)?.workflow_id == *workflow_id, || {
-            format!("run {run_id} is not of {workflow_id}")
-        })?;
+        ensure(
+            record(run_id)?.is_none_or(|record| record.workflow_id == *workflow_id),
+            || format!("run {run_id} is not of {workflow_id}"),
+        )?;
     }
     for (name, workflow_id) in &ledger.signals {
         let runs = records.values().filter(|record| record.workflow_id == *workflow_id);
-        ensure(runs.flat_map(Record::signals).any(|signal| signal == name), || {
+        let is_there = runs.flat_map(Record::signals).any(|signal| signal == name);
+        ensure(is_there || ledger.some_deleted(workflow_id), || {
             format!("signal {name:?} to {workflow_id} was acknowledged and is lost")
         })?;
     }
     for (run_id, when) in ledger.cancelled.iter().filter(|(run_id, _)| !run_id.is_empty()) {
-        let record = record(run_id)?;
+        let Some(record) = record(run_id)? else { continue };
         let is_requested = |event: &HistoryEvent| event.event_type() == EventType::WorkflowExecutionCancelRequested;
-        let was_closed = time(record.info.close_time.as_ref()) <= *when;
+        let was_closed = record.closed_at() <= *when;
         ensure(was_closed || record.events.iter().any(is_requested), || {
             format!("a cancel request to {run_id} was acknowledged and is lost")
         })?;
     }
     for run_id in ledger.terminated.iter().filter(|run_id| !run_id.is_empty()) {
-        let status = record(run_id)?.info.status();
+        let Some(record) = record(run_id)? else { continue };
+        let status = record.info.status();
         ensure(status == WorkflowExecutionStatus::Terminated, || {
             format!("the termination of {run_id} was acknowledged, but it is {status:?}")
         })?;
@@ -349,33 +388,82 @@ fn promises(world: &World, records: &Records) -> Verdict {
             matches!(event.attributes.as_ref(),
             Some(Event::WorkflowTaskCompletedEventAttributes(a)) if a.started_event_id == *started)
         };
-        ensure(record(run_id)?.events.iter().any(completed), || {
-            format!(
-                "the completion of the workflow task started by event {started} of {run_id} was acknowledged and is lost"
-            )
-        })?;
+        ensure(
+            record(run_id)?.is_none_or(|record| record.events.iter().any(completed)),
+            || {
+                format!(
+                    "the completion of the workflow task started by event {started} of {run_id} was acknowledged and is lost"
+                )
+            },
+        )?;
     }
     for (run_id, result) in &ledger.completed_activities {
-        let mut results = record(run_id)?.events.iter().filter_map(activity_result);
+        if ledger.activities.contains_key(run_id) {
+            // Its outcome is judged elsewhere.
+            continue;
+        }
+        let Some(record) = record(run_id)? else { continue };
+        let mut results = record.events.iter().filter_map(activity_result);
         ensure(results.any(|recorded| recorded == *result), || {
             format!("activity result {result:?} was acknowledged and is lost")
         })?;
     }
     for (run_id, record) in records {
-        for result in record.events.iter().filter_map(activity_result) {
+        // What a reset copied is of another run.
+        for result in record.events[record.copied()..].iter().filter_map(activity_result) {
             ensure(
                 ledger.sent_results.contains(&result) && result.starts_with(run_id.as_str()),
                 || format!("run {run_id} has the activity result {result:?}, which nobody sent it"),
             )?;
         }
     }
-    drop(ledger);
     for (run_id, shown) in world.shown() {
-        let events = &record(&run_id)?.events;
+        let Some(record) = record(&run_id)? else { continue };
+        let events = &record.events;
         ensure(events.starts_with(&shown), || {
             let at = shown.iter().zip(events).position(|(shown, event)| shown != event);
             format!("run {run_id}: what was shown of its history is not there any more, from event {at:?} on")
         })?;
+    }
+    Ok(())
+}
+
+/// The runs of a chain follow each other one by one, and none begins to work before its time.
+fn chains(world: &World, records: &Records) -> Verdict {
+    let mut followed = BTreeMap::new();
+    for (run_id, record) in records {
+        let Some(Event::WorkflowExecutionStartedEventAttributes(start)) =
+            record.events.first().and_then(|event| event.attributes.as_ref())
+        else {
+            return Err(format!("run {run_id} does not begin with its start"));
+        };
+        let before = &start.continued_execution_run_id;
+        // A reset run begins as its base did.
+        if before.is_empty() || record.copied() > 0 {
+            continue;
+        }
+        if let Some(other) = followed.insert(before, run_id) {
+            return Err(format!("run {before} is followed by two runs: {other} and {run_id}"));
+        }
+        if let Some(before) = records.get(before) {
+            ensure(before.info.first_run_id == record.info.first_run_id, || {
+                format!("run {run_id} is of another chain than the run before it")
+            })?;
+        }
+        // Cancel requests and updates do not wait, and an update may leave no trace.
+        let is_hurried = |event: &HistoryEvent| event.event_type() == EventType::WorkflowExecutionCancelRequested;
+        if world.plan.features.updates || record.events.iter().any(is_hurried) {
+            continue;
+        }
+        let backoff = start.first_workflow_task_backoff.unwrap_or_default();
+        let due =
+            time(record.events[0].event_time.as_ref()) + Duration::new(backoff.seconds as u64, backoff.nanos as u32);
+        let is_task = |event: &&HistoryEvent| event.event_type() == EventType::WorkflowTaskScheduled;
+        let first_task = record.events.iter().find(is_task);
+        ensure(
+            first_task.is_none_or(|event| time(event.event_time.as_ref()) >= due),
+            || format!("run {run_id} was to wait until {due:?}, but did not: {first_task:?}"),
+        )?;
     }
     Ok(())
 }

@@ -20,13 +20,14 @@ pub(crate) struct Plan {
     pub(crate) network: Network,
     pub(crate) disk: Disk,
     pub(crate) worker: Worker,
+    pub(crate) features: Features,
     pub(crate) closed_runs_in_memory: usize,
     pub(crate) open_bytes_in_memory: u64,
     pub(crate) page_events: usize,
 }
 
 /// Chances of a hundred, except for the longest delay in milliseconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Network {
     pub(crate) request_lost: u32,
     pub(crate) answer_lost: u32,
@@ -35,7 +36,7 @@ pub(crate) struct Network {
 }
 
 /// Chances of a hundred, except for the longest latency in milliseconds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) io: u32,
     pub(crate) io_unknown: u32,
@@ -46,7 +47,7 @@ pub(crate) struct Disk {
 }
 
 /// Chances of a hundred that a task ends like this.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Worker {
     pub(crate) vanishes: u32,
     pub(crate) late: u32,
@@ -55,7 +56,46 @@ pub(crate) struct Worker {
     pub(crate) talks_nonsense: u32,
 }
 
+/// What is used besides workflows, signals and queries.
+#[derive(Debug)]
+pub(crate) struct Features {
+    pub(crate) updates: bool,
+    pub(crate) resets: bool,
+    pub(crate) deletions: bool,
+    /// What operators do to activities.
+    pub(crate) operations: bool,
+    pub(crate) cron: bool,
+    /// Clients of standalone activities, owners of schedules, and those who ask for batch operations.
+    pub(crate) activities: u64,
+    pub(crate) schedules: u64,
+    pub(crate) batches: u64,
+    /// Whether the world ends with growing old.
+    pub(crate) retention: bool,
+}
+
 impl Plan {
+    /// The plan of a seed's world.
+    pub(crate) fn of(seed: u64) -> Plan {
+        Plan::draw(&mut Rng::new(seed))
+    }
+
+    /// The same without anything that goes wrong.
+    pub(crate) fn without_faults(self) -> Plan {
+        Plan {
+            crashes: 0,
+            network: Network {
+                delay: self.network.delay,
+                ..Network::default()
+            },
+            disk: Disk {
+                slowness: self.disk.slowness,
+                ..Disk::default()
+            },
+            worker: Worker::default(),
+            ..self
+        }
+    }
+
     pub(crate) fn draw(rng: &mut Rng) -> Plan {
         let rng = &mut rng.fork();
         Plan {
@@ -85,6 +125,17 @@ impl Plan {
                 twice: sometimes(rng, 15),
                 fails: sometimes(rng, 10),
                 talks_nonsense: sometimes(rng, 8),
+            },
+            features: Features {
+                updates: rng.percent(50),
+                resets: rng.percent(40),
+                deletions: rng.percent(25),
+                operations: rng.percent(40),
+                cron: rng.percent(25),
+                activities: one_of(rng, &[0, 0, 1, 2]),
+                schedules: one_of(rng, &[0, 0, 1, 2]),
+                batches: one_of(rng, &[0, 0, 1]),
+                retention: rng.percent(20),
             },
             closed_runs_in_memory: one_of(rng, &[1, 3, 1000]),
             open_bytes_in_memory: one_of(rng, &[0, 8 << 10, 64 << 20]),

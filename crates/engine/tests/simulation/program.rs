@@ -86,6 +86,13 @@ impl Program {
         }
     }
 
+    /// The same without the steps that wait for others.
+    pub(crate) fn without_waiting(mut self) -> Program {
+        self.steps
+            .retain(|step| !matches!(step, Step::Signals(_) | Step::Child { .. }));
+        self
+    }
+
     pub(crate) fn parse(input: Option<&Payloads>) -> Program {
         serde_json::from_str(&text(input)).expect("every input is a program")
     }
@@ -123,8 +130,16 @@ impl Step {
     }
 }
 
+/// The step of a program that sent a message: its name begins with the run, which another run made by a reset is not.
+fn step_of(message: &str) -> String {
+    match message.split_once(' ') {
+        Some((_, step)) => step.to_owned(),
+        None => message.to_owned(),
+    }
+}
+
 impl Activity {
-    fn draw(rng: &mut Rng) -> Activity {
+    pub(crate) fn draw(rng: &mut Rng) -> Activity {
         Activity {
             fails: if rng.percent(40) { rng.within(1, 3) as i32 } else { 0 },
             seconds: rng.within(0, 8),
@@ -133,6 +148,10 @@ impl Activity {
             maximum_attempts: if rng.percent(30) { rng.within(1, 3) as i32 } else { 0 },
             is_eager: rng.percent(40),
         }
+    }
+
+    pub(crate) fn to_input(&self) -> Option<Payloads> {
+        payloads(&serde_json::to_string(self).unwrap())
     }
 
     pub(crate) fn parse(input: Option<&Payloads>) -> Activity {
@@ -147,6 +166,8 @@ impl Activity {
 pub(crate) struct Past {
     pub(crate) program: Option<Program>,
     pub(crate) signals: usize,
+    /// Updates that were accepted and not completed.
+    updates: BTreeSet<String>,
     run_id: String,
     cancel_requested: bool,
     /// Activities, timers, messages and children that were begun: their events by name.
@@ -189,6 +210,16 @@ impl Past {
                 self.program = Some(Program::parse(a.input.as_ref()));
                 self.run_id = a.original_execution_run_id.clone();
             }
+            // What follows it is a run of its own, made by a reset.
+            Event::WorkflowTaskFailedEventAttributes(a) if !a.new_run_id.is_empty() => {
+                self.run_id = a.new_run_id.clone();
+            }
+            Event::WorkflowExecutionUpdateAcceptedEventAttributes(a) => {
+                self.updates.insert(a.protocol_instance_id.clone());
+            }
+            Event::WorkflowExecutionUpdateCompletedEventAttributes(a) => {
+                self.updates.remove(&a.meta.clone().unwrap_or_default().update_id);
+            }
             Event::WorkflowExecutionSignaledEventAttributes(_) => self.signals += 1,
             Event::WorkflowExecutionCancelRequestedEventAttributes(_) => self.cancel_requested = true,
             Event::ActivityTaskScheduledEventAttributes(a) => self.begin(a.activity_id.clone(), id),
@@ -203,11 +234,13 @@ impl Past {
             Event::MarkerRecordedEventAttributes(a) => {
                 self.markers.insert(a.marker_name.clone());
             }
-            Event::SignalExternalWorkflowExecutionInitiatedEventAttributes(a) => self.begin(a.signal_name.clone(), id),
+            Event::SignalExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+                self.begin(step_of(&a.signal_name), id)
+            }
             Event::ExternalWorkflowExecutionSignaledEventAttributes(a) => self.end(a.initiated_event_id),
             Event::SignalExternalWorkflowExecutionFailedEventAttributes(a) => self.end(a.initiated_event_id),
             Event::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(a) => {
-                self.begin(a.reason.clone(), id);
+                self.begin(step_of(&a.reason), id);
             }
             Event::ExternalWorkflowExecutionCancelRequestedEventAttributes(a) => self.end(a.initiated_event_id),
             Event::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a) => self.end(a.initiated_event_id),
@@ -221,6 +254,10 @@ impl Past {
             Event::ChildWorkflowExecutionTerminatedEventAttributes(a) => self.end(a.initiated_event_id),
             _ => {}
         }
+    }
+
+    pub(crate) fn open_updates(&self) -> impl Iterator<Item = &str> {
+        self.updates.iter().map(String::as_str)
     }
 
     fn is_over(&self, name: &str) -> bool {
@@ -322,16 +359,16 @@ impl Step {
                 true
             }
             Step::SignalOther(id) => {
-                let name = format!("{} step {n}", past.run_id);
+                let name = format!("step {n}");
                 if !past.begun.contains_key(&name) {
-                    commands.push(signal_other(id, &name));
+                    commands.push(signal_other(id, &format!("{} {name}", past.run_id)));
                 }
                 past.is_over(&name)
             }
             Step::CancelOther(id) => {
-                let name = format!("{} step {n}", past.run_id);
+                let name = format!("step {n}");
                 if !past.begun.contains_key(&name) {
-                    commands.push(cancel_other(id, &name));
+                    commands.push(cancel_other(id, &format!("{} {name}", past.run_id)));
                 }
                 past.is_over(&name)
             }
@@ -368,7 +405,7 @@ fn schedule(name: &str, activity: &Activity) -> Command {
                 name: "modelled".to_owned(),
             }),
             task_queue: queue(QUEUE),
-            input: payloads(&serde_json::to_string(activity).unwrap()),
+            input: activity.to_input(),
             start_to_close_timeout: seconds(activity.start_to_close),
             heartbeat_timeout: if activity.heartbeats { seconds(3) } else { None },
             retry_policy: Some(RetryPolicy {

@@ -10,7 +10,7 @@ use temporalio_protos::temporal::api::{
     history::v1::HistoryEvent,
     query::v1::WorkflowQueryResult,
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
-    workflowservice::v1::*,
+    workflowservice::v1::{respond_workflow_task_completed_request::Capabilities, *},
 };
 use tonic::Code;
 
@@ -18,6 +18,7 @@ use crate::{
     network::{Caller, Failed},
     program::{Activity, Past, commands},
     proto::{QUEUE, namespace, payloads, queue, seconds, sticky_queue},
+    standalone, updates,
     world::World,
 };
 
@@ -63,7 +64,7 @@ impl Worker {
     // Workflow tasks.
 
     async fn take_workflow_tasks(self, queue: Option<TaskQueue>) {
-        loop {
+        while !self.world().is_work_over() {
             let poll = PollWorkflowTaskQueueRequest {
                 namespace: namespace(),
                 task_queue: queue.clone(),
@@ -219,7 +220,12 @@ impl Worker {
     ) -> Option<PollWorkflowTaskQueueResponse> {
         let execution = task.workflow_execution.clone().unwrap_or_default();
         let past = Past::of(&history);
-        let mut commands = commands(&past);
+        let tag = self.world().rng().next().to_string();
+        let mut messages = updates::answers(task, &past, &tag);
+        if self.mishap(self.world().plan.worker.talks_nonsense) {
+            messages.clear();
+        }
+        let mut commands: Vec<_> = updates::commands(&messages).chain(commands(&past)).collect();
         if self.mishap(self.world().plan.worker.talks_nonsense) {
             commands.push(Command::default());
         }
@@ -239,6 +245,10 @@ impl Worker {
                 schedule_to_start_timeout: seconds(10),
             }),
             return_new_workflow_task: true,
+            messages,
+            capabilities: Some(Capabilities {
+                discard_speculative_workflow_task_with_events: self.world().rng().percent(50),
+            }),
             ..Default::default()
         };
         self.maybe_twice::<RespondWorkflowTaskCompletedResponse>("RespondWorkflowTaskCompleted", &request);
@@ -256,6 +266,11 @@ impl Worker {
             .borrow_mut()
             .completed_tasks
             .insert((execution.run_id.clone(), task.started_event_id));
+        let mut history = history;
+        // The task may have been forgotten, since all that it brought was rejected.
+        if let Ok(last @ 1..) = usize::try_from(response.reset_history_event_id) {
+            history.truncate(last);
+        }
         world.show(&execution, &history);
         self.cache.borrow_mut().insert(execution.run_id, history);
         for activity in response.activity_tasks {
@@ -282,7 +297,7 @@ impl Worker {
     // Activities.
 
     async fn take_activities(self) {
-        loop {
+        while !self.world().is_work_over() {
             let poll = PollActivityTaskQueueRequest {
                 namespace: namespace(),
                 task_queue: queue(QUEUE),
@@ -301,6 +316,8 @@ impl Worker {
     }
 
     async fn activity(self, task: PollActivityTaskQueueResponse) {
+        standalone::check_task(self.world(), &task);
+        self.world().check_pause(&run_of(&task), &task);
         let failed = self
             .world()
             .ledger
@@ -308,7 +325,8 @@ impl Worker {
             .failed_attempts
             .get(&name_of(&task))
             .copied();
-        if failed.is_some_and(|failed| task.attempt <= failed) {
+        let is_woken = self.world().ledger.borrow().woken.contains(&run_of(&task));
+        if !is_woken && failed.is_some_and(|failed| task.attempt <= failed) {
             self.world().violated(format!(
                 "attempt {} of {:?} is handed out although the failure of attempt {failed:?} was acknowledged",
                 task.attempt,
@@ -365,7 +383,7 @@ impl Worker {
     }
 
     async fn complete_activity(&self, task: &PollActivityTaskQueueResponse) {
-        let run_id = task.workflow_execution.clone().unwrap_or_default().run_id;
+        let run_id = run_of(task);
         let result = format!("{run_id} {} attempt {}", task.activity_id, task.attempt);
         self.world().ledger.borrow_mut().sent_results.insert(result.clone());
         let request = RespondActivityTaskCompletedRequest {
@@ -380,8 +398,11 @@ impl Worker {
             .caller
             .insist::<RespondActivityTaskCompletedResponse>("RespondActivityTaskCompleted", request);
         if answer.await.is_ok() {
-            let done = &mut self.world().ledger.borrow_mut().completed_activities;
-            done.insert((run_id, result));
+            let ledger = &mut *self.world().ledger.borrow_mut();
+            if task.workflow_execution.is_none() {
+                ledger.activities.entry(run_id.clone()).or_default();
+            }
+            ledger.completed_activities.insert((run_id, result));
         }
     }
 
@@ -423,6 +444,14 @@ impl Worker {
 
 /// The run and the activity that a task is of.
 fn name_of(task: &PollActivityTaskQueueResponse) -> (String, String) {
-    let run_id = task.workflow_execution.clone().unwrap_or_default().run_id;
-    (run_id, task.activity_id.clone())
+    (run_of(task), task.activity_id.clone())
+}
+
+/// The run that a task is of: a workflow's, or that of a standalone activity.
+fn run_of(task: &PollActivityTaskQueueResponse) -> String {
+    let of_workflow = task.workflow_execution.clone().unwrap_or_default().run_id;
+    match of_workflow.is_empty() {
+        true => task.activity_run_id.clone(),
+        false => of_workflow,
+    }
 }

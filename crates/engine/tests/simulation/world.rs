@@ -15,8 +15,8 @@ use helve_engine::{Clock, Engine, EngineOptions, InProcess, Timestamp};
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::{
-    Bug,
     actors::Actors,
+    bugs::Bug,
     clock::VirtualClock,
     disk::Disk,
     ledger::Ledger,
@@ -29,7 +29,7 @@ const KEPT_LINES: usize = 400;
 
 pub(crate) struct World {
     pub(crate) plan: Plan,
-    pub(crate) bug: Option<Bug>,
+    pub(crate) fate: Fate,
     pub(crate) clock: VirtualClock,
     pub(crate) actors: Actors,
     pub(crate) ledger: RefCell<Ledger>,
@@ -38,7 +38,12 @@ pub(crate) struct World {
     dir: tempfile::TempDir,
     computer: RefCell<Option<Computer>>,
     lives: Cell<u64>,
+    commits: Cell<u64>,
     calm: Cell<bool>,
+    /// Nobody works any more.
+    over: Cell<bool>,
+    /// Those who still want something from the engine.
+    askers: Cell<usize>,
     trace: RefCell<Trace>,
     violation: RefCell<Option<String>>,
 }
@@ -58,12 +63,26 @@ struct Trace {
     is_printed: bool,
 }
 
+/// What is done to a world besides what its seed says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fate {
+    /// A mistake that is made on purpose.
+    pub(crate) bug: Option<Bug>,
+    /// The number of the one commit at which the power fails, and whether it is on disk then. Nothing else goes wrong.
+    pub(crate) crash_at: Option<(u64, bool)>,
+}
+
 impl World {
-    pub(crate) fn new(seed: u64, bug: Option<Bug>, is_printed: bool) -> Rc<World> {
+    pub(crate) fn new(seed: u64, fate: Fate, is_printed: bool) -> Rc<World> {
         let mut rng = Rng::new(seed);
+        let plan = Plan::draw(&mut rng);
         Rc::new(World {
-            plan: Plan::draw(&mut rng),
-            bug,
+            plan: match fate.crash_at {
+                Some(_) => plan.without_faults(),
+                None => plan,
+            },
+            fate,
+            commits: Cell::new(0),
             clock: VirtualClock::new(Timestamp::from_seconds(1_800_000_000)),
             actors: Actors::default(),
             ledger: RefCell::default(),
@@ -73,6 +92,8 @@ impl World {
             computer: RefCell::default(),
             lives: Cell::new(0),
             calm: Cell::new(false),
+            over: Cell::new(false),
+            askers: Cell::new(0),
             trace: RefCell::new(Trace {
                 is_printed,
                 ..Trace::default()
@@ -100,6 +121,29 @@ impl World {
     pub(crate) fn calm_down(&self) {
         self.calm.set(true);
         self.note("world", format_args!("calm from here on"));
+    }
+
+    /// From here on workers ask for nothing.
+    pub(crate) fn end_work(&self) {
+        self.over.set(true);
+    }
+
+    pub(crate) fn is_work_over(&self) -> bool {
+        self.over.get()
+    }
+
+    /// An actor who must come to its end before the world does.
+    pub(crate) fn spawn_asker(self: &Rc<Self>, asker: impl Future<Output = ()> + 'static) {
+        let world = self.clone();
+        self.askers.set(self.askers.get() + 1);
+        self.actors.spawn(async move {
+            asker.await;
+            world.askers.set(world.askers.get() - 1);
+        });
+    }
+
+    pub(crate) fn has_askers(&self) -> bool {
+        self.askers.get() > 0
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -137,6 +181,17 @@ impl World {
         }
     }
 
+    /// The number of the next commit, until everything is calm.
+    pub(crate) fn count_commit(&self) -> u64 {
+        let number = self.commits.get();
+        self.commits.set(number + u64::from(!self.calm.get()));
+        number
+    }
+
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.get()
+    }
+
     // The computer.
 
     fn let_engine_go_on(&self) {
@@ -170,7 +225,7 @@ impl World {
         let life = self.lives.get() + 1;
         self.lives.set(life);
         self.note("computer", format_args!("on, for the {life}. time"));
-        if let Some(bug) = self.bug {
+        if let Some(bug) = self.fate.bug {
             bug.before_opening(&self.database());
         }
         let options = self.engine_options();
