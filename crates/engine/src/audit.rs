@@ -36,11 +36,11 @@ impl Shell {
         same("version", &loaded.version, &stored.version)?;
         same("settled", &loaded.settled, &stored.settled)?;
         same("number of buffered events", &loaded.buffered, &stored.buffered)?;
-        same(
-            "tail",
-            &loaded.tail.events().collect::<Vec<_>>(),
-            &stored.tail.iter().collect(),
-        )?;
+        // After a reset the copied events are not kept: whoever wants them gets them from disk.
+        let tail: Vec<_> = loaded.tail.events().collect();
+        let first = tail.first().map_or(0, |first| first.event_id);
+        let stored_tail = stored.tail.iter().filter(|event| event.event_id >= first);
+        same("tail", &tail, &stored_tail.collect())?;
         same("state", &loaded.state.durable(), &stored.state)
     }
 }

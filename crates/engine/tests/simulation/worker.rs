@@ -261,11 +261,11 @@ impl Worker {
                 }
             };
         let world = self.world();
-        world
-            .ledger
-            .borrow_mut()
-            .completed_tasks
-            .insert((execution.run_id.clone(), task.started_event_id));
+        // A task that brought nothing but updates which were all rejected leaves no trace.
+        if response.reset_history_event_id == 0 {
+            let completed = &mut world.ledger.borrow_mut().completed_tasks;
+            completed.insert((execution.run_id.clone(), task.started_event_id));
+        }
         let mut history = history;
         // The task may have been forgotten, since all that it brought was rejected.
         if let Ok(last @ 1..) = usize::try_from(response.reset_history_event_id) {
@@ -399,7 +399,7 @@ impl Worker {
             .insist::<RespondActivityTaskCompletedResponse>("RespondActivityTaskCompleted", request);
         if answer.await.is_ok() {
             let ledger = &mut *self.world().ledger.borrow_mut();
-            if task.workflow_execution.is_none() {
+            if task.activity_run_id == run_id {
                 ledger.activities.entry(run_id.clone()).or_default();
             }
             ledger.completed_activities.insert((run_id, result));

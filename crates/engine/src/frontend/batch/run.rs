@@ -192,10 +192,18 @@ impl Job {
             return Err(Halt::Stopping);
         }
         let (namespace, job_id) = (self.batch.namespace, self.batch.job_id.clone());
-        match shell.store.read(move |db| read_batch(db, namespace, &job_id)).await {
-            Ok(Some(batch)) if batch.state == BatchOperationState::Running => Ok(()),
-            Ok(_) => Err(Halt::Over),
-            Err(error) => Err(halt(Fault::from(error))),
+        let mut tries = 0;
+        loop {
+            let id = job_id.clone();
+            match shell.store.read(move |db| read_batch(db, namespace, &id)).await {
+                Ok(Some(batch)) if batch.state == BatchOperationState::Running => return Ok(()),
+                Ok(_) => return Err(Halt::Over),
+                // A disk that fails once does not end the job.
+                Err(error) => match halt(Fault::from(error)) {
+                    Halt::Broken(status) if !Self::is_over(&mut tries, &status) => self.pause().await?,
+                    halt => return Err(halt),
+                },
+            }
         }
     }
 
