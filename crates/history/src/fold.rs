@@ -88,7 +88,10 @@ impl Recorded {
                 }
             }
             Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => self.cancel_requested = true,
-            Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => self.absorb_options(a),
+            Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
+                self.absorb_options(a);
+                self.note_request(event);
+            }
             Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
                 merge(
                     &mut self.search_attributes,
@@ -217,8 +220,7 @@ impl Recorded {
             Attributes::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a) => {
                 self.external_cancels.remove(&a.initiated_event_id);
             }
-            Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)
-            | Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(_) => self.note_request(event),
+            Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(_) => self.note_request(event),
             // Markers, and what a workflow task did besides completing, leave nothing to remember.
             _ => {}
         }
