@@ -17,6 +17,8 @@ pub(crate) struct Ledger {
     started_by: BTreeMap<String, String>,
     /// Acknowledged signals by the text they carry: the workflow they were sent to.
     pub(crate) signals: BTreeMap<String, String>,
+    /// Signals that came with a start: they may begin before their run's time.
+    pub(crate) with_start: BTreeSet<String>,
     /// How many signals were acknowledged for a run.
     pub(crate) signals_of_run: BTreeMap<String, usize>,
     /// Runs for which a cancel request was acknowledged, and when that was first. It means nothing to closed runs.

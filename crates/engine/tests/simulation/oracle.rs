@@ -450,9 +450,11 @@ fn chains(world: &World, records: &Records) -> Verdict {
                 format!("run {run_id} is of another chain than the run before it")
             })?;
         }
-        // Cancel requests and updates do not wait, and an update may leave no trace.
-        let is_hurried = |event: &HistoryEvent| event.event_type() == EventType::WorkflowExecutionCancelRequested;
-        if world.plan.features.updates || record.events.iter().any(is_hurried) {
+        // Cancel requests, signals with a start and updates do not wait, and an update may leave no trace.
+        let is_request = |event: &HistoryEvent| event.event_type() == EventType::WorkflowExecutionCancelRequested;
+        let with_start = &world.ledger.borrow().with_start;
+        let is_hurried = record.events.iter().any(is_request) || record.signals().any(|name| with_start.contains(name));
+        if world.plan.features.updates || is_hurried {
             continue;
         }
         let backoff = start.first_workflow_task_backoff.unwrap_or_default();
