@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: builds in release and hands over to the bench program.
+//! `cargo xtask bench`: builds in release and hands over to the bench program. `--compare` is the check against the baseline
+//! of allocations instead, which needs no quiet machine.
 
 use anyhow::{Result, bail};
 
@@ -7,6 +8,9 @@ use crate::process::show;
 use crate::python::{self, Prepared};
 
 pub(crate) fn run(environment: &Environment, options: &[&str]) -> Result<()> {
+    if options.contains(&"--compare") {
+        return compare(environment, options);
+    }
     let build = ["build", "--release", "--workspace", "--bins"];
     if !show(&mut environment.cargo(&build))?.success {
         bail!("the release build failed");
@@ -25,6 +29,23 @@ pub(crate) fn run(environment: &Environment, options: &[&str]) -> Result<()> {
     }
     if !show(&mut command)?.success {
         bail!("the measurements failed");
+    }
+    Ok(())
+}
+
+/// A test that the step `unit` runs as well. The whole workspace is selected, so that the features are the same there.
+fn compare(environment: &Environment, options: &[&str]) -> Result<()> {
+    let test = ["test", "--workspace", "--test", "allocations", "--", "--nocapture"];
+    let mut command = environment.cargo(&test);
+    match options {
+        ["--compare"] => {}
+        ["--compare", "--write"] => {
+            command.env("HELVE_BENCH_BASELINE", "write");
+        }
+        _ => bail!("--compare takes no other option than --write, which makes what is measured the baseline"),
+    }
+    if !show(&mut command)?.success {
+        bail!("a unit of work allocates more than it used to (meant to? `cargo xtask bench --compare --write`)");
     }
     Ok(())
 }

@@ -34,6 +34,8 @@ cargo xtask sdk-suite [--on helve|temporal|both] [PYTEST ARGUMENT...]
                               the Python SDK's own tests on both engines; SDK_PYTHON names a checkout of temporalio/sdk-python
 cargo xtask bench [--quick] [LOAD...]
                               scan rate, start-up time and the engine's loads, beside the real server's (`help`: the loads)
+cargo xtask bench --compare [--write]
+                              allocations per unit of work against the baseline in bench/ (a part of `unit`)
 
 Environment:
     CARGO_TARGET_DIR   where to build; unset, ~/.cache/helve/target is used when it exists

@@ -12,11 +12,16 @@ pub(crate) struct WorkflowTask {
     pub(crate) execution: Option<Execution>,
     #[prost(message, optional, tag = "8")]
     pub(crate) history: Option<History>,
+    /// Not empty when there is more history than fits into one answer.
+    #[prost(bytes = "vec", tag = "9")]
+    pub(crate) next_page_token: Vec<u8>,
 }
 
 /// temporal.api.common.v1.WorkflowExecution.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Execution {
+    #[prost(string, tag = "1")]
+    pub(crate) workflow_id: String,
     #[prost(string, tag = "2")]
     pub(crate) run_id: String,
 }
@@ -89,11 +94,13 @@ mod tests {
             }),
             history: Some(history::History { events: vec![event] }),
             started_event_id: 9,
+            next_page_token: vec![5],
             ..Default::default()
         };
         let task = WorkflowTask::decode(full.encode_to_vec().as_slice()).unwrap();
-        assert_eq!(task.task_token, [1, 2]);
-        assert_eq!(task.execution.unwrap().run_id, "r");
+        assert_eq!((task.task_token, task.next_page_token), (vec![1, 2], vec![5]));
+        let execution = task.execution.unwrap();
+        assert_eq!((execution.workflow_id.as_str(), execution.run_id.as_str()), ("w", "r"));
         let kind = EventType::ActivityTaskCompleted.into();
         assert_eq!(task.history.unwrap().events, [Event { id: 7, kind }]);
 

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use temporalio_protos::temporal::api::command::v1::Command;
+use temporalio_protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_protos::temporal::api::enums::v1::TaskQueueKind;
 use temporalio_protos::temporal::api::taskqueue::v1::{StickyExecutionAttributes, TaskQueue};
 use temporalio_protos::temporal::api::workflowservice::v1::{
-    PollActivityTaskQueueRequest, PollWorkflowTaskQueueRequest, RespondActivityTaskCompletedRequest,
-    RespondWorkflowTaskCompletedRequest,
+    GetWorkflowExecutionHistoryRequest, PollActivityTaskQueueRequest, PollWorkflowTaskQueueRequest,
+    RespondActivityTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
 };
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use super::messages::{ActivityTask, Event, Nothing, WorkflowTask};
+use super::messages::{ActivityTask, Event, Execution, HistoryPage, Nothing, WorkflowTask};
 use super::{Caller, IDENTITY, NAMESPACE, Rpc, Server};
 
 /// The server answers a poll before this, with a task or without. A poll given up earlier may take a task with it.
@@ -143,8 +144,12 @@ impl Worker {
     }
 
     async fn answer_workflow(self: Arc<Self>, mut caller: Caller, task: WorkflowTask) -> Result<(), Status> {
-        let events = task.history.unwrap_or_default().events;
-        let run_id = task.execution.unwrap_or_default().run_id;
+        let execution = task.execution.unwrap_or_default();
+        let mut events = task.history.unwrap_or_default().events;
+        if !task.next_page_token.is_empty() {
+            events.extend(rest_of_history(&mut caller, &execution, task.next_page_token).await?);
+        }
+        let run_id = execution.run_id;
         let step = match &self.sticky {
             None => (self.script)(&self.queue, &events),
             Some(_) => self.kept(run_id, events),
@@ -196,6 +201,26 @@ impl Worker {
             }
         }
     }
+}
+
+/// What did not fit into the task.
+async fn rest_of_history(caller: &mut Caller, of: &Execution, mut token: Vec<u8>) -> Result<Vec<Event>, Status> {
+    let mut events = Vec::new();
+    while !token.is_empty() {
+        let request = GetWorkflowExecutionHistoryRequest {
+            namespace: NAMESPACE.to_owned(),
+            execution: Some(WorkflowExecution {
+                workflow_id: of.workflow_id.clone(),
+                run_id: of.run_id.clone(),
+            }),
+            next_page_token: token,
+            ..Default::default()
+        };
+        let page: HistoryPage = caller.call(Rpc::GET_HISTORY, request).await?;
+        events.extend(page.history.unwrap_or_default().events);
+        token = page.next_page_token;
+    }
+    Ok(events)
 }
 
 /// An activity does nothing, at once.

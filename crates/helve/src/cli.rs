@@ -1,5 +1,6 @@
 //! The command line: verbs and their options. What they mean is in `verbs`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -29,6 +30,14 @@ Examples:
 
 The run is durable: when this process dies, start any `helve run` or `helve up` on the same data directory and the run
 goes on, or attach to it with `helve run --resume RUN_ID`.";
+
+const BENCH_HELP: &str = "\
+Examples:
+  helve bench
+  helve bench --jobs 100 --workers 1,4 --json
+
+A job is a whole run: a plan, one step on a target of one small file, a report. The engine and its data are in a folder of
+their own under the data directory, on the same disk, and are removed afterwards. Workers are processes of their own.";
 
 /// Durable security testing: hand it a source tree, get deduplicated findings.
 #[derive(Debug, Parser)]
@@ -81,6 +90,8 @@ pub(crate) enum Verb {
     Runs(RunsVerb),
     /// Show the findings of a run
     Findings(FindingsArgs),
+    /// Measure how many jobs this machine can take, and how many workers one engine feeds
+    Bench(BenchArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -135,7 +146,30 @@ pub(crate) struct UpArgs {
     pub(crate) grpc: std::net::SocketAddr,
     /// Steps that run at the same time, per vertical [default: number of cores]
     #[arg(long, value_name = "N")]
-    pub(crate) concurrency: Option<std::num::NonZeroUsize>,
+    pub(crate) concurrency: Option<NonZeroUsize>,
+}
+
+/// `helve bench`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = BENCH_HELP)]
+pub(crate) struct BenchArgs {
+    /// Jobs at once, one round for each number
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = numbers([100, 500, 1000]))]
+    pub(crate) jobs: Vec<NonZeroUsize>,
+    /// Local workers (processes of their own), for each number all rounds
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = numbers([1, 2, 5, 10, 20]))]
+    pub(crate) workers: Vec<NonZeroUsize>,
+    /// No round begins after this time, such as `90s` or `10m`
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub(crate) time_limit: Span,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Default numbers, none of which is zero.
+fn numbers<const N: usize>(numbers: [usize; N]) -> Vec<NonZeroUsize> {
+    numbers.into_iter().filter_map(NonZeroUsize::new).collect()
 }
 
 /// `helve workflows` and `helve modules`.

@@ -11,7 +11,7 @@ use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{IntoRequest, Status};
 use temporalio_protos::temporal::api::common::v1::{Memo, Payload, Payloads, WorkflowExecution, WorkflowType};
 use temporalio_protos::temporal::api::enums::v1::{
-    HistoryEventFilterType, TaskQueueKind, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    EventType, HistoryEventFilterType, TaskQueueKind, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_protos::temporal::api::taskqueue::v1::TaskQueue;
@@ -119,6 +119,35 @@ impl Client {
             .await?
             .into_inner();
         Ok((page.history.unwrap_or_default().events, page.next_page_token))
+    }
+
+    /// Waits until a run has ended; fails unless it has completed.
+    pub(crate) async fn completed(&self, run_id: &str) -> Result<(), Status> {
+        let mut next_page_token = Vec::new();
+        loop {
+            let request = service::GetWorkflowExecutionHistoryRequest {
+                namespace: self.namespace.clone(),
+                execution: Some(execution(run_id)),
+                next_page_token,
+                wait_new_event: true,
+                history_event_filter_type: HistoryEventFilterType::CloseEvent.into(),
+                skip_archival: true,
+                ..Default::default()
+            };
+            let mut request = request.into_request();
+            request.set_timeout(LONG_POLL);
+            let mut connection = self.connection.clone();
+            let page = connection.get_workflow_execution_history(request).await?.into_inner();
+            // A long poll that found nothing new names where to go on; the close event is the last of all.
+            match page.history.unwrap_or_default().events.last() {
+                Some(event) if event.event_type() == EventType::WorkflowExecutionCompleted => return Ok(()),
+                Some(event) if page.next_page_token.is_empty() => {
+                    let how = event.event_type().as_str_name();
+                    return Err(Status::aborted(format!("run {run_id} ended with {how}")));
+                }
+                _ => next_page_token = page.next_page_token,
+            }
+        }
     }
 
     /// One page of executions, newest first.

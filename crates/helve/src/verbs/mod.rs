@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod bench;
 mod catalog;
 mod completions;
 mod findings;
@@ -24,6 +25,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Modules(args) => catalog::modules(&app, &args),
         Verb::Runs(verb) => runs::runs(&app, verb).await,
         Verb::Findings(args) => findings::findings(&app, args).await,
+        Verb::Bench(args) => bench::bench(&app, &args).await,
         Verb::Completions { shell } => completions::completions(shell),
     }
 }

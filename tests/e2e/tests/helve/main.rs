@@ -1,5 +1,6 @@
 //! End-to-end tests: the helve program from outside.
 
+mod bench;
 mod durability;
 mod limits;
 mod scanning;
