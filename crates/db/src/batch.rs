@@ -123,6 +123,9 @@ impl Statement {
     }
 }
 
+/// Yields a row, without a column, for each page: the one statement of a batch that has any.
+pub(crate) const GIVE_BACK: &str = "PRAGMA incremental_vacuum";
+
 /// Names one logical write, so that a retry of it is recognised. See [`Batch::with_key`].
 pub type BatchKey = [u8; 16];
 
@@ -162,6 +165,13 @@ impl Batch {
     /// Appends a statement that must change exactly one row.
     pub fn run_one(&mut self, sql: &'static str, params: Vec<Value>) {
         self.push(Statement::expecting(sql, params, 1));
+    }
+
+    /// Appends that free space at the end of the file is given back to the file system: so many pages at most. Files that
+    /// older versions made keep theirs, and use it again.
+    pub fn give_back(&mut self, pages: u32) {
+        // No parameter can be bound in a PRAGMA.
+        self.push(Statement::new(format!("{GIVE_BACK}({pages})"), Vec::new()));
     }
 
     /// Whether there is nothing to do.

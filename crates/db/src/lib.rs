@@ -11,6 +11,9 @@
 //! savepoint of its own: a batch whose precondition fails is answered [`CommitError::Conflict`] and undone alone. No
 //! caller is answered before the commit.
 //!
+//! Deleting leaves free pages in the file, which new rows fill. They are given back to the file system by a batch that says
+//! so ([`Batch::give_back`]), a few at a time.
+//!
 //! A simulation opens a store without threads ([`Store::driven`]): the same writer, but its owner says when something
 //! happens and how it ends.
 

@@ -176,6 +176,8 @@ fn check_pages(path: &Path, connection: &Connection, options: &Options) -> Resul
 }
 
 fn configure_writer(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
+    // Takes effect while there is no table yet. Free pages stay in the file until somebody gives them back.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

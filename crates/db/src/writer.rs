@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 use tokio::sync::mpsc;
 
 use crate::{
-    batch::{Batch, BatchKey, Statement},
+    batch::{Batch, BatchKey, GIVE_BACK, Statement},
     error::CommitError,
     open::Options,
     request::{QueuedClose, QueuedCommit, Request},
@@ -188,7 +188,14 @@ impl Writer {
         let changed = self
             .connection
             .prepare_cached(&statement.sql)
-            .and_then(|mut prepared| prepared.execute(params_from_iter(&statement.params)))
+            .and_then(|mut prepared| {
+                if statement.sql.starts_with(GIVE_BACK) {
+                    let mut pages = prepared.query([])?;
+                    while pages.next()?.is_some() {}
+                    return Ok(0);
+                }
+                prepared.execute(params_from_iter(&statement.params))
+            })
             .map_err(|error| CommitError::from_sqlite(&error, index))?;
         match statement.expect {
             Some(expected) if expected != changed => Err(CommitError::Conflict {

@@ -324,3 +324,45 @@ async fn a_new_migration_runs_once_on_the_old_data() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn space_that_is_free_can_be_given_back_step_by_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.db");
+    let store = open(dir.path());
+    for id in 0..64 {
+        let mut batch = Batch::new();
+        batch.run(
+            "INSERT INTO item (id, version, body) VALUES (?1, 1, zeroblob(65536))",
+            vec![id.into()],
+        );
+        store.commit(batch).await.unwrap();
+    }
+    let mut batch = Batch::new();
+    batch.run("DELETE FROM item WHERE id <> 7", vec![]);
+    store.commit(batch).await.unwrap();
+    let free = async || {
+        let pages: i64 = store
+            .read(|db| Ok(db.query_row("PRAGMA freelist_count", [], |row| row.get(0))?))
+            .await
+            .unwrap();
+        pages
+    };
+    let before = free().await;
+    assert!(before > 900, "{before}");
+    let mut batch = insert(100);
+    batch.give_back(100);
+    store.commit(batch).await.unwrap();
+    let after = free().await;
+    assert!((before - 110..=before - 90).contains(&after), "{before} to {after}");
+    while free().await > 0 {
+        let mut batch = Batch::new();
+        batch.give_back(500);
+        store.commit(batch).await.unwrap();
+    }
+    assert_eq!(count(&store).await, 2, "what is in use stays");
+    store.close().await;
+    let size = std::fs::metadata(&path).unwrap().len();
+    assert!(size < 256 << 10, "{size} bytes are left");
+    assert_eq!(count(&open(dir.path())).await, 2);
+}

@@ -17,8 +17,8 @@ use crate::{
     run::{Cell, Slot},
     shell::Shell,
     storage::{
-        RunRow, delete_namespace, delete_run, insert_deletion, purge_attribute, removed_attributes, runs_closed_before,
-        runs_of_namespace, runs_to_delete,
+        RunRow, delete_namespace, delete_run, insert_deletion, purge_attribute, read_space, removed_attributes,
+        runs_closed_before, runs_of_namespace, runs_to_delete,
     },
 };
 
@@ -26,6 +26,10 @@ use crate::{
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Runs deleted at once; each is a batch of its own, and they share commits.
 const RUNS_AT_ONCE: usize = 100;
+/// Less free space than this is never given back. Unit: pages of 4 KiB.
+const SPARE_PAGES: u32 = 1024;
+/// Pages given back in one batch.
+const PAGES_AT_ONCE: u32 = 256;
 /// Values of a removed search attribute deleted in one batch.
 const VALUES_AT_ONCE: usize = 1000;
 
@@ -101,7 +105,8 @@ impl Shell {
                 self.delete_old(&namespace, retention).await?;
             }
         }
-        self.purge_attributes().await
+        self.purge_attributes().await?;
+        self.give_space_back().await
     }
 
     /// Terminates what was asked to be deleted, and deletes what is ready for it.
@@ -186,7 +191,7 @@ impl Shell {
         delete_namespace(&mut batch, id);
         match self.store.commit(batch).await {
             Ok(()) => self.namespaces.remove(&namespace.name),
-            // A run that was being made got in just now.
+            // A run or a schedule that was being made got in just now.
             Err(CommitError::Conflict { .. }) => self.deletions.notify_one(),
             Err(error) => return Err(Fault::from(error).into()),
         }
@@ -213,6 +218,28 @@ impl Shell {
                 self.store.commit(batch).await.map_err(Fault::from)?;
             }
         }
+    }
+
+    /// Deleting leaves free space in the file, which new rows fill. If it is a large part of the file, most of it is given
+    /// back to the file system: in small batches like all others, so that nobody waits for long.
+    async fn give_space_back(&self) -> Result<(), Failed> {
+        let mut space = self.store.read(read_space).await.map_err(Fault::from)?;
+        if !space.can_shrink || space.free < SPARE_PAGES.max(space.pages / 4) {
+            return Ok(());
+        }
+        let keep = SPARE_PAGES.max(space.pages / 8) / 2;
+        while space.free > keep && !self.stopping.is_cancelled() {
+            let mut batch = Batch::new();
+            batch.give_back(PAGES_AT_ONCE);
+            self.store.commit(batch).await.map_err(Fault::from)?;
+            let before = space.free;
+            space = self.store.read(read_space).await.map_err(Fault::from)?;
+            if space.free >= before {
+                // More is deleted meanwhile than this gives back: the next sweep goes on.
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn doom(&self, slot: &Slot) {

@@ -37,12 +37,13 @@ pub(crate) struct Progress {
 
 const COLUMNS: &str = "namespace, job_id, request, state, start_time, close_time, total, done, failed, place";
 
-/// A conflict means that the job id is taken.
+/// A conflict means that the job id is taken (or the namespace no more).
 pub(crate) fn insert_batch(batch: &mut Batch, new: &StoredBatch) {
     batch.run_one(
         "INSERT INTO batches (namespace, job_id, request, state, start_time, total, done, failed, place)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, 0, 0, x'' WHERE NOT EXISTS (
-             SELECT 1 FROM batches WHERE namespace = ?1 AND job_id = ?2)",
+             SELECT 1 FROM batches WHERE namespace = ?1 AND job_id = ?2)
+             AND EXISTS (SELECT 1 FROM namespaces WHERE id = ?1)",
         vec![
             new.namespace.into(),
             new.job_id.as_str().into(),

@@ -99,7 +99,7 @@ fn select(db: &Connection, from: &str, params: impl helve_db::rusqlite::Params) 
     Ok(runs)
 }
 
-/// Deletes what is left of a namespace that has no runs any more.
+/// Deletes what is left of a namespace that has no runs and no schedules any more, which is the precondition.
 pub(crate) fn delete_namespace(batch: &mut Batch, namespace: i64) {
     batch.run(
         "DELETE FROM task_queue_configs WHERE namespace = ?1",
@@ -112,7 +112,8 @@ pub(crate) fn delete_namespace(batch: &mut Batch, namespace: i64) {
         vec![namespace.into()],
     );
     batch.run_one(
-        "DELETE FROM namespaces WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE namespace = ?1)",
+        "DELETE FROM namespaces WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE namespace = ?1)
+             AND NOT EXISTS (SELECT 1 FROM schedules WHERE namespace = ?1)",
         vec![namespace.into()],
     );
 }

@@ -10,6 +10,7 @@ mod load;
 mod namespaces;
 mod schedules;
 mod search_attributes;
+mod space;
 mod task_queues;
 mod write;
 
@@ -30,6 +31,7 @@ pub(crate) use search_attributes::{
     add_attribute, delete_attributes, load_attributes, param, purge_attribute, remove_attribute, removed_attributes,
     value, write_attributes,
 };
+pub(crate) use space::read_space;
 pub(crate) use task_queues::{QueueConfigRow, load_queue_configs, put_queue_config};
 pub(crate) use write::{CopiedHistory, NewRun, RunUpdate, insert_run, update_run};
 

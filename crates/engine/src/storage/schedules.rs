@@ -46,11 +46,13 @@ pub(crate) fn load_schedules(db: &Connection) -> Result<Vec<StoredSchedule>, Rea
     Ok(schedules)
 }
 
+/// A conflict means that the namespace is no more.
 pub(crate) fn insert_schedule(batch: &mut Batch, schedule: &StoredSchedule, start_time: i64) {
     batch.run_one(
         "INSERT INTO schedules (id, namespace, schedule_id, version, request_id, start_time, paused, definition,
              progress, memo, search_attributes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+         WHERE EXISTS (SELECT 1 FROM namespaces WHERE id = ?2)",
         vec![
             schedule.row.into(),
             schedule.namespace.into(),

@@ -35,9 +35,11 @@ pub(crate) fn load_queue_configs(db: &Connection) -> Result<Vec<QueueConfigRow>,
     .collect()
 }
 
+/// A conflict means that the namespace is no more.
 pub(crate) fn put_queue_config(batch: &mut Batch, row: &QueueConfigRow) {
     batch.run_one(
-        "INSERT INTO task_queue_configs (namespace, name, kind, config) VALUES (?1, ?2, ?3, ?4) \
+        "INSERT INTO task_queue_configs (namespace, name, kind, config) SELECT ?1, ?2, ?3, ?4 \
+         WHERE EXISTS (SELECT 1 FROM namespaces WHERE id = ?1) \
          ON CONFLICT (namespace, name, kind) DO UPDATE SET config = excluded.config",
         vec![
             row.namespace.into(),

@@ -156,3 +156,25 @@ async fn closed_executions_are_deleted_when_their_retention_is_over_and_no_other
     }
     assert!(world.describe_in(NAMESPACE, "kept").await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_which_much_was_deleted_becomes_smaller() {
+    let world = World::new().await;
+    let large = "x".repeat(1 << 20);
+    for n in 0..16 {
+        let request = StartWorkflowExecutionRequest {
+            input: payloads(&large),
+            ..start_request(&format!("w{n}"))
+        };
+        world.client.start_with(request).await.unwrap();
+    }
+    let database = helve_db::rusqlite::Connection::open(world.dir.path().join("engine.db")).unwrap();
+    let pages = || -> i64 { database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap() };
+    let before = pages();
+    assert!(before > 4000, "{before}");
+    for n in 0..15 {
+        world.delete(&format!("w{n}"), "").await.unwrap();
+    }
+    eventually("the file is smaller", async || pages() < 1200).await;
+    assert_eq!(world.client.history("w15").await.len(), 2, "what is kept is whole");
+}
