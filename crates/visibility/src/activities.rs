@@ -2,7 +2,7 @@
 
 use crate::{
     Attribute, Kind, Relation, StatusName, ValueType,
-    workflows::{ORDER, column, status},
+    workflows::{CLOSE_TIME, ORDER, column, status},
 };
 
 /// Standalone activities.
@@ -28,7 +28,7 @@ const ATTRIBUTES: &[Attribute] = &[
     },
     column("StartTime", ValueType::Datetime, "runs.start_time"),
     column("ExecutionTime", ValueType::Datetime, "runs.execution_time"),
-    column("CloseTime", ValueType::Datetime, "runs.close_time"),
+    CLOSE_TIME,
     Attribute {
         name: "ExecutionDuration",
         kind: Kind::Duration,

@@ -23,6 +23,15 @@ pub(crate) const fn column(name: &'static str, value_type: ValueType, column: &'
     }
 }
 
+/// Lists are in the order of a column that is highest for open executions: an index knows that way which are open.
+pub(crate) const CLOSE_TIME: Attribute = Attribute {
+    absent: Some((
+        "runs.list_order = 9223372036854775807",
+        "runs.list_order < 9223372036854775807",
+    )),
+    ..column("CloseTime", ValueType::Datetime, "runs.close_time")
+};
+
 const ATTRIBUTES: &[Attribute] = &[
     column("WorkflowId", ValueType::Keyword, "runs.workflow_id"),
     column("RunId", ValueType::Keyword, "runs.run_id"),
@@ -37,13 +46,7 @@ const ATTRIBUTES: &[Attribute] = &[
     },
     column("StartTime", ValueType::Datetime, "runs.start_time"),
     column("ExecutionTime", ValueType::Datetime, "runs.execution_time"),
-    Attribute {
-        absent: Some((
-            "runs.list_order = 9223372036854775807",
-            "runs.list_order < 9223372036854775807",
-        )),
-        ..column("CloseTime", ValueType::Datetime, "runs.close_time")
-    },
+    CLOSE_TIME,
     Attribute {
         name: "ExecutionDuration",
         kind: Kind::Duration,

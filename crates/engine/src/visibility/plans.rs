@@ -1,7 +1,9 @@
 //! How SQLite goes about lists and counts: by index, and in the order of the index where the list has it.
 
 use helve_db::rusqlite::{Connection, params_from_iter};
-use helve_visibility::{Attributes, Definition, PageToken, Param, Query, Schema, Statement, ValueType, workflows};
+use helve_visibility::{
+    Attributes, Definition, PageToken, Param, Query, Relation, Schema, Statement, ValueType, activities, workflows,
+};
 
 use crate::storage::{MIGRATIONS, value};
 
@@ -26,12 +28,16 @@ fn database() -> Connection {
 }
 
 fn compile(query: &str) -> Query {
+    compile_for(&workflows::RELATION, query)
+}
+
+fn compile_for(relation: &'static Relation, query: &str) -> Query {
     let color = Definition {
         number: 1,
         value_type: ValueType::Keyword,
     };
     let attributes: Attributes = [("Color".to_owned(), color)].into_iter().collect();
-    Query::compile(query, &Schema::new(&workflows::RELATION, &attributes)).unwrap()
+    Query::compile(query, &Schema::new(relation, &attributes)).unwrap()
 }
 
 #[test]
@@ -84,6 +90,35 @@ fn lists_go_by_an_index_and_in_its_order() {
         let plan = plan(&db, compile(query).page("runs.id", SCOPE, None, 100));
         assert!(plan.contains(index), "{query}: {plan}");
         assert_eq!(plan.contains("TEMP B-TREE"), sorts, "{query}: {plan}");
+    }
+}
+
+#[test]
+fn lists_of_standalone_activities_go_by_an_index_and_in_its_order() {
+    let db = database();
+    let scope = [("namespace", Param::Integer(1)), ("kind", Param::Integer(1))];
+    for (query, index) in [
+        ("", "runs_by_order (namespace=? AND kind=?)"),
+        (
+            "CloseTime IS NULL",
+            "runs_by_order (namespace=? AND kind=? AND list_order=?)",
+        ),
+        (
+            "CloseTime IS NOT NULL",
+            "runs_by_order (namespace=? AND kind=? AND list_order<?)",
+        ),
+        (
+            "ExecutionStatus = 'Running'",
+            "runs_by_status (namespace=? AND kind=? AND status=?)",
+        ),
+        ("ActivityType = 'T'", "runs_by_type (namespace=? AND kind=? AND type=?)"),
+    ] {
+        let plan = plan(
+            &db,
+            compile_for(&activities::RELATION, query).page("runs.id", &scope, None, 100),
+        );
+        assert!(plan.contains(index), "{query}: {plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{query}: {plan}");
     }
 }
 
