@@ -267,3 +267,38 @@ async def test_summary_and_details_of_a_start_are_kept(env: Env):
     assert await described.static_summary() == "in short"
     assert await described.static_details() == "at length"
     await handle.terminate()
+
+
+@workflow.defn
+class Summarized:
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.sleep(0.01, summary="a nap")
+        await workflow.execute_activity(says_nothing, start_to_close_timeout=SOON, summary="a chore")
+        await workflow.execute_child_workflow(
+            Idle.run, id=f"{workflow.info().workflow_id}-child", static_summary="a child", static_details="its details",
+            parent_close_policy=workflow.ParentClosePolicy.TERMINATE, execution_timeout=timedelta(milliseconds=500),
+        )
+
+
+@activity.defn
+async def says_nothing() -> None:
+    pass
+
+
+async def test_what_workflow_code_says_about_its_steps_is_with_their_events(env: Env):
+    async with env.worker([Summarized, Idle], [says_nothing]):
+        handle = await env.start(Summarized.run)
+        await failure_of(handle)
+    said = {}
+    async for event in handle.fetch_history_events():
+        if event.HasField("user_metadata"):
+            said[event.WhichOneof("attributes")] = (event.user_metadata.summary.data, event.user_metadata.details.data)
+    assert said == {
+        "timer_started_event_attributes": (b'"a nap"', b""),
+        "activity_task_scheduled_event_attributes": (b'"a chore"', b""),
+        "start_child_workflow_execution_initiated_event_attributes": (b'"a child"', b'"its details"'),
+    }
+    child = await env.client.get_workflow_handle(f"{handle.id}-child").describe()
+    assert await child.static_summary() == "a child"
+    assert await child.static_details() == "its details"

@@ -140,3 +140,33 @@ async def test_a_start_without_a_worker_says_whether_it_started(env: Env):
 async def test_negative_timeouts_are_refused(env: Env):
     with pytest.raises((RPCError, ValueError)):
         await env.start(Open.run, execution_timeout=timedelta(seconds=-5))
+
+
+@pytest.mark.parametrize("reuse, conflict", [
+    (WorkflowIDReusePolicy.TERMINATE_IF_RUNNING, WorkflowIDConflictPolicy.USE_EXISTING),
+    (WorkflowIDReusePolicy.REJECT_DUPLICATE, WorkflowIDConflictPolicy.TERMINATE_EXISTING),
+])
+async def test_policies_that_contradict_each_other_are_refused(env: Env, reuse, conflict):
+    for start_signal in (None, "signal"):
+        with pytest.raises(RPCError) as refusal:
+            await env.start(Open.run, id_reuse_policy=reuse, id_conflict_policy=conflict, start_signal=start_signal)
+        assert refusal.value.status == RPCStatusCode.INVALID_ARGUMENT
+        assert "cannot be used together with" in refusal.value.message
+
+
+async def test_a_child_takes_the_id_of_a_running_workflow_if_its_policy_says_so(env: Env):
+    taken = env.id("taken")
+    first = await env.start(Open.run, id=taken)
+    async with env.worker([Parent, Quick, Open]):
+        parent = await env.start(Parent.run, taken)
+        assert await parent.result() == "from the child"
+    assert isinstance(await failure_of(first), TerminatedError)
+
+
+@workflow.defn
+class Parent:
+    @workflow.run
+    async def run(self, child: str) -> str:
+        return await workflow.execute_child_workflow(
+            Quick.run, "from the child", id=child, id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from temporalio import workflow
@@ -149,3 +150,57 @@ async def test_a_cron_that_cannot_be_read_is_refused(env: Env):
     with pytest.raises(RPCError) as refusal:
         await env.start(Prompt.run, cron_schedule="every other day")
     assert refusal.value.status == RPCStatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("zone", ["CRON_TZ=America/New_York", "TZ=Asia/Kolkata"])
+async def test_a_cron_schedule_goes_by_its_time_zone(env: Env, zone: str):
+    handle = await env.start(Standing.run, cron_schedule=f"{zone} 30 12 * * *", execution_timeout=timedelta(days=3))
+    first = (await events(handle))[0]
+    backoff = first.workflow_execution_started_event_attributes.first_workflow_task_backoff.ToTimedelta()
+    due = (first.event_time.ToDatetime(timezone.utc) + backoff).astimezone(ZoneInfo(zone.split("=")[1]))
+    assert (due.hour, due.minute) == (12, 30) or (due.hour, due.minute, due.second) == (12, 29, 59)
+    await handle.terminate()
+
+
+@workflow.defn
+class Timed:
+    """Fails, is retried, continues as new: in every run it says when it is to be over."""
+
+    @workflow.run
+    async def run(self, step: int) -> None:
+        if step == 0 and workflow.info().attempt == 1:
+            raise ApplicationError("again")
+        if step == 0:
+            workflow.continue_as_new(1)
+        await workflow.wait_condition(lambda: False)
+
+
+async def test_all_runs_of_a_chain_share_its_timeout_and_each_has_its_own(env: Env):
+    async with env.worker([Timed]):
+        handle = await env.start(
+            Timed.run, 0, execution_timeout=timedelta(seconds=80), run_timeout=timedelta(seconds=50),
+            retry_policy=RetryPolicy(initial_interval=ms(100)),
+        )
+        expires = set()
+        own = set()
+        run_id = handle.result_run_id
+        for n in range(3):
+            run = env.client.get_workflow_handle(handle.id, run_id=run_id)
+            description = (await run.describe()).raw_description
+            expires.add(description.workflow_extended_info.execution_expiration_time.ToDatetime().replace(microsecond=0))
+            assert description.execution_config.workflow_run_timeout.seconds == 50
+            assert description.execution_config.workflow_execution_timeout.seconds == 80
+            own.add(description.workflow_extended_info.run_expiration_time.ToNanoseconds())
+
+            async def follows():
+                closed = (await events(run))[-1]
+                for kind in ("failed", "continued_as_new"):
+                    attributes = getattr(closed, f"workflow_execution_{kind}_event_attributes")
+                    if attributes.new_execution_run_id:
+                        return attributes.new_execution_run_id
+
+            if n < 2:
+                run_id = await eventually(follows)
+        assert len(expires) == 1
+        assert len(own) == 3
+        await env.client.get_workflow_handle(handle.id).terminate()

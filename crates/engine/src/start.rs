@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use helve_history::{
-    ChildStart, CurrentRun, Env, Input, ParentRef, PolledQueue, Rejection, Reply, RunKind, RunState, StartResolution,
-    StartRun, Termination, Transition, Update, UpdateStage, WorkflowTaskPoll, WorkflowTaskStarted, resolve_start,
+    Attachment, ChildStart, CurrentRun, Env, Input, ParentRef, PolledQueue, Rejection, Reply, RunKind, RunState,
+    StartResolution, StartRun, Termination, Transition, Update, UpdateStage, WorkflowTaskPoll, WorkflowTaskStarted,
+    resolve_start,
 };
 use temporalio_protos::temporal::api::enums::v1::{
     WorkflowExecutionStatus, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
@@ -29,6 +30,27 @@ pub(crate) struct Policies {
     pub(crate) conflict: WorkflowIdConflictPolicy,
 }
 
+impl Policies {
+    /// Policies that go together.
+    pub(crate) fn new(reuse: WorkflowIdReusePolicy, conflict: WorkflowIdConflictPolicy) -> Result<Self, Failed> {
+        #[expect(deprecated, reason = "clients still send it")]
+        let terminates = reuse == WorkflowIdReusePolicy::TerminateIfRunning;
+        if terminates && conflict != WorkflowIdConflictPolicy::Unspecified {
+            return Err(Failed::invalid(
+                "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING cannot be used together with \
+                 a WorkflowIDConflictPolicy",
+            ));
+        }
+        if reuse == WorkflowIdReusePolicy::RejectDuplicate && conflict == WorkflowIdConflictPolicy::TerminateExisting {
+            return Err(Failed::invalid(
+                "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE cannot be used together with \
+                 WorkflowIdConflictPolicy WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING",
+            ));
+        }
+        Ok(Policies { reuse, conflict })
+    }
+}
+
 /// What a start led to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Started {
@@ -41,6 +63,8 @@ pub(crate) struct Started {
     pub(crate) first_task: Option<Box<WorkflowTaskStarted>>,
     /// Now.
     pub(crate) is_new: bool,
+    /// The run that was there remembers the request by its id.
+    pub(crate) is_attached: bool,
 }
 
 /// A place among those who wait for an update that came with a start; nothing if there was no run for it.
@@ -56,6 +80,7 @@ struct Starting {
     policies: Policies,
     signal: Option<helve_history::Signal>,
     update: Option<Update>,
+    on_conflict: Option<Attachment>,
     parent: Option<ParentRef>,
     eager: bool,
 }
@@ -125,6 +150,7 @@ impl Shell {
             policies,
             signal: run.signal.clone(),
             update: run.update.clone(),
+            on_conflict: run.on_conflict.clone(),
             parent,
             eager: run.eager,
         };
@@ -224,10 +250,27 @@ impl Starting {
                 let first_task = self.first_task_again(slot, &mut guard);
                 Ok(Outcome::Done(Started { first_task, ..started }, Effects::default()))
             }
+            StartResolution::Attached { run_id } => {
+                let started = Started {
+                    is_attached: true,
+                    ..existing(state, run_id)
+                };
+                Ok(Outcome::Done(started, Effects::default()))
+            }
             StartResolution::UseExisting { run_id } => {
-                let started = existing(state, run_id);
-                let effects = match self.signal.clone() {
-                    Some(signal) => self.shell.step(slot, &mut guard, Input::Signal(signal)).await?.effects,
+                let started = Started {
+                    is_attached: self
+                        .on_conflict
+                        .as_ref()
+                        .is_some_and(|left| !left.request_id.is_empty()),
+                    ..existing(state, run_id)
+                };
+                let input = match (self.signal.clone(), self.on_conflict.clone()) {
+                    (Some(signal), _) => Some(Input::Signal(signal)),
+                    (None, left) => left.map(Input::Attach),
+                };
+                let effects = match input {
+                    Some(input) => self.shell.step(slot, &mut guard, input).await?.effects,
                     None => Effects::default(),
                 };
                 Ok(Outcome::Done(started, effects))
@@ -296,8 +339,10 @@ impl Starting {
             kind: state.key().kind,
             workflow_id: state.key().workflow_id.clone(),
             run_id: state.key().run_id.clone(),
+            first_run_id: state.first_run_id().to_owned(),
             status: state.status(),
             start_request_id: state.start_request_id().to_owned(),
+            knows_request: state.knows_request(&self.request_id),
         };
         resolve_start(
             Some(&current),
@@ -310,11 +355,7 @@ impl Starting {
     /// Terminates the current run and makes the new one, in one batch.
     async fn replace(&self, slot: &Arc<Slot>, guard: &mut RunGuard, transition: Transition) -> Result<Outcome, Failed> {
         let started = new_run(&transition);
-        let order = Termination {
-            reason: "TerminateIfRunning WorkflowIdReusePolicy or TerminateExisting WorkflowIdConflictPolicy".to_owned(),
-            identity: "helve".to_owned(),
-            ..Termination::default()
-        };
+        let order = Termination::replaced_by(&started.run_id);
         let end = self.shell.decide(slot, guard, Input::Terminate(order))?;
         let step = self.shell.commit(slot, guard, end, Some(transition.into())).await?;
         Ok(Outcome::Done(started, step.effects))
@@ -333,6 +374,7 @@ fn new_run(transition: &Transition) -> Started {
             _ => None,
         },
         is_new: true,
+        is_attached: false,
     }
 }
 
@@ -344,5 +386,6 @@ fn existing(state: &RunState, run_id: String) -> Started {
         by_this_request: false,
         first_task: None,
         is_new: false,
+        is_attached: false,
     }
 }

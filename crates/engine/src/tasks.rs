@@ -195,13 +195,7 @@ impl Shell {
             };
             let Some(handed) = handed else { return Ok(None) };
             let (answer, answered) = oneshot::channel();
-            let job = hand_over(
-                self.clone(),
-                queue.clone(),
-                handed.accept(),
-                poller.identity.clone(),
-                answer,
-            );
+            let job = hand_over(self.clone(), queue.clone(), handed.accept(), poller.clone(), answer);
             self.background.spawn(job);
             let answered = tokio::select! {
                 biased;
@@ -251,7 +245,7 @@ impl Shell {
                     } else {
                         PolledQueue::Normal
                     },
-                    identity: start.identity.clone(),
+                    identity: start.poller.identity.clone(),
                     request_id: start.request_id.clone(),
                 });
                 let make = |loaded: &Loaded, reply| match reply {
@@ -272,7 +266,8 @@ impl Shell {
                 let input = Input::StartActivity(ActivityPoll {
                     scheduled_event_id: *scheduled_event_id,
                     stamp: *stamp,
-                    identity: start.identity.clone(),
+                    identity: start.poller.identity.clone(),
+                    sdk: start.poller.sdk.clone(),
                     request_id: start.request_id.clone(),
                 });
                 let make = |_: &Loaded, reply| match reply {
@@ -343,14 +338,14 @@ impl Shell {
 }
 
 struct Start {
-    identity: String,
+    poller: Poller,
     request_id: String,
 }
 
 /// Starts a task and answers its poll. Owns the task until one of them is done.
-async fn hand_over(shell: Arc<Shell>, queue: QueueId, offer: Offer, identity: String, answer: Answer) {
+async fn hand_over(shell: Arc<Shell>, queue: QueueId, offer: Offer, poller: Poller, answer: Answer) {
     let request_id = offer.started_by.clone().unwrap_or_else(|| shell.fresh_id());
-    let start = Start { identity, request_id };
+    let start = Start { poller, request_id };
     let result = shell.start_task(&offer, &start, &answer).await;
     match result {
         Ok(Some(handout)) => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Timestamp,
+    Sdk, Timestamp,
     proto::{ActivityOptions, Failure, Payloads},
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Attempt {
     pub(crate) last_failure: Option<Arc<Failure>>,
     /// Who ran the last attempt.
     pub(crate) last_worker: String,
+    /// What that worker is made with. Kept for standalone activities only: nobody can ask it of others.
+    pub(crate) last_sdk: Option<Arc<Sdk>>,
     /// When an attempt was started last.
     pub(crate) last_started: Option<Timestamp>,
     /// The latest progress, of this attempt or an earlier one.
@@ -111,6 +113,7 @@ impl Attempt {
             },
             last_failure: None,
             last_worker: String::new(),
+            last_sdk: None,
             last_started: None,
             heartbeat: None,
             heartbeat_time: None,

@@ -3,7 +3,7 @@
 use crate::{
     Termination,
     draft::{Draft, Entry},
-    failure::timeout_failure,
+    failure::{string_payloads, timeout_failure},
     proto::{
         Attributes, RetryState, TimeoutType, WorkflowExecutionTerminatedEventAttributes,
         WorkflowExecutionTimedOutEventAttributes, WorkflowTaskFailedCause,
@@ -18,6 +18,18 @@ pub(crate) const ENGINE_IDENTITY: &str = "history-service";
 
 /// Who terminates a run that is reset.
 pub(crate) const RESETTER_IDENTITY: &str = "history-resetter";
+
+impl Termination {
+    /// For a run whose workflow id a start gives to the run `run_id`.
+    pub fn replaced_by(run_id: &str) -> Self {
+        Self {
+            reason: "TerminateIfRunning WorkflowIdReusePolicy".to_owned(),
+            details: Some(string_payloads(&format!("terminated by new runID: {run_id}"))),
+            identity: ENGINE_IDENTITY.to_owned(),
+            ..Self::default()
+        }
+    }
+}
 
 impl Draft<'_> {
     /// Records a close event; `successor` goes on where the run ends.

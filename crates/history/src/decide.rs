@@ -18,6 +18,7 @@ impl Draft<'_> {
             Input::Signal(signal) => self.signal(signal),
             Input::RequestCancel(request) => self.request_cancel(request),
             Input::Terminate(termination) => self.terminate(termination),
+            Input::Attach(attachment) => self.attach(attachment),
             Input::Update(update) => self.update(*update),
 
             Input::StartWorkflowTask(poll) => self.start_workflow_task(&poll),

@@ -60,7 +60,7 @@ impl RunState {
                 fields: self.memo().clone(),
             }),
             search_attributes: Some(SearchAttributes {
-                indexed_fields: self.search_attributes().clone(),
+                indexed_fields: self.search_attributes().into_owned(),
             }),
             task_queue: self.task_queue().to_owned(),
             state_transition_count: self.transition_count(),
@@ -92,6 +92,7 @@ impl RunState {
             original_start_time: Some(self.recorded.started.time.into()),
             last_reset_time: self.recorded.resets.last().map(|reset| reset.time.into()),
             reset_run_id: self.facts.reset_run_id.clone(),
+            request_id_infos: self.request_id_infos().collect(),
             ..WorkflowExecutionExtendedInfo::default()
         }
     }

@@ -74,6 +74,11 @@ impl Entry {
     pub(crate) fn into_event(self, event_id: EventId, now: Timestamp) -> HistoryEvent {
         HistoryEvent {
             event_id,
+            // It says nothing to workflow code, and old workers do not know it.
+            worker_may_ignore: matches!(
+                self.attributes,
+                Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)
+            ),
             event_time: Some(self.time.unwrap_or(now).into()),
             event_type: event_type(&self.attributes).into(),
             user_metadata: self.user_metadata,

@@ -71,6 +71,16 @@ pub struct Limits {
     pub memo_size_max: usize,
     /// Largest set of search attributes of a run, in bytes.
     pub search_attributes_size_max: usize,
+    /// Largest value of one search attribute, in bytes.
+    pub search_attribute_value_max: usize,
+    /// Links that one request may carry.
+    pub links_max: usize,
+    /// Largest link, in bytes.
+    pub link_size_max: usize,
+    /// Largest summary of a standalone activity, in bytes.
+    pub summary_size_max: usize,
+    /// Largest details of a standalone activity, in bytes.
+    pub details_size_max: usize,
     /// Longest identifier: workflow id, workflow type, task queue, signal name, activity id, timer id, request id.
     pub id_length_max: usize,
     /// Pending activities of a run; one more fails the workflow task.
@@ -110,6 +120,8 @@ pub struct Limits {
     pub workflow_task_backoff_initial: Duration,
     /// Longest timeout of a failing workflow task.
     pub workflow_task_backoff_max: Duration,
+    /// Workflow tasks that fail one after the other until the run shows why in its search attributes.
+    pub failed_tasks_reported: u32,
     /// Workflow task attempts from which on queries fail at once. [trap 17]
     pub query_failing_attempts: u32,
     /// Stored bytes of a retried activity's last failure; longer ones are cut. [trap 8]
@@ -137,6 +149,11 @@ impl Default for Limits {
             blob_size_max: 2 * MIB,
             memo_size_max: 2 * MIB,
             search_attributes_size_max: 40 * 1024,
+            search_attribute_value_max: 2 * 1024,
+            links_max: 10,
+            link_size_max: 4_000,
+            summary_size_max: 400,
+            details_size_max: 20_000,
             id_length_max: 1000,
             pending_activities_max: 2_000,
             pending_children_max: 2_000,
@@ -156,6 +173,7 @@ impl Default for Limits {
             workflow_task_backoff_after: 3,
             workflow_task_backoff_initial: Duration::from_secs(5),
             workflow_task_backoff_max: Duration::from_secs(10 * 60),
+            failed_tasks_reported: 5,
             query_failing_attempts: 3,
             activity_failure_size_max: 4 * 1024,
             failure_size_max: 2 * MIB,

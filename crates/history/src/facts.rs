@@ -7,9 +7,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use prost::Message;
 
 use crate::{
-    Corrupt, EventId, MessageId, RunKey, RunState, Timestamp,
+    Corrupt, EventId, MessageId, RunKey, RunState, Sdk, Timestamp,
     attempt::{Attempt, Pause, Phase, Requests, Reset, StartedAttempt},
-    proto::{ActivityOptions, Failure, HistoryEvent, Payloads},
+    problems::{Problem, Problems},
+    proto::{ActivityOptions, Failure, HistoryEvent, Payloads, TimeoutType, WorkflowTaskFailedCause},
     recorded::Recorded,
     state::Facts,
     update::WaitingUpdates,
@@ -165,6 +166,27 @@ struct CoreRecord {
     reset_request_id: String,
     #[prost(string, optional, tag = "22")]
     untold_base: Option<String>,
+    #[prost(message, optional, tag = "23")]
+    problems: Option<ProblemsRecord>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct ProblemsRecord {
+    #[prost(uint32, tag = "1")]
+    failures: u32,
+    #[prost(message, optional, tag = "2")]
+    last: Option<ProblemRecord>,
+    #[prost(message, optional, tag = "3")]
+    reported: Option<ProblemRecord>,
+}
+
+/// One of the two.
+#[derive(Clone, Copy, PartialEq, Message)]
+struct ProblemRecord {
+    #[prost(enumeration = "WorkflowTaskFailedCause", tag = "1")]
+    failed: i32,
+    #[prost(enumeration = "TimeoutType", tag = "2")]
+    timed_out: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -259,6 +281,16 @@ struct AttemptRecord {
     options: Option<ActivityOptions>,
     #[prost(message, optional, tag = "18")]
     requests: Option<RequestsRecord>,
+    #[prost(message, optional, tag = "19")]
+    last_sdk: Option<SdkRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SdkRecord {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    version: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -327,6 +359,47 @@ impl From<&Facts> for CoreRecord {
             reset_run_id: facts.reset_run_id.clone(),
             reset_request_id: facts.reset_request_id.clone(),
             untold_base: facts.untold_base.clone(),
+            problems: (facts.problems != Problems::default()).then(|| (&facts.problems).into()),
+        }
+    }
+}
+
+impl From<&Problems> for ProblemsRecord {
+    fn from(problems: &Problems) -> Self {
+        Self {
+            failures: problems.failures,
+            last: problems.last.map(Into::into),
+            reported: problems.reported.map(Into::into),
+        }
+    }
+}
+
+impl ProblemsRecord {
+    fn into_problems(self) -> Problems {
+        Problems {
+            failures: self.failures,
+            last: self.last.map(ProblemRecord::into_problem),
+            reported: self.reported.map(ProblemRecord::into_problem),
+        }
+    }
+}
+
+impl From<Problem> for ProblemRecord {
+    fn from(problem: Problem) -> Self {
+        let mut record = Self::default();
+        match problem {
+            Problem::Failed(cause) => record.set_failed(cause),
+            Problem::TimedOut(kind) => record.set_timed_out(kind),
+        }
+        record
+    }
+}
+
+impl ProblemRecord {
+    fn into_problem(self) -> Problem {
+        match self.timed_out() {
+            TimeoutType::Unspecified => Problem::Failed(self.failed()),
+            kind => Problem::TimedOut(kind),
         }
     }
 }
@@ -356,6 +429,7 @@ impl CoreRecord {
             reset_run_id: self.reset_run_id,
             reset_request_id: self.reset_request_id,
             untold_base: self.untold_base,
+            problems: self.problems.map(ProblemsRecord::into_problems).unwrap_or_default(),
         }
     }
 }
@@ -456,6 +530,10 @@ impl From<&Attempt> for AttemptRecord {
             number: attempt.number,
             last_failure: attempt.last_failure.as_deref().cloned(),
             last_worker: attempt.last_worker.clone(),
+            last_sdk: attempt.last_sdk.as_deref().map(|sdk| SdkRecord {
+                name: sdk.name.clone(),
+                version: sdk.version.clone(),
+            }),
             heartbeat: attempt.heartbeat.as_deref().cloned(),
             heartbeat_nanos: attempt.heartbeat_time.map(Timestamp::as_nanos),
             last_ended_nanos: attempt.last_ended.map(Timestamp::as_nanos),
@@ -510,6 +588,12 @@ impl AttemptRecord {
             phase,
             last_failure: self.last_failure.map(Arc::new),
             last_worker: self.last_worker,
+            last_sdk: self.last_sdk.map(|sdk| {
+                Arc::new(Sdk {
+                    name: sdk.name,
+                    version: sdk.version,
+                })
+            }),
             heartbeat: self.heartbeat.map(Arc::new),
             heartbeat_time: self.heartbeat_nanos.map(Timestamp::from_nanos),
             last_ended: self.last_ended_nanos.map(Timestamp::from_nanos),

@@ -44,6 +44,7 @@ impl Recorded {
             run.started_event_id = Some(event.event_id);
         }
         self.updates.number(event);
+        self.note_request(event);
     }
 
     /// Takes in what an event means.
@@ -63,6 +64,7 @@ impl Recorded {
                     attributes: a.clone(),
                     time: event_time(event),
                     user_metadata: event.user_metadata.clone(),
+                    links: event.links.clone(),
                 });
             }
             Attributes::WorkflowExecutionCompletedEventAttributes(_)
@@ -214,6 +216,8 @@ impl Recorded {
             Attributes::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a) => {
                 self.external_cancels.remove(&a.initiated_event_id);
             }
+            Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)
+            | Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(_) => self.note_request(event),
             // Markers, and what a workflow task did besides completing, leave nothing to remember.
             _ => {}
         }

@@ -21,6 +21,9 @@ pub enum Input {
     /// Somebody ends the run.
     Terminate(Termination),
 
+    /// A start met this open run, which its policy allows, and leaves something.
+    Attach(Attachment),
+
     /// Somebody updates the workflow. Answer: [`Reply::Update`](crate::Reply).
     Update(Box<Update>),
 
@@ -195,6 +198,15 @@ pub struct CancelRequest {
     pub links: Vec<Link>,
 }
 
+/// What a start leaves that met an open run. A request with the same id leaves it once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attachment {
+    /// The start's request, if it is to be remembered; else empty.
+    pub request_id: String,
+    /// Links for the event.
+    pub links: Vec<Link>,
+}
+
 /// An order to end a run now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Termination {
@@ -304,8 +316,19 @@ pub struct ActivityPoll {
     pub stamp: u32,
     /// Who polls.
     pub identity: String,
+    /// What the poller is made with, if it is known.
+    pub sdk: Option<Sdk>,
     /// The poll's id: starting again with the same id answers the same, with another one is refused.
     pub request_id: String,
+}
+
+/// What a worker is made with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sdk {
+    /// `temporal-python`, say.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// How a caller names an activity.

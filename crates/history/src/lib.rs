@@ -34,12 +34,15 @@ mod growing_set;
 mod input;
 mod key;
 mod limits;
+mod links;
 mod obligations;
 mod outbox;
 mod priority;
+mod problems;
 mod proto;
 mod recorded;
 mod rejection;
+mod requests;
 mod reset;
 mod retry;
 mod shared;
@@ -61,11 +64,12 @@ pub use crate::{
     env::{Env, Limits, SearchAttributeCheck},
     facts::{Buffered, FactChanges, fact_changes},
     input::{
-        ActivityOperation, ActivityPoll, ActivityRef, ActivitySelection, CancelRequest, ChildClose, ChildClosed,
-        ExternalSource, Input, OptionsUpdate, ParentRef, PolledQueue, ResetOrder, Signal, StandaloneRequest,
-        Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
+        ActivityOperation, ActivityPoll, ActivityRef, ActivitySelection, Attachment, CancelRequest, ChildClose,
+        ChildClosed, ExternalSource, Input, OptionsUpdate, ParentRef, PolledQueue, ResetOrder, Sdk, Signal,
+        StandaloneRequest, Termination, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
     },
     key::{EventId, RunKey, RunKind},
+    links::check_links,
     obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask},
     priority::check_priority,
     rejection::{Corrupt, Rejection},

@@ -7,11 +7,12 @@ use crate::{
     attempt::Attempt,
     growing_set::GrowingSet,
     proto::{
-        ActivityTaskScheduledEventAttributes, HistoryEvent, Payload,
+        ActivityTaskScheduledEventAttributes, HistoryEvent, Link, Payload,
         RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
         SignalExternalWorkflowExecutionInitiatedEventAttributes, StartChildWorkflowExecutionInitiatedEventAttributes,
         UserMetadata, WorkflowExecutionStartedEventAttributes,
     },
+    requests::RequestEvent,
     shared::SharedMap,
     standalone::Standalone,
     timestamp::duration,
@@ -52,6 +53,8 @@ pub(crate) struct Recorded {
     pub(crate) signal_ids: GrowingSet<Arc<str>>,
     pub(crate) signals: u64,
     pub(crate) updates: RecordedUpdates,
+    /// Requests after the start that are remembered by their ids.
+    pub(crate) requests: SharedMap<Arc<str>, RequestEvent>,
     /// The resets that made this history what it is, oldest first.
     pub(crate) resets: Arc<Vec<ResetPoint>>,
 }
@@ -71,6 +74,7 @@ pub(crate) struct RunStarted {
     pub(crate) attributes: WorkflowExecutionStartedEventAttributes,
     pub(crate) time: Timestamp,
     pub(crate) user_metadata: Option<UserMetadata>,
+    pub(crate) links: Vec<Link>,
 }
 
 impl RunStarted {

@@ -24,6 +24,8 @@ pub enum Rejection {
         start_request_id: String,
         /// The other execution's run.
         run_id: String,
+        /// The first run of its chain.
+        first_run_id: String,
     },
     /// The request is fine, but the run is not in a state for it.
     #[error("{0}")]

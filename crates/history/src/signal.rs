@@ -9,15 +9,15 @@ use crate::{
 
 impl Draft<'_> {
     pub(crate) fn signal(&mut self, signal: Signal) -> Result<Reply, Rejection> {
+        validate::signal(&signal, self.env.limits)?;
         let recorded = &self.state().recorded;
-        // Asked first: a sender that repeats itself is told the same even after the run closed.
+        // Asked before all that depends on the run: a sender that repeats itself is told the same after its close, too.
         if !signal.request_id.is_empty() && recorded.signal_ids.contains(signal.request_id.as_str()) {
             return Ok(Reply::Done);
         }
         if !recorded.is_running() {
             return Err(Rejection::closed());
         }
-        validate::signal(&signal, self.env.limits)?;
         if let Some(source) = &signal.external
             && source.child_workflow_only
         {

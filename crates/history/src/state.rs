@@ -9,6 +9,7 @@ use std::{
 use crate::{
     EventId, Limits, MessageId, ParentRef, QueryGate, RunKey, Timestamp,
     fold::event_time,
+    problems::Problems,
     proto::{
         Attributes, HistoryEvent, Payload, RetryPolicy, UserMetadata, WorkflowExecution,
         WorkflowExecutionStartedEventAttributes, WorkflowExecutionStatus,
@@ -49,6 +50,8 @@ pub(crate) struct Facts {
     pub(crate) reset_request_id: String,
     /// The run that was reset to make this one, if it has yet to be told.
     pub(crate) untold_base: Option<String>,
+    /// Workflow tasks that did not succeed.
+    pub(crate) problems: Problems,
     /// A close command was refused since events were buffered: others must not keep the run from closing. [trap 3]
     pub(crate) close_attempted: bool,
 }
@@ -173,11 +176,6 @@ impl RunState {
     /// Its memo.
     pub fn memo(&self) -> &HashMap<String, Payload> {
         &self.recorded.memo
-    }
-
-    /// Its search attributes.
-    pub fn search_attributes(&self) -> &HashMap<String, Payload> {
-        &self.recorded.search_attributes
     }
 
     /// Summary and details its starter gave it.

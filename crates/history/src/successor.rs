@@ -56,19 +56,26 @@ impl Draft<'_> {
         Some(self.successor(attributes, backoff))
     }
 
-    /// What every successor takes over from this run.
-    pub(crate) fn inherited(&self) -> WorkflowExecutionStartedEventAttributes {
-        let state = self.state();
+    /// The memo and the search attributes as the run has made them.
+    pub(crate) fn properties(&self) -> (Option<Memo>, Option<SearchAttributes>) {
+        let recorded = &self.state().recorded;
         let memo = Memo {
-            fields: state.memo().clone(),
+            fields: (*recorded.memo).clone(),
         };
         let search_attributes = SearchAttributes {
-            indexed_fields: state.search_attributes().clone(),
+            indexed_fields: (*recorded.search_attributes).clone(),
         };
+        (
+            (!memo.fields.is_empty()).then_some(memo),
+            (!search_attributes.indexed_fields.is_empty()).then_some(search_attributes),
+        )
+    }
+
+    /// What every successor takes over from this run: all that its starter gave it, and its place in the chain.
+    pub(crate) fn inherited(&self) -> WorkflowExecutionStartedEventAttributes {
+        let state = self.state();
         WorkflowExecutionStartedEventAttributes {
             attempt: 1,
-            memo: (!memo.fields.is_empty()).then_some(memo),
-            search_attributes: (!search_attributes.indexed_fields.is_empty()).then_some(search_attributes),
             continued_execution_run_id: state.key.run_id.clone(),
             first_execution_run_id: state.first_run_id().to_owned(),
             original_execution_run_id: self.env.fresh_run_id.to_owned(),
@@ -92,7 +99,8 @@ impl Draft<'_> {
             signal: None,
             update: None,
             user_metadata: self.state().user_metadata().cloned(),
-            links: Vec::new(),
+            links: self.state().recorded.started.links.clone(),
+            on_conflict: None,
             eager: false,
             activity: None,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     ActivityToken, EventId, Rejection, RunKey, RunState, Timestamp, UpdateNews, UpdateStage, WorkflowTaskToken,
     proto::{
-        ActivityOptions, ActivityType, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy,
+        ActivityOptions, ActivityType, Failure, Header, HistoryEvent, Payloads, Priority, ProtocolMessage, RetryPolicy,
         TaskQueue, WorkflowExecution, WorkflowType,
     },
 };
@@ -76,6 +76,8 @@ pub enum Reply {
         /// It was reset: the next attempt is the first one again.
         reset: bool,
     },
+    /// An activity's failure was taken, but not all that came with it: it was too large.
+    TooLarge(Vec<Failure>),
     /// The options of an activity after they were changed.
     ActivityOptions(Box<ActivityOptions>),
 }

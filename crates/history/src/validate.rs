@@ -1,13 +1,13 @@
 //! Checks of what clients send. Each says which field is wrong and why.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use prost::Message;
 use temporalio_protos::temporal::api::workflowservice::v1::StartWorkflowExecutionRequest;
 
 use crate::{
-    Limits, Rejection, Signal,
-    proto::{Payloads, WorkflowExecutionStartedEventAttributes},
+    Limits, Rejection, Signal, check_links,
+    proto::{Payload, Payloads, WorkflowExecutionStartedEventAttributes},
     timestamp::duration,
 };
 
@@ -49,6 +49,7 @@ pub(crate) fn payloads(value: Option<&Payloads>, limits: &Limits) -> Result<(), 
 pub(crate) fn signal(signal: &Signal, limits: &Limits) -> Result<(), Rejection> {
     required_id("SignalName", &signal.name, limits)?;
     id("RequestId", &signal.request_id, limits)?;
+    check_links(&signal.links, limits)?;
     payloads(signal.input.as_ref(), limits)
 }
 
@@ -57,8 +58,46 @@ pub(crate) fn start_sizes(a: &WorkflowExecutionStartedEventAttributes, limits: &
     if a.memo.as_ref().map_or(0, Message::encoded_len) > limits.memo_size_max {
         return Err(Rejection::invalid("Memo size exceeds limit."));
     }
-    if a.search_attributes.as_ref().map_or(0, Message::encoded_len) > limits.search_attributes_size_max {
-        return Err(Rejection::invalid("Search attributes size exceeds limit."));
+    let Some(search_attributes) = &a.search_attributes else {
+        return Ok(());
+    };
+    let total = search_attributes.encoded_len();
+    check_search_attribute_sizes(&search_attributes.indexed_fields, total, limits).map_err(Rejection::InvalidArgument)
+}
+
+/// Refuses search attributes that are too large, one by one or all together: `total` bytes.
+pub(crate) fn check_search_attribute_sizes(
+    fields: &HashMap<String, Payload>,
+    total: usize,
+    limits: &Limits,
+) -> Result<(), String> {
+    let max = limits.search_attribute_value_max;
+    // By name, so that the message is the same every time.
+    let too_large = fields.iter().filter(|(_, value)| value.data.len() > max);
+    if let Some((name, value)) = too_large.min_by_key(|(name, _)| *name) {
+        let size = value.data.len();
+        return Err(format!(
+            "search attribute {name} value size {size} exceeds size limit {max}"
+        ));
+    }
+    let max = limits.search_attributes_size_max;
+    if total > max {
+        return Err(format!(
+            "total size of search attributes {total} exceeds size limit {max}"
+        ));
+    }
+    Ok(())
+}
+
+/// What Temporal's own task queues begin with.
+const RESERVED_QUEUES: &str = "/_sys/";
+
+/// A task queue that users may name.
+pub(crate) fn task_queue(name: &str) -> Result<(), String> {
+    if name.starts_with(RESERVED_QUEUES) {
+        return Err(format!(
+            "task queue name cannot start with reserved prefix {RESERVED_QUEUES}"
+        ));
     }
     Ok(())
 }

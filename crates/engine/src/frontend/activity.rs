@@ -113,9 +113,10 @@ impl Frontend {
     ) -> Result<RespondActivityTaskFailedResponse, Status> {
         let request = request.into_inner();
         let name = Name::Token(request.task_token, request.namespace);
-        self.fail(name, request.failure, request.last_heartbeat_details, request.identity)
+        let failures = self
+            .fail(name, request.failure, request.last_heartbeat_details, request.identity)
             .await?;
-        Ok(RespondActivityTaskFailedResponse::default())
+        Ok(RespondActivityTaskFailedResponse { failures })
     }
 
     pub(super) async fn respond_activity_task_failed_by_id(
@@ -124,9 +125,10 @@ impl Frontend {
     ) -> Result<RespondActivityTaskFailedByIdResponse, Status> {
         let request = request.into_inner();
         let name = by_id!(request);
-        self.fail(name, request.failure, request.last_heartbeat_details, request.identity)
+        let failures = self
+            .fail(name, request.failure, request.last_heartbeat_details, request.identity)
             .await?;
-        Ok(RespondActivityTaskFailedByIdResponse::default())
+        Ok(RespondActivityTaskFailedByIdResponse { failures })
     }
 
     pub(super) async fn respond_activity_task_canceled(
@@ -176,6 +178,7 @@ impl Frontend {
     }
 
     async fn complete(&self, name: Name, result: Option<Payloads>, identity: String) -> Result<(), Status> {
+        self.check_length("Identity", &identity)?;
         let (slot, activity) = self.named_activity(name).await?;
         let input = Input::CompleteActivity {
             activity,
@@ -185,13 +188,15 @@ impl Frontend {
         Ok(self.shell.apply(&slot, input, |_, _| ()).await?)
     }
 
+    /// Answers what of it was too large to be taken.
     async fn fail(
         &self,
         name: Name,
         failure: Option<Failure>,
         last_heartbeat_details: Option<Payloads>,
         identity: String,
-    ) -> Result<(), Status> {
+    ) -> Result<Vec<Failure>, Status> {
+        self.check_length("Identity", &identity)?;
         let (slot, activity) = self.named_activity(name).await?;
         let input = Input::FailActivity {
             activity,
@@ -199,10 +204,14 @@ impl Frontend {
             last_heartbeat_details,
             identity,
         };
-        Ok(self.shell.apply(&slot, input, |_, _| ()).await?)
+        Ok(match self.shell.apply(&slot, input, |_, reply| reply).await? {
+            Reply::TooLarge(failures) => failures,
+            _ => Vec::new(),
+        })
     }
 
     async fn cancel(&self, name: Name, details: Option<Payloads>, identity: String) -> Result<(), Status> {
+        self.check_length("Identity", &identity)?;
         let (slot, activity) = self.named_activity(name).await?;
         let input = Input::CancelActivity {
             activity,

@@ -1,10 +1,10 @@
 //! Signals, cancel requests, terminations, descriptions.
 
 use helve_history::{CancelRequest, Input, Signal, Termination};
-use temporalio_protos::temporal::api::workflowservice::v1::*;
+use temporalio_protos::temporal::api::{enums::v1::EventType, workflowservice::v1::*};
 use tonic::{Request, Status};
 
-use super::Frontend;
+use super::{Frontend, links};
 use crate::{
     error::{Failed, Fault},
     find::Target,
@@ -18,6 +18,7 @@ impl Frontend {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         let target = self.target(request.workflow_execution)?;
+        let (workflow_id, request_id) = (target.workflow_id.clone(), request.request_id.clone());
         let signal = Signal {
             name: request.signal_name,
             input: request.input,
@@ -27,10 +28,15 @@ impl Frontend {
             links: request.links,
             ..Signal::default()
         };
-        self.shell
-            .apply_to(&namespace, &target, Input::Signal(signal), |_, _| ())
+        let run_id = self
+            .shell
+            .apply_to(&namespace, &target, Input::Signal(signal), |loaded, _| {
+                loaded.state.key().run_id.clone()
+            })
             .await?;
-        Ok(SignalWorkflowExecutionResponse::default())
+        let event_type = EventType::WorkflowExecutionSignaled;
+        let link = links::to_request(&namespace.name, &workflow_id, &run_id, request_id, event_type);
+        Ok(SignalWorkflowExecutionResponse { link: Some(link) })
     }
 
     pub(super) async fn request_cancel_workflow_execution(
@@ -43,6 +49,7 @@ impl Frontend {
             self.target(request.workflow_execution)?,
             &request.first_execution_run_id,
         );
+        self.check_links(&request.links)?;
         let cancel = CancelRequest {
             reason: request.reason,
             identity: request.identity,
@@ -67,10 +74,11 @@ impl Frontend {
             self.target(request.workflow_execution)?,
             &request.first_execution_run_id,
         );
+        self.check_links(&request.links)?;
         let order = Termination {
-            reason: request.reason,
+            reason: or_else(request.reason, "terminated by user via frontend"),
             details: request.details,
-            identity: request.identity,
+            identity: or_else(request.identity, "frontend-service"),
             first_execution_run_id: request.first_execution_run_id,
             links: request.links,
             ..Termination::default()
@@ -115,6 +123,11 @@ impl Frontend {
         }
         Ok(description)
     }
+}
+
+/// What a request leaves open is told apart from what the engine does by itself.
+fn or_else(given: String, usual: &str) -> String {
+    if given.is_empty() { usual.to_owned() } else { given }
 }
 
 /// Who names a chain of runs by its first one means the run that is current now.

@@ -6,6 +6,7 @@ mod convert;
 mod execution;
 mod health;
 mod history;
+mod links;
 mod list;
 mod multi_operation;
 mod namespace;

@@ -14,7 +14,9 @@ use temporalio_protos::temporal::api::{
 use tonic::{Code, Request, Status};
 
 use super::{
-    Frontend, status,
+    Frontend, links,
+    start::check_on_conflict,
+    status,
     update::{ShownUpdate, UpdateCall, too_late},
 };
 use crate::{start::Policies, start_with_update::UpdateWithStartFailed};
@@ -28,7 +30,7 @@ impl Frontend {
         request: Request<ExecuteMultiOperationRequest>,
     ) -> Result<ExecuteMultiOperationResponse, Status> {
         let (metadata, _, request) = request.into_parts();
-        let namespace = self.namespace(&request.namespace)?;
+        let namespace = self.namespace_for_starts(&request.namespace)?;
         let (start, update) = start_and_update(request.operations)?;
         let checked = (
             self.check_start(&request.namespace, &start),
@@ -43,6 +45,10 @@ impl Frontend {
         };
         let start = StartWorkflowExecutionRequest {
             namespace: request.namespace.clone(),
+            request_id: match start.request_id.is_empty() {
+                true => self.shell.fresh_id(),
+                false => start.request_id,
+            },
             ..start
         };
         let patience = self.update_patience(&metadata, call.wait_for);
@@ -65,11 +71,17 @@ impl Frontend {
         let updated = updated.ok_or_else(too_late)?;
         let answers = [
             response::Response::StartWorkflow(StartWorkflowExecutionResponse {
+                link: Some(links::to_start(
+                    &namespace.name,
+                    &start.workflow_id,
+                    start.request_id.clone(),
+                    &started,
+                )),
                 run_id: started.run_id,
                 first_execution_run_id: started.first_run_id,
                 started: started.by_this_request,
                 status: started.status as i32,
-                ..Default::default()
+                eager_workflow_task: None,
             }),
             response::Response::UpdateWorkflow(shown.response(updated)),
         ];
@@ -84,6 +96,8 @@ impl Frontend {
     fn check_start(&self, namespace: &str, start: &StartWorkflowExecutionRequest) -> OperationResult {
         check_namespace(namespace, &start.namespace)?;
         self.named(start.workflow_id.clone(), String::new())?;
+        check_on_conflict(start)?;
+        Policies::new(start.workflow_id_reuse_policy(), start.workflow_id_conflict_policy())?;
         let refused = |what| Err(Status::invalid_argument(what));
         if !start.cron_schedule.is_empty() {
             refused("CronSchedule is not allowed.")

@@ -52,6 +52,7 @@ impl Frontend {
         if name.is_empty() {
             return Err(Status::invalid_argument("Namespace not set on request."));
         }
+        self.check_length("Namespace", name)?;
         self.shell
             .namespaces
             .by_name(name)

@@ -1,10 +1,11 @@
 //! Polls for tasks.
 
+use helve_history::Sdk;
 use temporalio_protos::temporal::api::{
     common::v1::WorkerVersionCapabilities, deployment::v1::WorkerDeploymentOptions, enums::v1::WorkerVersioningMode,
     taskqueue::v1::TaskQueue, workflowservice::v1::*,
 };
-use tonic::{Request, Status};
+use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{Frontend, convert};
 use crate::{
@@ -41,6 +42,7 @@ impl Frontend {
         request: Request<PollActivityTaskQueueRequest>,
     ) -> Result<PollActivityTaskQueueResponse, Status> {
         let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
+        let sdk = sdk(request.metadata());
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         #[allow(deprecated)] // how workers said it before deployments
@@ -52,7 +54,10 @@ impl Frontend {
         let rate = request
             .task_queue_metadata
             .and_then(|metadata| metadata.max_tasks_per_second);
-        let poller = self.poller(request.identity, request.worker_instance_key, rate)?;
+        let poller = Poller {
+            sdk,
+            ..self.poller(request.identity, request.worker_instance_key, rate)?
+        };
         Ok(match self.shell.poll(queue, poller, patience).await? {
             Some(Handout::Activity(activity)) => convert::activity(*activity),
             _ => PollActivityTaskQueueResponse::default(),
@@ -66,6 +71,7 @@ impl Frontend {
             identity,
             instance,
             max_tasks_per_second,
+            sdk: None,
         })
     }
 
@@ -82,6 +88,15 @@ impl Frontend {
             kind,
         })
     }
+}
+
+/// What a client is made with, by its headers.
+fn sdk(metadata: &MetadataMap) -> Option<Sdk> {
+    let header = |name| Some(metadata.get(name)?.to_str().ok()?.to_owned());
+    Some(Sdk {
+        name: header("client-name")?,
+        version: header("client-version").unwrap_or_default(),
+    })
 }
 
 /// A worker that wants only tasks of its version would get all of them: it is refused instead.

@@ -25,8 +25,12 @@ impl Frontend {
         let condition = request.query_reject_condition();
         let namespace = self.namespace(&request.namespace)?;
         let target = self.target(request.execution)?;
-        let query = request.query.filter(|query| !query.query_type.is_empty());
-        let query = query.ok_or_else(|| Status::invalid_argument("QueryType is not set on request."))?;
+        let query = request
+            .query
+            .ok_or_else(|| Status::invalid_argument("WorkflowQuery is not set on request."))?;
+        if query.query_type.is_empty() {
+            return Err(Status::invalid_argument("QueryType is not set on request."));
+        }
         if self.is_too_large(query.query_args.as_ref()) {
             return Err(Status::invalid_argument(BLOB_TOO_LARGE));
         }

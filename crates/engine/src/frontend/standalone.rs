@@ -31,7 +31,7 @@ impl Frontend {
         request: Request<StartActivityExecutionRequest>,
     ) -> Result<StartActivityExecutionResponse, Status> {
         let mut request = request.into_inner();
-        let namespace = self.namespace(&request.namespace)?;
+        let namespace = self.namespace_for_starts(&request.namespace)?;
         if !request.completion_callbacks.is_empty() {
             return Err(Status::invalid_argument(
                 "completion callbacks are not supported by this version of Helve",

@@ -36,6 +36,7 @@ pub(crate) fn from_rejection(rejection: Rejection) -> Status {
             message,
             start_request_id,
             run_id,
+            ..
         } => {
             let details = ActivityExecutionAlreadyStartedFailure {
                 start_request_id,
@@ -48,10 +49,11 @@ pub(crate) fn from_rejection(rejection: Rejection) -> Status {
             message,
             start_request_id,
             run_id,
+            first_run_id,
         } => {
             let details = WorkflowExecutionAlreadyStartedFailure {
                 start_request_id,
-                first_execution_run_id: run_id.clone(),
+                first_execution_run_id: first_run_id,
                 run_id,
             };
             detailed(Code::AlreadyExists, message, &details)

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use helve_history::Timestamp;
+use helve_history::{Sdk, Timestamp};
 
 /// Pollers that are remembered; newcomers beyond are not.
 const MAX_KNOWN: usize = 256;
@@ -17,6 +17,8 @@ pub(crate) struct Poller {
     pub(crate) instance: String,
     /// The tasks per second that its queue shall hand out to all workers together, if the worker says so.
     pub(crate) max_tasks_per_second: Option<f64>,
+    /// What the worker is made with, if it says so.
+    pub(crate) sdk: Option<Sdk>,
 }
 
 /// A poller as it was last seen.

@@ -74,6 +74,7 @@ fn poller(instance: &str) -> Poller {
         identity: format!("{instance}@host"),
         instance: instance.to_owned(),
         max_tasks_per_second: None,
+        sdk: None,
     }
 }
 

@@ -7,7 +7,7 @@ use helve_schedule::{Closed, Duty, Execution, Input, StartOrder};
 use prost::Message;
 use temporalio_protos::temporal::api::{
     common::v1::{Payload, SearchAttributes},
-    enums::v1::{WorkflowExecutionStatus, WorkflowIdConflictPolicy},
+    enums::v1::{NamespaceState, WorkflowExecutionStatus, WorkflowIdConflictPolicy},
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::StartWorkflowExecutionRequest,
 };
@@ -114,6 +114,11 @@ impl Shell {
         // shows by itself.
         if manual && let Some(begun) = self.begun_by(slot, &workflow_id, request_id).await? {
             return Ok(Some(begun.news(request_id)));
+        }
+        if slot.namespace.settings().state != NamespaceState::Registered {
+            let namespace = &slot.namespace.name;
+            tracing::debug!(schedule = slot.id, %namespace, "a deprecated namespace takes no new executions");
+            return Ok(Some(not_started));
         }
         let policies = Policies {
             reuse: request.workflow_id_reuse_policy(),

@@ -172,6 +172,9 @@ impl Shell {
         } = new;
         let now = self.now();
         let state = helve_schedule::create(schedule, patch, &self.fresh_id(), now.into()).map_err(rejected)?;
+        if namespace.is_deleted() {
+            return Err(Failed::not_found(format!("Namespace {} is not found.", namespace.name)));
+        }
         let slot = ScheduleSlot::new(self.fresh_row()?, namespace.clone(), id);
         let mut guard = slot.lock().await;
         while let Err(there) = self.schedules.add(&slot) {
@@ -186,6 +189,7 @@ impl Shell {
                         message: format!("schedule {:?} is already registered", slot.id),
                         start_request_id: String::new(),
                         run_id: String::new(),
+                        first_run_id: String::new(),
                     }
                     .into());
                 }

@@ -110,7 +110,7 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
             text(root.map(|root| &root.run_id)),
         ],
     );
-    write_attributes(batch, row, attributes, state.search_attributes(), true);
+    write_attributes(batch, row, attributes, &state.search_attributes(), true);
     if let Some(copied) = copied {
         copy_events(batch, row, copied);
     }
@@ -169,7 +169,7 @@ pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
         batch.run_one(UPDATE_ALL, params);
     }
     if !same_attributes {
-        write_attributes(batch, row, attributes, state.search_attributes(), false);
+        write_attributes(batch, row, attributes, &state.search_attributes(), false);
     }
     append_events(batch, row, events);
     write_activities(batch, row, changes.activities);

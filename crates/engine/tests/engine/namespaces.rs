@@ -2,7 +2,9 @@
 
 use crate::{
     client::*,
+    schedules::every_minute,
     search_attributes::{json, operator},
+    standalone::start_activity_request,
 };
 use prost::Message;
 use std::collections::HashMap;
@@ -246,4 +248,141 @@ async fn a_deleted_namespace_is_gone_at_once_and_its_name_is_free() {
     };
     let listed: ListWorkflowExecutionsResponse = world.client.rpc("ListWorkflowExecutions", request).await.unwrap();
     assert_eq!(listed.executions.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deprecated_namespace_takes_no_new_executions_of_any_kind() {
+    let world = World::new().await;
+    world.register(registration("mine")).await.unwrap();
+    let schedule = CreateScheduleRequest {
+        namespace: "mine".to_owned(),
+        ..every_minute("nightly", ScheduleOverlapPolicy::AllowAll)
+    };
+    let _: CreateScheduleResponse = world.client.rpc("CreateSchedule", schedule.clone()).await.unwrap();
+    let request = DeprecateNamespaceRequest {
+        namespace: "mine".to_owned(),
+        ..Default::default()
+    };
+    let _: DeprecateNamespaceResponse = world.client.rpc("DeprecateNamespace", request).await.unwrap();
+
+    let another = CreateScheduleRequest {
+        schedule_id: "another".to_owned(),
+        ..schedule
+    };
+    let refused = world
+        .client
+        .rpc::<CreateScheduleResponse>("CreateSchedule", another)
+        .await;
+    assert_code(refused, Code::FailedPrecondition);
+    let activity = StartActivityExecutionRequest {
+        namespace: "mine".to_owned(),
+        ..start_activity_request("a")
+    };
+    let refused = world
+        .client
+        .rpc::<StartActivityExecutionResponse>("StartActivityExecution", activity)
+        .await;
+    assert_code(refused, Code::FailedPrecondition);
+    let start_and_update = ExecuteMultiOperationRequest {
+        namespace: "mine".to_owned(),
+        ..Default::default()
+    };
+    let refused = world
+        .client
+        .rpc::<ExecuteMultiOperationResponse>("ExecuteMultiOperation", start_and_update)
+        .await;
+    assert_code(refused, Code::FailedPrecondition);
+
+    // The schedule goes on, and starts nothing.
+    let next_action = async || {
+        let request = DescribeScheduleRequest {
+            namespace: "mine".to_owned(),
+            schedule_id: "nightly".to_owned(),
+        };
+        let described: DescribeScheduleResponse = world.client.rpc("DescribeSchedule", request).await.unwrap();
+        let info = described.info.unwrap();
+        (info.action_count, info.future_action_times[0].seconds, info.buffer_size)
+    };
+    let (_, before, _) = next_action().await;
+    world.advance(60);
+    eventually("its time is over", async || {
+        let (actions, next, buffered) = next_action().await;
+        next > before && buffered == 0 && actions == 0
+    })
+    .await;
+    let request = ListWorkflowExecutionsRequest {
+        namespace: "mine".to_owned(),
+        ..Default::default()
+    };
+    let listed: ListWorkflowExecutionsResponse = world.client.rpc("ListWorkflowExecutions", request).await.unwrap();
+    assert!(listed.executions.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_namespace_leaves_nothing_behind() {
+    let world = World::new().await;
+    world.register(registration("mine")).await.unwrap();
+    world.client.start_with(start_in("mine", "w")).await.unwrap();
+    let schedule = CreateScheduleRequest {
+        namespace: "mine".to_owned(),
+        ..every_minute("nightly", ScheduleOverlapPolicy::Skip)
+    };
+    let _: CreateScheduleResponse = world.client.rpc("CreateSchedule", schedule).await.unwrap();
+    let activity = StartActivityExecutionRequest {
+        namespace: "mine".to_owned(),
+        ..start_activity_request("a")
+    };
+    let _: StartActivityExecutionResponse = world.client.rpc("StartActivityExecution", activity).await.unwrap();
+    let batch = StartBatchOperationRequest {
+        namespace: "mine".to_owned(),
+        job_id: "job".to_owned(),
+        reason: "a test".to_owned(),
+        visibility_query: "WorkflowId = 'w'".to_owned(),
+        operation: Some(start_batch_operation_request::Operation::SignalOperation(
+            temporalio_protos::temporal::api::batch::v1::BatchOperationSignal {
+                signal: "s".to_owned(),
+                ..Default::default()
+            },
+        )),
+        ..Default::default()
+    };
+    let _: StartBatchOperationResponse = world.client.rpc("StartBatchOperation", batch).await.unwrap();
+    let add = AddSearchAttributesRequest {
+        namespace: "mine".to_owned(),
+        search_attributes: HashMap::from([("Color".to_owned(), 2)]),
+    };
+    let _: AddSearchAttributesResponse = operator(&world.client.call, "AddSearchAttributes", add).await.unwrap();
+
+    let renamed = world.delete_namespace("mine").await.unwrap();
+    eventually("the namespace is deleted", async || {
+        world.describe_namespace(&renamed, "").await.is_err()
+    })
+    .await;
+    world.engine.shutdown().await;
+    let database = helve_db::rusqlite::Connection::open(world.dir.path().join("engine.db")).unwrap();
+    let number: i64 = database
+        .query_row("SELECT max(id) FROM namespaces", [], |row| row.get(0))
+        .unwrap();
+    let tables: Vec<String> = database
+        .prepare(
+            "SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c ON c.name = 'namespace'
+             WHERE t.type = 'table'",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(tables.len() >= 4, "{tables:?}");
+    for table in tables {
+        let left = format!("SELECT count(*) FROM {table} WHERE namespace > {number}");
+        let left: i64 = database.query_row(&left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
+    for table in ["history", "search_attribute_values"] {
+        let left: i64 = database
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
 }

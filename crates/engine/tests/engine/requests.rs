@@ -7,6 +7,7 @@ use temporalio_protos::{
     temporal::api::{
         enums::v1::*,
         errordetails::v1::{NamespaceNotFoundFailure, WorkflowExecutionAlreadyStartedFailure},
+        workflow::v1::OnConflictOptions,
         workflowservice::v1::*,
     },
 };
@@ -482,4 +483,56 @@ async fn an_eager_first_task_that_nobody_answers_is_offered_to_all() {
     wait_for_poller(&world, QUEUE).await;
     world.advance(11);
     assert_eq!(poll.await.unwrap().attempt, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_met_a_running_workflow_is_known_after_a_crash() {
+    let world = World::new().await;
+    let first = world.client.start_with(start_request("w")).await.unwrap();
+    let request = StartWorkflowExecutionRequest {
+        workflow_id_conflict_policy: WorkflowIdConflictPolicy::UseExisting as i32,
+        on_conflict_options: Some(OnConflictOptions {
+            attach_request_id: true,
+            ..Default::default()
+        }),
+        ..start_request("w")
+    };
+    let second = world.client.start_with(request.clone()).await.unwrap();
+    assert_eq!((&second.run_id, second.started), (&first.run_id, false));
+    assert_ne!(second.link, first.link);
+    let world = world.crash().await;
+    let again = StartWorkflowExecutionRequest {
+        workflow_id_conflict_policy: WorkflowIdConflictPolicy::Fail as i32,
+        ..request
+    };
+    assert_eq!(world.client.start_with(again).await.unwrap(), second);
+    let types = world.client.event_types("w").await;
+    let left = types
+        .iter()
+        .filter(|kind| **kind == EventType::WorkflowExecutionOptionsUpdated);
+    assert_eq!(left.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_whose_tasks_fail_is_found_by_what_it_reports() {
+    let world = World::new().await;
+    world.client.start("w").await;
+    let query = "TemporalReportedProblems = 'category=WorkflowTaskFailed'";
+    for _ in 0..5 {
+        assert!(world.client.list(query).await.unwrap().executions.is_empty());
+        let task = world.client.poll().await;
+        let request = RespondWorkflowTaskFailedRequest {
+            task_token: task.task_token,
+            namespace: NAMESPACE.to_owned(),
+            ..Default::default()
+        };
+        let _: RespondWorkflowTaskFailedResponse =
+            world.client.rpc("RespondWorkflowTaskFailed", request).await.unwrap();
+    }
+    assert_eq!(world.client.list(query).await.unwrap().executions.len(), 1);
+    let world = world.crash().await;
+    assert_eq!(world.client.list(query).await.unwrap().executions.len(), 1);
+    let task = world.client.poll().await;
+    world.client.complete(&task, vec![]).await;
+    assert!(world.client.list(query).await.unwrap().executions.is_empty());
 }

@@ -28,7 +28,7 @@ fn workflow(id: &str) -> NewWorkflowExecutionInfo {
 }
 
 /// Every minute, with a workflow id like the schedule's.
-fn every_minute(id: &str, policy: ScheduleOverlapPolicy) -> CreateScheduleRequest {
+pub(crate) fn every_minute(id: &str, policy: ScheduleOverlapPolicy) -> CreateScheduleRequest {
     CreateScheduleRequest {
         namespace: NAMESPACE.to_owned(),
         schedule_id: id.to_owned(),

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::client::*;
 
-fn start_activity_request(id: &str) -> StartActivityExecutionRequest {
+pub(crate) fn start_activity_request(id: &str) -> StartActivityExecutionRequest {
     StartActivityExecutionRequest {
         namespace: NAMESPACE.to_owned(),
         activity_id: id.to_owned(),

@@ -15,6 +15,8 @@ use crate::{
     retry,
 };
 
+const HEARTBEAT_TOO_LARGE: &str = "Heartbeat details exceed size limit.";
+
 impl Draft<'_> {
     pub(crate) fn heartbeat(
         &mut self,
@@ -24,7 +26,7 @@ impl Draft<'_> {
     ) -> Result<Reply, Rejection> {
         let (id, activity) = self.find_started(reference)?;
         if self.is_too_large(details.as_ref()) {
-            self.end_as_too_large(id, &activity, "Heartbeat details exceed size limit.", identity);
+            self.end_as_too_large(id, &activity, HEARTBEAT_TOO_LARGE, identity);
             return Ok(Reply::Heartbeat {
                 cancel_requested: true,
                 paused: false,
@@ -75,16 +77,27 @@ impl Draft<'_> {
         identity: &str,
     ) -> Result<Reply, Rejection> {
         let (id, mut activity) = self.find_started(reference)?;
-        let failure = bounded(failure.unwrap_or_else(unexplained), self.env.limits);
-        if last_heartbeat_details.is_some() && !self.is_too_large(last_heartbeat_details.as_ref()) {
+        let mut too_large = Vec::new();
+        let failure = failure.unwrap_or_else(unexplained);
+        let fits = failure.encoded_len() <= self.env.limits.failure_size_max;
+        let failure = bounded(failure, self.env.limits);
+        if self.is_too_large(last_heartbeat_details.as_ref()) {
+            too_large.push(server_failure(HEARTBEAT_TOO_LARGE, true));
+        } else if last_heartbeat_details.is_some() {
             self.record_heartbeat(id, last_heartbeat_details);
             activity = self.find_activity(reference)?.1;
+        }
+        if !fits {
+            too_large.push(failure.clone());
         }
         if let Err(retry_state) = self.retry_activity(id, &activity, &failure) {
             let end = ActivityEnd::Failed { failure, retry_state };
             self.end_activity(id, &activity, end, Some(identity));
         }
-        Ok(Reply::Done)
+        Ok(match too_large.is_empty() {
+            true => Reply::Done,
+            false => Reply::TooLarge(too_large),
+        })
     }
 
     pub(crate) fn cancel_activity(

@@ -1,5 +1,7 @@
 //! Handing an activity to a worker. No event yet: it comes with the close event, for the attempt that counts. [trap 8]
 
+use std::sync::Arc;
+
 use crate::{
     ActivityPoll, ActivityStarted, ActivityToken, EventId, Rejection, Reply, RunKind,
     attempt::{Phase, StartedAttempt},
@@ -23,9 +25,16 @@ impl Draft<'_> {
             Phase::BackingOff { .. } => return Err(Rejection::Obsolete("the activity waits for its next attempt")),
             Phase::Started(started) if repeats(started) => self.started_activity(id, activity, started),
             Phase::Started(_) => return Err(Rejection::Obsolete("another poller has the activity")),
-            Phase::Ready { .. } => self
-                .start_activity_now(id, &poll.identity, &poll.request_id)
-                .ok_or(Rejection::Obsolete("the activity is not ready"))?,
+            Phase::Ready { .. } => {
+                let started = self
+                    .start_activity_now(id, &poll.identity, &poll.request_id)
+                    .ok_or(Rejection::Obsolete("the activity is not ready"))?;
+                if started.standalone {
+                    let sdk = poll.sdk.clone().map(Arc::new);
+                    self.edit_activity(id, |activity| activity.attempt.last_sdk = sdk);
+                }
+                started
+            }
         };
         Ok(Reply::ActivityStarted(Box::new(started)))
     }

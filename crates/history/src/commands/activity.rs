@@ -30,7 +30,7 @@ impl Commands<'_, '_, '_> {
             a.activity_type.as_ref().map_or("", |kind| &kind.name),
         )?;
         let queue = a.task_queue.as_ref().map_or("", |queue| &queue.name);
-        self.check_id(CAUSE, "TaskQueue", queue)?;
+        self.check_queue(CAUSE, queue)?;
         let timeouts = self.activity_timeouts(a)?;
         let retry_policy = retry::normalize(a.retry_policy.clone().unwrap_or_default(), self.draft.env.limits)
             .map_err(|error| CommandFailure::new(CAUSE, format!("invalid ActivityRetryPolicy: {error}")))?;

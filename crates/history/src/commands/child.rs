@@ -71,12 +71,14 @@ impl Commands<'_, '_, '_> {
             .as_ref()
             .map(|queue| queue.name.as_str())
             .filter(|name| !name.is_empty());
+        let queue = queue.unwrap_or_else(|| state.task_queue());
+        self.check_queue(CAUSE, queue)?;
         let attributes = StartChildWorkflowExecutionInitiatedEventAttributes {
             namespace: state.key.namespace.clone(),
             namespace_id: self.draft.env.namespace_id.to_owned(),
             workflow_id: a.workflow_id.clone(),
             workflow_type: a.workflow_type.clone(),
-            task_queue: Some(normal_queue(queue.unwrap_or_else(|| state.task_queue()))),
+            task_queue: Some(normal_queue(queue)),
             input: a.input.clone(),
             workflow_execution_timeout: Some(proto_duration(timeouts.execution)),
             workflow_run_timeout: Some(proto_duration(timeouts.run)),

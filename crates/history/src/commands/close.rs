@@ -192,7 +192,7 @@ impl Commands<'_, '_, '_> {
             .map(|queue| queue.name.as_str())
             .filter(|name| !name.is_empty());
         let queue = queue.unwrap_or_else(|| self.draft.state().task_queue());
-        self.check_id(CAUSE, "TaskQueue", queue)?;
+        self.check_queue(CAUSE, queue)?;
         let retry_policy = match a.retry_policy.clone() {
             None => None,
             Some(policy) => Some(retry::normalize(policy, self.draft.env.limits).map_err(bad)?),
@@ -210,7 +210,7 @@ impl Commands<'_, '_, '_> {
             "ContinueAsNewWorkflowExecutionCommandAttributes.Memo",
         )?;
 
-        let inherited = self.draft.inherited();
+        let (memo, search_attributes) = self.draft.properties();
         Ok(WorkflowExecutionStartedEventAttributes {
             workflow_type: Some(kind),
             task_queue: Some(normal_queue(queue)),
@@ -226,8 +226,8 @@ impl Commands<'_, '_, '_> {
             },
             continued_failure: a.failure.clone(),
             last_completion_result: a.last_completion_result.clone(),
-            memo: a.memo.clone().or(inherited.memo),
-            search_attributes: a.search_attributes.clone().or(inherited.search_attributes),
+            memo: a.memo.clone().or(memo),
+            search_attributes: a.search_attributes.clone().or(search_attributes),
             ..self.draft.inherited()
         })
     }

@@ -14,8 +14,10 @@ use prost::Message;
 use crate::{
     EventId, Rejection,
     draft::{Draft, Entry},
+    problems::camel_case,
     proto::{Attributes, Command, CommandType, WorkflowTaskFailedCause, command::Attributes as C},
     update::Answers,
+    validate,
 };
 
 /// Why a workflow task's commands cannot be carried out.
@@ -55,15 +57,8 @@ impl CommandFailure {
 impl fmt::Display for CommandFailure {
     /// As Temporal writes it; SDKs compare the text of an unhandled command.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for word in self
-            .cause
-            .as_str_name()
-            .trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_")
-            .split('_')
-        {
-            f.write_str(&word[..1])?;
-            f.write_str(&word[1..].to_ascii_lowercase())?;
-        }
+        let cause = self.cause.as_str_name();
+        f.write_str(&camel_case(cause.trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_")))?;
         self.message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
     }
 }
@@ -190,6 +185,11 @@ impl<'d, 'e, 'm> Commands<'d, 'e, 'm> {
             ));
         }
         Ok(())
+    }
+
+    fn check_queue(&self, cause: WorkflowTaskFailedCause, name: &str) -> CommandResult {
+        self.check_id(cause, "TaskQueue", name)?;
+        validate::task_queue(name).map_err(|message| CommandFailure::new(cause, message))
     }
 
     /// Commands reach other runs of the same namespace only.

@@ -13,6 +13,7 @@ use crate::{
         UpsertWorkflowSearchAttributesEventAttributes, WorkflowPropertiesModifiedEventAttributes,
         WorkflowTaskFailedCause as Cause,
     },
+    validate::check_search_attribute_sizes,
 };
 
 impl Commands<'_, '_, '_> {
@@ -52,14 +53,9 @@ impl Commands<'_, '_, '_> {
         let Some(fields) = fields else {
             return Err(CommandFailure::new(CAUSE, "IndexedFields is not set on command."));
         };
+        let merged = merged_size(&self.draft.state().recorded.search_attributes, fields);
+        self.check_sizes(fields, merged)?;
         self.check_search_attributes(a.search_attributes.as_ref())?;
-        let max = self.draft.env.limits.search_attributes_size_max;
-        if merged_size(&self.draft.state().recorded.search_attributes, fields) > max {
-            return Err(CommandFailure::terminating(
-                CAUSE,
-                "the search attributes of the run exceed size limit.",
-            ));
-        }
         self.record(
             Attributes::UpsertWorkflowSearchAttributesEventAttributes(UpsertWorkflowSearchAttributesEventAttributes {
                 workflow_task_completed_event_id: self.completed_id,
@@ -70,12 +66,22 @@ impl Commands<'_, '_, '_> {
         Ok(())
     }
 
-    /// The namespace must have what a command sets.
+    /// The namespace must have what a command sets for another run, and it must not be too much.
     pub(super) fn check_search_attributes(&self, attributes: Option<&SearchAttributes>) -> CommandResult {
+        let fields = attributes.map(|attributes| &attributes.indexed_fields);
+        if let Some(fields) = fields {
+            self.check_sizes(fields, merged_size(&Arc::default(), fields))?;
+        }
         let env = &self.draft.env;
         env.search_attributes
-            .check(attributes.map(|attributes| &attributes.indexed_fields))
+            .check(fields)
             .map_err(|message| CommandFailure::new(Cause::BadSearchAttributes, message))
+    }
+
+    /// Search attributes that are too large end the run, as any data that does. `total` are the bytes of all of them.
+    fn check_sizes(&self, fields: &HashMap<String, Payload>, total: usize) -> CommandResult {
+        check_search_attribute_sizes(fields, total, self.draft.env.limits)
+            .map_err(|message| CommandFailure::terminating(Cause::BadSearchAttributes, message))
     }
 
     pub(super) fn modify_properties(
@@ -95,7 +101,7 @@ impl Commands<'_, '_, '_> {
         if merged_size(&self.draft.state().recorded.memo, fields) > self.draft.env.limits.memo_size_max {
             return Err(CommandFailure::terminating(
                 CAUSE,
-                "the memo of the run exceeds size limit.",
+                "ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit.",
             ));
         }
         self.record(

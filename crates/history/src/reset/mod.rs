@@ -14,6 +14,7 @@ use crate::{
     Env, EventId, Rejection, Reply, RunState, Termination, Transition,
     close::{ENGINE_IDENTITY, RESETTER_IDENTITY},
     draft::Draft,
+    problems::Problems,
     proto::{
         Attributes, Failure, FailureInfo, HistoryEvent, ResetWorkflowFailureInfo, WorkflowTaskFailedCause,
         WorkflowTaskFailedEventAttributes, WorkflowTaskStartedEventAttributes,
@@ -148,6 +149,7 @@ fn copy(base: &RunState, events: &[HistoryEvent], is_current: bool, request: &Re
             reset_request_id: request.request_id.clone(),
             // The current run learns of it in the same batch.
             untold_base: (!is_current).then(|| base.key.run_id.clone()),
+            problems: Problems::default(),
             close_attempted: false,
         },
         waiting: WaitingUpdates::default(),

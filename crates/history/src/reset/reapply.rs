@@ -55,6 +55,7 @@ pub fn is_reapplied(event: &HistoryEvent) -> bool {
             Attributes::WorkflowExecutionSignaledEventAttributes(_)
                 | Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(_)
                 | Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(_)
+                | Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)
         )
     )
 }
@@ -97,6 +98,10 @@ impl Draft<'_> {
             // One that was admitted by an event before has its request there.
             Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a)) if what.updates => {
                 self.admit_again(a.accepted_request.clone());
+            }
+            // Whoever attached something to the workflow means whichever run is its current one.
+            Some(again @ Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(_)) => {
+                self.record(Entry::from(again.clone()).links(event.links.clone()));
             }
             _ => {}
         }

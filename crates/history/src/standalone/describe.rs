@@ -92,6 +92,7 @@ impl RunState {
             _ => None,
         };
         let options = activity.options();
+        let sdk = attempt.last_sdk.as_deref().cloned().unwrap_or_default();
         ActivityExecutionInfo {
             activity_id: scheduled.activity_id.clone(),
             run_id: self.key.run_id.clone(),
@@ -123,7 +124,7 @@ impl RunState {
             state_transition_count: self.transition_count(),
             state_size_bytes: i64::try_from(self.history_size()).unwrap_or(i64::MAX),
             search_attributes: Some(SearchAttributes {
-                indexed_fields: self.search_attributes().clone(),
+                indexed_fields: self.search_attributes().into_owned(),
             }),
             header: scheduled.header.clone(),
             user_metadata: self.user_metadata().cloned(),
@@ -133,6 +134,8 @@ impl RunState {
                 .unwrap_or_default(),
             links: standalone.map(|s| s.links.clone()).unwrap_or_default(),
             total_heartbeat_count: i64::try_from(attempt.heartbeats).unwrap_or(i64::MAX),
+            sdk_name: sdk.name,
+            sdk_version: sdk.version,
             start_delay: options.start_delay,
             execution_time: time(Some(activity.first_due())),
             ..ActivityExecutionInfo::default()

@@ -7,8 +7,10 @@ use temporalio_protos::temporal::api::workflowservice::v1::StartActivityExecutio
 use crate::{
     Env, Rejection, RunKey, RunKind, StartRun,
     activity::Timeouts,
+    check_links,
     proto::{
-        ActivityOptions, ActivityTaskScheduledEventAttributes, WorkflowExecutionStartedEventAttributes, WorkflowType,
+        ActivityOptions, ActivityTaskScheduledEventAttributes, UserMetadata, WorkflowExecutionStartedEventAttributes,
+        WorkflowType,
     },
     retry,
     timestamp::{duration, proto_duration},
@@ -22,9 +24,13 @@ impl StartRun {
         let queue = request.task_queue.unwrap_or_default().name;
         let kind = request.activity_type.unwrap_or_default();
         given("taskQueue", &queue, env)?;
+        validate::task_queue(&queue).map_err(Rejection::InvalidArgument)?;
         given("activityId", &request.activity_id, env)?;
         given("activityType", &kind.name, env)?;
         validate::id("request ID", &request.request_id, env.limits)?;
+        check_links(&request.links, env.limits)?;
+        given_at_most("identity", request.identity.len(), env.limits.id_length_max)?;
+        metadata(request.user_metadata.as_ref(), env)?;
         let delay = start_delay(request.start_delay.as_ref())?;
         let mut options = ActivityOptions {
             schedule_to_close_timeout: request.schedule_to_close_timeout,
@@ -92,6 +98,7 @@ impl StartRun {
             signal: None,
             user_metadata: request.user_metadata,
             links: request.links,
+            on_conflict: None,
             eager: false,
             update: None,
             activity: Some(Box::new(activity)),
@@ -103,11 +110,31 @@ fn given(field: &str, value: &str, env: &Env<'_>) -> Result<(), Rejection> {
     if value.is_empty() {
         return Err(Rejection::invalid(format!("{field} is not set")));
     }
-    let (length, limit) = (value.len(), env.limits.id_length_max);
+    given_at_most(field, value.len(), env.limits.id_length_max)
+}
+
+fn given_at_most(field: &str, length: usize, limit: usize) -> Result<(), Rejection> {
     if length > limit {
         return Err(Rejection::invalid(format!(
             "{field} exceeds length limit. Length={length} Limit={limit}"
         )));
+    }
+    Ok(())
+}
+
+/// What user interfaces show of it.
+fn metadata(given: Option<&UserMetadata>, env: &Env<'_>) -> Result<(), Rejection> {
+    let Some(given) = given else { return Ok(()) };
+    for (field, payload, limit) in [
+        ("summary", &given.summary, env.limits.summary_size_max),
+        ("details", &given.details, env.limits.details_size_max),
+    ] {
+        let size = payload.as_ref().map_or(0, prost::Message::encoded_len);
+        if size > limit {
+            return Err(Rejection::invalid(format!(
+                "user_metadata.{field} exceeds size limit. Length={size} Limit={limit}"
+            )));
+        }
     }
     Ok(())
 }

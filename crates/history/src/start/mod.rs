@@ -9,8 +9,9 @@ pub use policy::{CurrentRun, StartResolution, resolve_start};
 pub(crate) use request::Timeouts;
 
 use crate::{
-    Env, PolledQueue, Rejection, Reply, RunKey, RunState, Signal, Transition, Update,
+    Attachment, Env, PolledQueue, Rejection, Reply, RunKey, RunState, Signal, Transition, Update,
     draft::{Draft, Entry},
+    problems::Problems,
     proto::{
         ActivityTaskScheduledEventAttributes, Attributes, Link, UserMetadata, WorkflowExecutionStartedEventAttributes,
     },
@@ -38,6 +39,8 @@ pub struct StartRun {
     pub user_metadata: Option<UserMetadata>,
     /// Links for the first event.
     pub links: Vec<Link>,
+    /// What to leave with the run that is there, if the start's policy is to use it.
+    pub on_conflict: Option<Attachment>,
     /// The starter is a worker that would like to have the first workflow task at once, under the request's id.
     pub eager: bool,
     /// What a standalone activity is to do.
@@ -92,6 +95,7 @@ pub(crate) fn begin<'a>(request: StartRun, env: &Env<'a>) -> Draft<'a> {
             reset_run_id: String::new(),
             reset_request_id: String::new(),
             untold_base: None,
+            problems: Problems::default(),
             close_attempted: false,
         },
         waiting: WaitingUpdates::default(),

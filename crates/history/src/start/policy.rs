@@ -14,10 +14,14 @@ pub struct CurrentRun {
     pub workflow_id: String,
     /// Its run id.
     pub run_id: String,
+    /// The first run of its chain.
+    pub first_run_id: String,
     /// Its status.
     pub status: WorkflowExecutionStatus,
     /// The request that started it.
     pub start_request_id: String,
+    /// The request that asks for a start now was carried out by this run before, in another way.
+    pub knows_request: bool,
 }
 
 /// What becomes of a start.
@@ -27,6 +31,11 @@ pub enum StartResolution {
     Start,
     /// The request was carried out before: answer with this run.
     Deduplicated {
+        /// It.
+        run_id: String,
+    },
+    /// The request was carried out before by a run that it did not start: answer with this run.
+    Attached {
         /// It.
         run_id: String,
     },
@@ -59,6 +68,9 @@ pub fn resolve_start(
     let run_id = current.run_id.clone();
     if !request_id.is_empty() && current.start_request_id == request_id {
         return StartResolution::Deduplicated { run_id };
+    }
+    if current.knows_request {
+        return StartResolution::Attached { run_id };
     }
     if current.status == WorkflowExecutionStatus::Running {
         resolve_running(current, reuse, conflict)
@@ -124,5 +136,6 @@ fn reject(current: &CurrentRun, what: &str, why: &str) -> StartResolution {
         },
         start_request_id: current.start_request_id.clone(),
         run_id: current.run_id.clone(),
+        first_run_id: current.first_run_id.clone(),
     })
 }

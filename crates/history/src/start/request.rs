@@ -8,7 +8,7 @@ use temporalio_protos::temporal::api::workflowservice::v1::{
 };
 
 use crate::{
-    ChildStart, Env, Rejection, RunKey, RunKind, Signal, StartRun, priority,
+    Attachment, ChildStart, Env, Rejection, RunKey, RunKind, Signal, StartRun, check_links, priority,
     proto::{RetryPolicy, TaskQueue, WorkflowExecutionStartedEventAttributes, WorkflowType},
     retry,
     timestamp::{duration, proto_duration},
@@ -82,6 +82,7 @@ impl StartRun {
         fill(&mut attributes, run_id, &timeouts, delay, env)?;
         priority::check_priority(attributes.priority.as_ref()).map_err(Rejection::invalid)?;
         validate::id("RequestId", &request.request_id, env.limits)?;
+        check_links(&request.links, env.limits)?;
         env.search_attributes
             .check(attributes.search_attributes.as_ref().map(|s| &s.indexed_fields))
             .map_err(Rejection::InvalidArgument)?;
@@ -93,10 +94,22 @@ impl StartRun {
                 run_id: run_id.to_owned(),
             },
             attributes: Box::new(attributes),
-            request_id: request.request_id,
             signal: None,
             update: None,
             user_metadata: request.user_metadata,
+            on_conflict: request.on_conflict_options.map(|options| Attachment {
+                request_id: if options.attach_request_id {
+                    request.request_id.clone()
+                } else {
+                    String::new()
+                },
+                links: if options.attach_links {
+                    request.links.clone()
+                } else {
+                    Vec::new()
+                },
+            }),
+            request_id: request.request_id,
             links: request.links,
             eager: request.request_eager_execution,
             activity: None,
@@ -196,6 +209,7 @@ impl StartRun {
             update: None,
             user_metadata: child.user_metadata.clone(),
             links: Vec::new(),
+            on_conflict: None,
             eager: false,
             activity: None,
         })
@@ -249,6 +263,7 @@ fn workflow_type(given: Option<WorkflowType>, env: &Env<'_>) -> Result<WorkflowT
 fn task_queue(given: Option<TaskQueue>, env: &Env<'_>) -> Result<TaskQueue, Rejection> {
     let given = given.unwrap_or_default();
     validate::required_id("TaskQueue", &given.name, env.limits)?;
+    validate::task_queue(&given.name).map_err(Rejection::InvalidArgument)?;
     Ok(normal_queue(&given.name))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Update, UpdateAnswer, UpdateNews, outlived};
 use crate::{
-    Rejection, Reply,
+    Rejection, Reply, check_links,
     draft::Draft,
     proto::{ResourceExhaustedCause, UpdateRequest},
     validate,
@@ -126,6 +126,7 @@ impl Update {
             return Err(Rejection::invalid("Update name is not set on request."));
         }
         validate::required_id("UpdateId", self.id(), limits)?;
+        check_links(&self.request.links, limits)?;
         validate::payloads(input.args.as_ref(), limits)
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     EventId, Rejection,
     commands::CommandFailure,
-    draft::{Draft, Entry},
+    draft::Draft,
     proto::{
         Acceptance, Attributes, ProtocolMessage, UpdateRejection, UpdateRequest, UpdateResponse,
         WorkflowExecutionUpdateAcceptedEventAttributes, WorkflowExecutionUpdateCompletedEventAttributes,
@@ -165,10 +165,6 @@ impl Draft<'_> {
             return Err(unset("accepted_request_message_id"));
         }
         self.edit_in_memory().waiting.take(id);
-        let links = request
-            .as_ref()
-            .map(|request| request.links.clone())
-            .unwrap_or_default();
         let attributes = WorkflowExecutionUpdateAcceptedEventAttributes {
             protocol_instance_id: id.to_owned(),
             accepted_request_message_id: request_message_id(id),
@@ -176,7 +172,7 @@ impl Draft<'_> {
             // An Admitted event has it already.
             accepted_request: request.map(|request| *request),
         };
-        self.record(Entry::from(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(attributes)).links(links));
+        self.record(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(attributes));
         self.tell_of(id, UpdateAnswer::Accepted);
         Ok(())
     }

@@ -85,6 +85,7 @@ impl Draft<'_> {
         // The task is over before its Completed event is recorded, else that event would be buffered. [trap 1]
         self.edit().facts.workflow_task = WorkflowTask::Idle { next_attempt: 1 };
         self.edit().facts.close_attempted = false;
+        self.clear_problems();
         let answers = Answers::new(
             &completion.messages,
             self.state().recorded.updates.shown_by(started.event_id),

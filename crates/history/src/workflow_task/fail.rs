@@ -5,6 +5,7 @@ use crate::{
     Rejection, Reply, WorkflowTaskFailure, WorkflowTaskToken,
     draft::Draft,
     failure::bounded,
+    problems::Problem,
     proto::{
         Attributes, Failure, TimeoutType, WorkflowTaskFailedCause, WorkflowTaskFailedEventAttributes,
         WorkflowTaskTimedOutEventAttributes,
@@ -71,6 +72,9 @@ impl Draft<'_> {
         let WorkflowTask::Started(scheduled, started) = self.state().facts.workflow_task.clone() else {
             return;
         };
+        if scheduled.kind != TaskKind::Transient {
+            self.note_problem(Problem::Failed(reason.cause));
+        }
         self.end_attempt(scheduled.attempt, Raise::UnlessSticky);
         self.edit().facts.close_attempted = reason.cause == WorkflowTaskFailedCause::UnhandledCommand;
         if scheduled.kind != TaskKind::Transient {
@@ -118,6 +122,9 @@ impl Draft<'_> {
 
     /// Ends the started task as timed out. The caller schedules the next one.
     pub(crate) fn end_task_as_timed_out(&mut self, scheduled: &ScheduledTask, started: &StartedTask) {
+        if scheduled.kind != TaskKind::Transient {
+            self.note_problem(Problem::TimedOut(TimeoutType::StartToClose));
+        }
         self.end_attempt(scheduled.attempt, Raise::UnlessSticky);
         self.edit().facts.close_attempted = false;
         self.record_task_timeout(scheduled, Some(started), TimeoutType::StartToClose);
@@ -139,11 +146,10 @@ impl Draft<'_> {
     fn end_attempt(&mut self, attempt: u32, raise: Raise) {
         let facts = &mut self.edit().facts;
         let was_sticky = facts.sticky.take().is_some();
-        let next_attempt = match raise {
-            Raise::UnlessSticky if !was_sticky => attempt.saturating_add(1),
-            Raise::UnlessSticky | Raise::Never => 1,
-        };
+        let counts = matches!(raise, Raise::UnlessSticky) && !was_sticky;
+        let next_attempt = if counts { attempt.saturating_add(1) } else { 1 };
         facts.workflow_task = WorkflowTask::Idle { next_attempt };
+        self.count_failed_task(counts);
     }
 }
 

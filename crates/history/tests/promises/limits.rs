@@ -1,9 +1,12 @@
 //! Limits. [trap 16]
 
-use helve_history::{Input, Limits, Rejection, Signal};
+use helve_history::{ActivityRef, Input, Limits, Rejection, Reply, Signal};
 use temporalio_protos::temporal::api::{
-    common::v1::Payloads,
-    enums::v1::{EventType, SuggestContinueAsNewReason, WorkflowExecutionStatus, WorkflowTaskFailedCause as Cause},
+    command::v1::{UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C},
+    common::v1::{Payloads, SearchAttributes},
+    enums::v1::{
+        CommandType, EventType, SuggestContinueAsNewReason, WorkflowExecutionStatus, WorkflowTaskFailedCause as Cause,
+    },
 };
 
 use crate::scenario::*;
@@ -118,6 +121,56 @@ fn too_many_signals_and_too_large_ones_are_refused() {
     s.signal("one");
     s.signal("two");
     assert!(matches!(s.send(signal("three")), Err(Rejection::InvalidArgument(_))));
+}
+
+/// [trap 16]
+#[test]
+fn search_attributes_that_are_too_large_end_the_run() {
+    let upsert = |size: usize| {
+        command(
+            CommandType::UpsertWorkflowSearchAttributes,
+            C::UpsertWorkflowSearchAttributesCommandAttributes(UpsertWorkflowSearchAttributesCommandAttributes {
+                search_attributes: Some(SearchAttributes {
+                    indexed_fields: [("Note".to_owned(), payload(&"x".repeat(size)))].into(),
+                }),
+            }),
+        )
+    };
+    let mut s = Scenario::start();
+    assert_eq!(fails_with(&mut s, vec![upsert(3 * 1024)]), Cause::BadSearchAttributes);
+    assert_eq!(s.state.status(), WorkflowExecutionStatus::Terminated);
+    let terminated = attributes!(
+        s.last(EventType::WorkflowExecutionTerminated),
+        WorkflowExecutionTerminatedEventAttributes
+    );
+    assert!(terminated.reason.contains("search attribute Note value size"));
+    let mut s = Scenario::start();
+    s.run(vec![upsert(1024)]);
+    assert!(s.state.is_running());
+}
+
+/// [trap 16]
+#[test]
+fn a_failure_of_an_activity_that_is_too_large_is_cut_and_its_worker_is_told() {
+    let mut s = Scenario::start();
+    s.run(vec![schedule_activity("a", |a| a.retry_policy = retry(1))]);
+    let activity = s.poll_activity();
+    let reply = s.ok(Input::FailActivity {
+        activity: ActivityRef::Token(activity.token.clone()),
+        failure: Some(Box::new(failure(&"x".repeat(3 << 20)))),
+        last_heartbeat_details: Some(payloads(&"x".repeat(3 << 20))),
+        identity: "worker".to_owned(),
+    });
+    let Reply::TooLarge(failures) = reply else {
+        panic!("{reply:?}");
+    };
+    let messages: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["Heartbeat details exceed size limit.", "Failure exceeds size limit."]
+    );
+    let failed = attributes!(s.last(EventType::ActivityTaskFailed), ActivityTaskFailedEventAttributes);
+    assert_eq!(failed.failure.as_ref(), failures.last());
 }
 
 /// [trap 16]

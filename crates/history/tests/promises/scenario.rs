@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use helve_history::{
     ActivityPoll, ActivityRef, ActivityStarted, Env, Input, Limits, PolledQueue, ReadyKind, ReadyTask, Rejection,
-    Reply, ResetBase, ResetRequest, RunState, Signal, StartRun, Timestamp, Transition, Update, UpdateAnswer,
+    Reply, ResetBase, ResetRequest, RunState, Sdk, Signal, StartRun, Timestamp, Transition, Update, UpdateAnswer,
     UpdateNews, UpdateStage, WorkflowTaskCompleted, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskPoll,
     WorkflowTaskStarted, decide, reset, start,
 };
@@ -386,6 +386,10 @@ impl Scenario {
             scheduled_event_id: task.scheduled_event_id,
             stamp: task.stamp,
             identity: "activity-worker".to_owned(),
+            sdk: Some(Sdk {
+                name: "an-sdk".to_owned(),
+                version: "1.2".to_owned(),
+            }),
             request_id: request_id.to_owned(),
         };
         match self.send(Input::StartActivity(poll))? {

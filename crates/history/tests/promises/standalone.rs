@@ -178,6 +178,7 @@ fn it_is_handed_out_at_once_and_its_result_closes_it() {
     let info = info(&s);
     assert_eq!(info.status(), ActivityExecutionStatus::Completed);
     assert_eq!(info.last_worker_identity, "activity-worker");
+    assert_eq!((info.sdk_name.as_str(), info.sdk_version.as_str()), ("an-sdk", "1.2"));
     assert!(matches!(s.send(complete(&activity)), Err(Rejection::NotFound(_))));
 }
 

@@ -69,6 +69,7 @@ fn a_bad_start_is_refused_with_the_field_that_is_wrong() {
     assert!(refused(|r| r.workflow_id = "x".repeat(1001)).contains("WorkflowId"));
     assert!(refused(|r| r.workflow_type = None).contains("WorkflowType"));
     assert!(refused(|r| r.task_queue = None).contains("TaskQueue"));
+    assert!(refused(|r| r.task_queue = Some(queue("/_sys/mine"))).contains("reserved prefix"));
     assert!(refused(|r| r.workflow_run_timeout = Some(seconds(-1))).contains("WorkflowRunTimeout"));
     assert!(refused(|r| r.cron_schedule = "every day".to_owned()).contains("CronSchedule"));
     assert!(refused(|r| r.cron_schedule = "0 0 31 2 *".to_owned()).contains("no such date"));
@@ -129,12 +130,16 @@ fn reuse_and_conflict_policies_decide_by_the_latest_run() {
         kind: helve_history::RunKind::Workflow,
         workflow_id: "wf".to_owned(),
         run_id: "old".to_owned(),
+        first_run_id: "first".to_owned(),
         status,
         start_request_id: "old-request".to_owned(),
+        knows_request: false,
     };
     let resolve = |status, reuse, conflict| resolve_start(Some(&current(status)), reuse, conflict, "new-request");
-    let rejected =
-        |resolution| matches!(resolution, R::Reject(Rejection::AlreadyStarted { run_id, .. }) if run_id == "old");
+    let rejected = |resolution| {
+        matches!(resolution, R::Reject(Rejection::AlreadyStarted { run_id, first_run_id, .. })
+            if run_id == "old" && first_run_id == "first")
+    };
     let run_id = || "old".to_owned();
 
     assert_eq!(
@@ -148,6 +153,18 @@ fn reuse_and_conflict_policies_decide_by_the_latest_run() {
         "old-request",
     );
     assert_eq!(again, R::Deduplicated { run_id: run_id() });
+    // A request that was carried out in another way is answered the same whatever it wants now.
+    let knowing = CurrentRun {
+        knows_request: true,
+        ..current(Status::Running)
+    };
+    let attached = resolve_start(
+        Some(&knowing),
+        Reuse::RejectDuplicate,
+        Conflict::TerminateExisting,
+        "attached",
+    );
+    assert_eq!(attached, R::Attached { run_id: run_id() });
 
     assert!(rejected(resolve(
         Status::Running,

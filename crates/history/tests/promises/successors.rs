@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use helve_history::{ReadyKind, Signal};
 use temporalio_protos::temporal::api::{
-    command::v1::{ContinueAsNewWorkflowExecutionCommandAttributes, command::Attributes as C},
+    command::v1::{
+        ContinueAsNewWorkflowExecutionCommandAttributes, ModifyWorkflowPropertiesCommandAttributes,
+        command::Attributes as C,
+    },
     common::v1::{Memo, SearchAttributes},
     enums::v1::{CommandType, ContinueAsNewInitiator, EventType, RetryState},
     history::v1::WorkflowExecutionStartedEventAttributes,
@@ -53,6 +56,32 @@ fn continue_as_new_carries_what_belongs_to_the_chain() {
     assert_eq!(next.state.next_deadline(), deadline, "the chain's deadline stays");
     assert_eq!(next.ready(ReadyKind::Workflow).len(), 1);
     assert_eq!(next.state.first_run_id(), "run-1");
+}
+
+/// [trap 14]
+#[test]
+fn a_run_that_is_tried_again_begins_as_it_began() {
+    let mut s = Scenario::start_with(|r| {
+        r.retry_policy = retry(2);
+        r.memo = Some(Memo {
+            fields: [("m".to_owned(), payload("memo"))].into(),
+        });
+    });
+    let upsert = ModifyWorkflowPropertiesCommandAttributes {
+        upserted_memo: Some(Memo {
+            fields: [("more".to_owned(), payload("memo"))].into(),
+        }),
+    };
+    s.run(vec![
+        command(
+            CommandType::ModifyWorkflowProperties,
+            C::ModifyWorkflowPropertiesCommandAttributes(upsert),
+        ),
+        fail_workflow(failure("no")),
+    ]);
+    assert!(s.state.memo().contains_key("more"));
+    let next = s.follow();
+    assert_eq!(next.state.memo().keys().collect::<Vec<_>>(), ["m"]);
 }
 
 /// [trap 14]

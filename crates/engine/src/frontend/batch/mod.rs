@@ -99,6 +99,7 @@ impl Frontend {
                     message: format!("a batch operation with the job id {} exists already", batch.job_id),
                     start_request_id: String::new(),
                     run_id: String::new(),
+                    first_run_id: String::new(),
                 }));
             }
             Err(error) => return Err(Failed::from(Fault::from(error)).into()),
