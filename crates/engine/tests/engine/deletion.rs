@@ -175,6 +175,6 @@ async fn a_database_of_which_much_was_deleted_becomes_smaller() {
     for n in 0..15 {
         world.delete(&format!("w{n}"), "").await.unwrap();
     }
-    eventually("the file is smaller", async || pages() < 1200).await;
+    eventually("the file is smaller", async || pages() < 1700).await;
     assert_eq!(world.client.history("w15").await.len(), 2, "what is kept is whole");
 }

@@ -15,6 +15,7 @@ use temporalio_protos::{
         errordetails::v1::{NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure},
         namespace::v1::*,
         operatorservice::v1::*,
+        schedule::v1::{SchedulePatch, TriggerImmediatelyRequest},
         workflowservice::v1::*,
     },
 };
@@ -293,23 +294,24 @@ async fn a_deprecated_namespace_takes_no_new_executions_of_any_kind() {
         .await;
     assert_code(refused, Code::FailedPrecondition);
 
-    // The schedule goes on, and starts nothing.
-    let next_action = async || {
-        let request = DescribeScheduleRequest {
-            namespace: "mine".to_owned(),
-            schedule_id: "nightly".to_owned(),
-        };
-        let described: DescribeScheduleResponse = world.client.rpc("DescribeSchedule", request).await.unwrap();
-        let info = described.info.unwrap();
-        (info.action_count, info.future_action_times[0].seconds, info.buffer_size)
+    // The schedule goes on, and starts nothing: a description waits for what was asked for.
+    let trigger = PatchScheduleRequest {
+        namespace: "mine".to_owned(),
+        schedule_id: "nightly".to_owned(),
+        patch: Some(SchedulePatch {
+            trigger_immediately: Some(TriggerImmediatelyRequest::default()),
+            ..Default::default()
+        }),
+        ..Default::default()
     };
-    let (_, before, _) = next_action().await;
-    world.advance(60);
-    eventually("its time is over", async || {
-        let (actions, next, buffered) = next_action().await;
-        next > before && buffered == 0 && actions == 0
-    })
-    .await;
+    let _: PatchScheduleResponse = world.client.rpc("PatchSchedule", trigger).await.unwrap();
+    let request = DescribeScheduleRequest {
+        namespace: "mine".to_owned(),
+        schedule_id: "nightly".to_owned(),
+    };
+    let described: DescribeScheduleResponse = world.client.rpc("DescribeSchedule", request).await.unwrap();
+    let info = described.info.unwrap();
+    assert_eq!((info.action_count, info.buffer_size), (0, 0));
     let request = ListWorkflowExecutionsRequest {
         namespace: "mine".to_owned(),
         ..Default::default()
