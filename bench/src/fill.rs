@@ -152,7 +152,7 @@ fn insert_copies(
 pub(crate) fn rows_per_run(data: &Path) -> Option<f64> {
     let path = data.join("engine.db");
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-    let rows = "SELECT (total(transitions) + (SELECT count(*) FROM history)) / count(*) FROM runs";
+    let rows = "SELECT (total(version) + (SELECT count(*) FROM history)) / count(*) FROM runs";
     connection.query_row(rows, [], |row| row.get(0)).ok()
 }
 

@@ -515,14 +515,14 @@ impl World {
                 request_id,
             },
             Operation::Unpause => ActivityOperation::Unpause {
-                reset_attempts: id % 2 == 0,
-                reset_heartbeat: id % 3 == 0,
+                reset_attempts: id.is_multiple_of(2),
+                reset_heartbeat: id.is_multiple_of(3),
                 jitter: Duration::from_secs(u64::from(id)),
                 request_id,
             },
             Operation::Reset => ActivityOperation::Reset(ResetOrder {
-                keep_paused: id % 2 == 0,
-                restore_original_options: id % 3 == 0,
+                keep_paused: id.is_multiple_of(2),
+                restore_original_options: id.is_multiple_of(3),
                 request_id,
                 ..ResetOrder::default()
             }),
