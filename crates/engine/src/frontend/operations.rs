@@ -225,6 +225,10 @@ fn nothing_selected() -> Status {
 
 fn jitter(given: Option<prost_types::Duration>) -> Result<Duration, Status> {
     let given = given.unwrap_or_default();
+    // Asked first: the conversion cannot negate the least number that there is.
+    if given.seconds < 0 || given.nanos < 0 {
+        return Err(Status::invalid_argument("invalid jitter: negative duration"));
+    }
     Duration::try_from(given).map_err(|_| Status::invalid_argument("invalid jitter: negative duration"))
 }
 
