@@ -173,8 +173,7 @@ fn what_was_left_after_the_point_of_a_reset_stays_with_the_new_run() {
         event_id: old.last(EventType::WorkflowTaskCompleted).event_id,
         reason: "bad code".to_owned(),
         request_id: "reset-request".to_owned(),
-        reapply: helve_history::Reapply::default(),
-        afterwards: Vec::new(),
+        ..Default::default()
     };
     old.ok(attach("second"));
     let new = old.reset(&request).unwrap();
