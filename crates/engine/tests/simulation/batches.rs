@@ -1,8 +1,10 @@
 //! Batch operations: who asks for them, and whom they must have reached.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
-use helve_engine::Timestamp;
 use temporalio_protos::temporal::api::{
     batch::v1::*,
     common::v1::{ResetOptions, reset_options::Target},
@@ -27,7 +29,8 @@ pub(crate) struct KnownBatch {
     kind: Kind,
     /// Run ids; none if a query finds them.
     listed: Vec<String>,
-    asked: Timestamp,
+    /// The runs that were acknowledged before it was asked for: a query finds at least those of workflows among them.
+    before: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,6 +67,7 @@ async fn start(caller: &Caller, rng: &mut Rng, job_id: &str) {
     // What is terminated gets nowhere: only a few are.
     let is_listed = kind != Kind::Signal || rng.percent(60);
     let mut started: Vec<_> = world.ledger.borrow().started.clone().into_iter().collect();
+    let before = started.iter().map(|(run_id, _)| run_id.clone()).collect();
     let count = if kind == Kind::Signal { 5 } else { 2 };
     while started.len() > count {
         started.swap_remove(rng.below(started.len() as u64) as usize);
@@ -77,7 +81,7 @@ async fn start(caller: &Caller, rng: &mut Rng, job_id: &str) {
             true => started.iter().map(|(run_id, _)| run_id.clone()).collect(),
             false => Vec::new(),
         },
-        asked: world.now(),
+        before,
     };
     #[allow(deprecated)] // clients still list their executions there
     let request = StartBatchOperationRequest {
@@ -179,7 +183,7 @@ pub(crate) async fn judge(caller: &Caller, records: &Records) -> Verdict {
         let concerned: Vec<_> = records
             .iter()
             .filter(|(run_id, record)| match known.listed.is_empty() {
-                true => record.workflow_id.starts_with('w') && time(record.info.start_time.as_ref()) < known.asked,
+                true => record.workflow_id.starts_with('w') && known.before.contains(*run_id),
                 false => known.listed.contains(run_id),
             })
             .collect();
