@@ -32,8 +32,8 @@ pub(crate) fn run(environment: &Environment, arguments: &[&str]) -> Result<bool>
     let temporal = ready(python::prepare(environment)?)?;
     let python = ready(suite_python(environment, &source)?)?;
     if engines.contains(&"helve") {
-        // The features that everything is built with, so that nothing is built twice.
-        let build = ["build", "--workspace", "--example", "serve"];
+        // As `cargo xtask test` builds, so that nothing is built twice.
+        let build = ["build", "--workspace", "--all-targets"];
         if !show(&mut environment.cargo(&build))?.success {
             bail!("the engine does not compile");
         }
