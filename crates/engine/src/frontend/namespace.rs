@@ -257,8 +257,11 @@ impl Frontend {
                     standalone_activities: true,
                     standalone_activity_start_delay: true,
                     standalone_activity_operator_commands: true,
+                    standalone_activity_batch_operations: true,
+                    reported_problems_search_attribute: true,
                     ..Default::default()
                 }),
+                supports_schedules: true,
                 limits: Some(namespace_info::Limits {
                     blob_size_limit_error: limits.blob_size_max as i64,
                     memo_size_limit_error: limits.memo_size_max as i64,

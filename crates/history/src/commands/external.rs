@@ -24,6 +24,7 @@ impl Commands<'_, '_, '_> {
             "WorkflowId",
             a.execution.as_ref().map_or("", |execution| &execution.workflow_id),
         )?;
+        check_run_id(CAUSE, a.execution.as_ref().map_or("", |execution| &execution.run_id))?;
         self.check_id(CAUSE, "SignalName", &a.signal_name)?;
         self.check_size(
             size(a.input.as_ref()),
@@ -63,6 +64,7 @@ impl Commands<'_, '_, '_> {
         const CAUSE: Cause = Cause::BadRequestCancelExternalWorkflowExecutionAttributes;
         self.check_namespace(CAUSE, &a.namespace)?;
         self.check_id(CAUSE, "WorkflowId", &a.workflow_id)?;
+        check_run_id(CAUSE, &a.run_id)?;
         let max = self.draft.env.limits.pending_external_cancels_max;
         if self.draft.state().recorded.external_cancels.len() >= max {
             let message = format!(
@@ -88,4 +90,13 @@ impl Commands<'_, '_, '_> {
         );
         Ok(())
     }
+}
+
+/// Whoever names a run of the other workflow names one that can exist.
+fn check_run_id(cause: Cause, run_id: &str) -> CommandResult {
+    if run_id.is_empty() || uuid::Uuid::parse_str(run_id).is_ok() {
+        return Ok(());
+    }
+    let message = format!("the run id `{run_id}` of the other workflow is not a UUID");
+    Err(CommandFailure::new(cause, message))
 }

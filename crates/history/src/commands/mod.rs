@@ -63,7 +63,7 @@ impl fmt::Display for CommandFailure {
     }
 }
 
-/// Checks what needs no state: a close command comes last, and each command says what it wants.
+/// Checks what needs no state: a close command comes last, and each command says what it wants, once.
 pub(crate) fn check_sequence(commands: &[Command]) -> Result<(), Rejection> {
     let mut closed_by: Option<CommandType> = None;
     for (index, command) in commands.iter().enumerate() {
@@ -72,6 +72,16 @@ pub(crate) fn check_sequence(commands: &[Command]) -> Result<(), Rejection> {
                 "invalid command sequence: command {} must be the last command.",
                 close.as_str_name()
             )));
+        }
+        if let Some(attributes) = &command.attributes {
+            let meant = type_of(attributes);
+            if command.command_type() != meant {
+                return Err(Rejection::invalid(format!(
+                    "command {index} is a {}, and its attributes are those of a {}.",
+                    command.command_type().as_str_name(),
+                    meant.as_str_name()
+                )));
+            }
         }
         match &command.attributes {
             None => {
@@ -90,6 +100,30 @@ pub(crate) fn check_sequence(commands: &[Command]) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+fn type_of(attributes: &C) -> CommandType {
+    match attributes {
+        C::ScheduleActivityTaskCommandAttributes(_) => CommandType::ScheduleActivityTask,
+        C::StartTimerCommandAttributes(_) => CommandType::StartTimer,
+        C::CompleteWorkflowExecutionCommandAttributes(_) => CommandType::CompleteWorkflowExecution,
+        C::FailWorkflowExecutionCommandAttributes(_) => CommandType::FailWorkflowExecution,
+        C::RequestCancelActivityTaskCommandAttributes(_) => CommandType::RequestCancelActivityTask,
+        C::CancelTimerCommandAttributes(_) => CommandType::CancelTimer,
+        C::CancelWorkflowExecutionCommandAttributes(_) => CommandType::CancelWorkflowExecution,
+        C::RequestCancelExternalWorkflowExecutionCommandAttributes(_) => {
+            CommandType::RequestCancelExternalWorkflowExecution
+        }
+        C::RecordMarkerCommandAttributes(_) => CommandType::RecordMarker,
+        C::ContinueAsNewWorkflowExecutionCommandAttributes(_) => CommandType::ContinueAsNewWorkflowExecution,
+        C::StartChildWorkflowExecutionCommandAttributes(_) => CommandType::StartChildWorkflowExecution,
+        C::SignalExternalWorkflowExecutionCommandAttributes(_) => CommandType::SignalExternalWorkflowExecution,
+        C::UpsertWorkflowSearchAttributesCommandAttributes(_) => CommandType::UpsertWorkflowSearchAttributes,
+        C::ProtocolMessageCommandAttributes(_) => CommandType::ProtocolMessage,
+        C::ModifyWorkflowPropertiesCommandAttributes(_) => CommandType::ModifyWorkflowProperties,
+        C::ScheduleNexusOperationCommandAttributes(_) => CommandType::ScheduleNexusOperation,
+        C::RequestCancelNexusOperationCommandAttributes(_) => CommandType::RequestCancelNexusOperation,
+    }
 }
 
 /// Carries out the commands of one completion.

@@ -7,7 +7,7 @@ use temporalio_protos::temporal::api::workflowservice::v1::StartActivityExecutio
 use crate::{
     Env, Rejection, RunKey, RunKind, StartRun,
     activity::Timeouts,
-    check_links,
+    check_links, check_priority,
     proto::{
         ActivityOptions, ActivityTaskScheduledEventAttributes, UserMetadata, WorkflowExecutionStartedEventAttributes,
         WorkflowType,
@@ -28,6 +28,7 @@ impl StartRun {
         given("activityId", &request.activity_id, env)?;
         given("activityType", &kind.name, env)?;
         validate::id("request ID", &request.request_id, env.limits)?;
+        check_priority(request.priority.as_ref()).map_err(Rejection::invalid)?;
         check_links(&request.links, env.limits)?;
         given_at_most("identity", request.identity.len(), env.limits.id_length_max)?;
         metadata(request.user_metadata.as_ref(), env)?;

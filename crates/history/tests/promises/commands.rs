@@ -128,6 +128,14 @@ fn bad_commands_fail_the_task_with_their_cause() {
             Cause::BadRequestCancelExternalWorkflowExecutionAttributes,
         ),
         (
+            vec![with_run_id(signal_external("x"))],
+            Cause::BadSignalWorkflowExecutionAttributes,
+        ),
+        (
+            vec![with_run_id(cancel_external("x"))],
+            Cause::BadRequestCancelExternalWorkflowExecutionAttributes,
+        ),
+        (
             vec![command(
                 CommandType::ProtocolMessage,
                 C::ProtocolMessageCommandAttributes(ProtocolMessageCommandAttributes::default()),
@@ -154,6 +162,32 @@ fn bad_commands_fail_the_task_with_their_cause() {
         assert_eq!(failed.cause(), cause);
         assert!(s.ready_workflow_task().is_some());
     }
+}
+
+/// Names a run that cannot exist.
+fn with_run_id(mut command: Command) -> Command {
+    match &mut command.attributes {
+        Some(C::SignalExternalWorkflowExecutionCommandAttributes(a)) => {
+            a.execution.as_mut().unwrap().run_id = "bad".to_owned();
+        }
+        Some(C::RequestCancelExternalWorkflowExecutionCommandAttributes(a)) => a.run_id = "bad".to_owned(),
+        _ => panic!("{command:?} names no run"),
+    }
+    command
+}
+
+#[test]
+fn a_command_is_not_done_if_its_type_and_its_attributes_contradict() {
+    let mut s = Scenario::start();
+    let task = s.poll();
+    let before = s.state.clone();
+    for kind in [CommandType::RequestCancelActivityTask, CommandType::Unspecified] {
+        let mut contradicting = timer("t", 1);
+        contradicting.command_type = kind.into();
+        let refused = s.try_complete(&task, vec![contradicting], |_| {});
+        assert!(matches!(refused, Err(Rejection::InvalidArgument(_))), "{kind:?}");
+    }
+    assert_eq!(s.state, before);
 }
 
 #[test]

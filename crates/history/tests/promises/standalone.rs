@@ -353,6 +353,7 @@ fn a_start_that_makes_no_sense_is_refused() {
     };
     assert_eq!(why(|r| r.activity_id.clear()), "activityId is not set");
     assert_eq!(why(|r| r.task_queue = None), "taskQueue is not set");
+    assert!(why(|r| r.priority.get_or_insert_default().priority_key = -1).contains("priority"));
     assert_eq!(why(|r| r.activity_type = None), "activityType is not set");
     assert!(why(|r| r.start_to_close_timeout = None).starts_with("a valid StartToCloseTimeout"));
     assert_eq!(
