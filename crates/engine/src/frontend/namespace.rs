@@ -267,7 +267,6 @@ impl Frontend {
                     memo_size_limit_error: limits.memo_size_max as i64,
                     workflow_task_completion_size_limit_error: COMPLETION_SIZE,
                 }),
-                ..Default::default()
             }),
             config: Some(NamespaceConfig {
                 // Zero is for ever.
