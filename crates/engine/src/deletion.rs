@@ -13,7 +13,6 @@ use temporalio_protos::temporal::api::enums::v1::NamespaceState;
 use crate::{
     error::{Failed, Fault},
     namespaces::Namespace,
-    queries::QueryEnd,
     run::{Cell, Slot},
     shell::Shell,
     storage::{
@@ -70,7 +69,7 @@ impl Shell {
             shell.registry.delete(&slot);
             slot.vanish();
             // They look for the run again, and are told that it is not there.
-            slot.queries.finish_all(|| QueryEnd::Free);
+            slot.queries.free_all();
             Ok(())
         })
         .await

@@ -8,13 +8,12 @@ use std::{
     },
 };
 
-use helve_history::{Message, QueryGate, ReadyKind, ReadyTask, RunState, Timestamp};
+use helve_history::{Message, ReadyKind, ReadyTask, RunState, Timestamp};
 
 use crate::{
     ahead::Ahead,
     matching::{Kind, QueueId, Rank, Reserved},
     outbox,
-    queries::QueryEnd,
     run::{Loaded, Slot},
     shell::Shell,
     tasks::{Offer, Work},
@@ -33,7 +32,8 @@ pub(crate) struct RunEffects {
     messages: Vec<Message>,
     arm: Option<Timestamp>,
     newly_settled: bool,
-    queries: Option<fn() -> QueryEnd>,
+    /// The queries that wait for a workflow task are to be asked directly.
+    frees_queries: bool,
 }
 
 impl Effects {
@@ -74,20 +74,14 @@ pub(crate) fn obligations(slot: &Arc<Slot>, loaded: &mut Loaded, shell: &Shell, 
         messages,
         arm,
         newly_settled,
-        queries: end_of_queries(slot, loaded, shell),
+        frees_queries: frees_queries(slot, &loaded.state),
     }
 }
 
-/// Whether the run's waiting queries wait in vain, and how they end then.
-fn end_of_queries(slot: &Slot, loaded: &Loaded, shell: &Shell) -> Option<fn() -> QueryEnd> {
-    if slot.queries.is_empty() {
-        None
-    } else if loaded.state.query_gate(&shell.options.limits) == QueryGate::Failing {
-        Some(|| QueryEnd::NotReady)
-    } else {
-        // No workflow task will carry them to a worker.
-        (!loaded.state.has_workflow_task()).then_some(|| QueryEnd::Free)
-    }
+/// Whether no workflow task will carry the run's waiting queries to a worker.
+fn frees_queries(slot: &Slot, state: &RunState) -> bool {
+    let before_first_task = state.is_running() && !state.has_completed_workflow_task();
+    !slot.queries.is_empty() && !state.has_workflow_task() && !before_first_task
 }
 
 fn new_offers(slot: &Arc<Slot>, loaded: &mut Loaded, shell: &Shell) -> Vec<(QueueId, Offer)> {
@@ -211,8 +205,8 @@ impl Shell {
             if let Some(at) = run.arm {
                 self.timers.arm(at, Arc::downgrade(&run.slot));
             }
-            if let Some(end) = run.queries {
-                run.slot.queries.finish_all(end);
+            if run.frees_queries {
+                run.slot.queries.free_all();
             }
             if run.newly_settled {
                 self.registry.settle(&run.slot);

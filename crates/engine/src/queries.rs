@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use helve_history::{Input, Limits, QueryGate, RunState, Timestamp};
+use helve_history::{Input, Limits, RunState, Timestamp};
 use temporalio_protos::temporal::api::{
     common::v1::Payloads,
     enums::v1::{QueryRejectCondition, WorkflowExecutionStatus},
@@ -43,8 +43,6 @@ pub(crate) enum QueryEnd {
         message: String,
         failure: Option<Box<Failure>>,
     },
-    /// The run's workflow tasks fail again and again: a worker cannot answer.
-    NotReady,
     /// No workflow task will carry it: ask directly.
     Free,
 }
@@ -151,10 +149,10 @@ impl QueryBuffer {
         }
     }
 
-    /// Ends all of them alike.
-    pub(crate) fn finish_all(&self, end: impl Fn() -> QueryEnd) {
+    /// No workflow task will carry them.
+    pub(crate) fn free_all(&self) {
         for query in std::mem::take(&mut *self.lock()) {
-            query.finish(end());
+            query.finish(QueryEnd::Free);
         }
     }
 
@@ -203,23 +201,31 @@ enum Way {
     Ask,
 }
 
-fn way(state: &RunState, limits: &Limits) -> Result<Way, QueryRefused> {
-    match state.query_gate(limits) {
-        QueryGate::Failing => Err(NOT_READY),
-        QueryGate::NotYet if !state.is_running() => Err(QueryRefused::NotReady(
+fn way(state: &RunState, deadline: Timestamp) -> Result<Way, QueryRefused> {
+    if state.has_completed_workflow_task() {
+        let wait = state.is_running() && state.has_workflow_task();
+        Ok(if wait { Way::Wait } else { Way::Ask })
+    } else if !state.is_running() {
+        Err(QueryRefused::NotReady(
             "workflow closed before it completed a workflow task: it cannot be queried",
-        )),
-        QueryGate::NotYet if !state.has_workflow_task() => {
-            Err(QueryRefused::NotReady("Workflow task is not scheduled yet."))
-        }
-        QueryGate::NotYet => Ok(Way::Wait),
-        QueryGate::Open if state.is_running() && state.has_workflow_task() => Ok(Way::Wait),
-        QueryGate::Open => Ok(Way::Ask),
+        ))
+    } else if state.has_workflow_task() || state.execution_time() <= deadline {
+        Ok(Way::Wait)
+    } else {
+        Err(QueryRefused::NotReady("Workflow task is not scheduled yet."))
     }
 }
 
-const NOT_READY: QueryRefused =
-    QueryRefused::NotReady("Unable to query workflow due to Workflow Task in failed state.");
+/// Only a query that comes while the workflow task fails is refused: one that waits already stays for the next attempt,
+/// which may be the one that succeeds. [trap 17]
+fn check_arrival(state: &RunState, limits: &Limits) -> Result<(), QueryRefused> {
+    if state.refuses_queries(limits) {
+        return Err(QueryRefused::NotReady(
+            "Unable to query workflow due to Workflow Task in failed state.",
+        ));
+    }
+    Ok(())
+}
 
 fn is_rejected(status: WorkflowExecutionStatus, condition: QueryRejectCondition) -> bool {
     use WorkflowExecutionStatus::{Completed, ContinuedAsNew, Running};
@@ -239,13 +245,18 @@ impl Shell {
         condition: QueryRejectCondition,
         deadline: Timestamp,
     ) -> Result<Queried, QueryRefused> {
+        let mut arrives = true;
         loop {
             let mut guard = self.lock(slot).await?;
             let state = loaded_state(guard.loaded())?;
             if is_rejected(state.status(), condition) {
                 return Ok(Queried::Rejected(state.status()));
             }
-            match way(state, &self.options.limits)? {
+            let way = way(state, deadline)?;
+            if std::mem::take(&mut arrives) {
+                check_arrival(state, &self.options.limits)?;
+            }
+            match way {
                 Way::Ask => {
                     drop(guard);
                     return self.ask(slot, query, deadline).await;
@@ -371,7 +382,6 @@ fn finished(end: QueryEnd) -> Result<Queried, QueryRefused> {
     match end {
         QueryEnd::Answered(result) => Ok(Queried::Answered(result)),
         QueryEnd::Failed { message, failure } => Err(QueryRefused::QueryFailed { message, failure }),
-        QueryEnd::NotReady => Err(NOT_READY),
         QueryEnd::Free => Err(QueryRefused::TimedOut),
     }
 }

@@ -72,7 +72,7 @@ pub use crate::{
     },
     key::{EventId, RunKey, RunKind},
     links::check_links,
-    obligations::{ChildStart, Message, MessageBody, MessageId, QueryGate, ReadyKind, ReadyTask, Summary},
+    obligations::{ChildStart, Message, MessageBody, MessageId, ReadyKind, ReadyTask, Summary},
     priority::check_priority,
     rejection::{Corrupt, Rejection},
     reset::{AfterReset, Reapply, Reset, ResetBase, ResetRequest, is_reapplied, reset},

@@ -141,14 +141,3 @@ impl ChildStart {
         format!("{}:{}", self.parent.run_id, self.parent.initiated_event_id)
     }
 }
-
-/// May a query be answered now? [trap 17]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueryGate {
-    /// Yes, by any worker of the task queue.
-    Open,
-    /// The run's workflow task fails again and again: refuse at once.
-    Failing,
-    /// No workflow task was completed yet: wait for the first one, a worker cannot answer before.
-    NotYet,
-}

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    EventId, Limits, MessageId, ParentRef, QueryGate, RunKey, Timestamp,
+    EventId, Limits, MessageId, ParentRef, RunKey, Timestamp,
     fold::event_time,
     problems::Problems,
     proto::{
@@ -254,15 +254,14 @@ impl RunState {
         &self.buffered
     }
 
-    /// May a query be answered now? [trap 17]
-    pub fn query_gate(&self, limits: &Limits) -> QueryGate {
-        if self.is_running() && self.facts.workflow_task.attempt() >= limits.query_failing_attempts {
-            QueryGate::Failing
-        } else if self.recorded.last_completed_started_id == 0 {
-            QueryGate::NotYet
-        } else {
-            QueryGate::Open
-        }
+    /// A worker completed a workflow task: workers can answer queries from here on.
+    pub fn has_completed_workflow_task(&self) -> bool {
+        self.recorded.last_completed_started_id != 0
+    }
+
+    /// Its workflow task fails again and again: a query that comes now is refused at once. [trap 17]
+    pub fn refuses_queries(&self, limits: &Limits) -> bool {
+        self.is_running() && self.facts.workflow_task.attempt() >= limits.query_failing_attempts
     }
 
     /// The workflow task timeout its starter chose.

@@ -24,6 +24,24 @@ async fn respond(
     client.rpc("RespondQueryTaskCompleted", request).await
 }
 
+/// Completes a workflow task that carries one query, and answers that.
+async fn complete_with_answer(client: &Client, task: &PollWorkflowTaskQueueResponse, text: &str) {
+    let id = task.queries.keys().next().unwrap().clone();
+    let request = RespondWorkflowTaskCompletedRequest {
+        query_results: HashMap::from([(id, answer(text))]),
+        ..completion(task, vec![])
+    };
+    let _: RespondWorkflowTaskCompletedResponse = client.rpc("RespondWorkflowTaskCompleted", request).await.unwrap();
+}
+
+async fn fail(client: &Client, task: &PollWorkflowTaskQueueResponse) {
+    let request = RespondWorkflowTaskFailedRequest {
+        task_token: task.task_token.clone(),
+        ..Default::default()
+    };
+    let _: RespondWorkflowTaskFailedResponse = client.rpc("RespondWorkflowTaskFailed", request).await.unwrap();
+}
+
 fn answered(text: &str) -> RespondQueryTaskCompletedRequest {
     RespondQueryTaskCompletedRequest {
         completed_type: QueryResultType::Answered as i32,
@@ -81,13 +99,7 @@ async fn a_query_sees_the_signal_before_it() {
         respond(&world.client, &task, answered("seen")).await.unwrap();
     } else {
         assert_eq!(signal_names(events(&task)), ["s"]);
-        let id = task.queries.keys().next().unwrap().clone();
-        let request = RespondWorkflowTaskCompletedRequest {
-            query_results: HashMap::from([(id, answer("seen"))]),
-            ..completion(&task, vec![])
-        };
-        let _: RespondWorkflowTaskCompletedResponse =
-            world.client.rpc("RespondWorkflowTaskCompleted", request).await.unwrap();
+        complete_with_answer(&world.client, &task, "seen").await;
     }
     assert_eq!(text(query.await.unwrap().unwrap().query_result), "seen");
 }
@@ -160,20 +172,65 @@ async fn a_query_of_a_run_whose_tasks_fail_is_refused_at_once() {
     world.client.start("w").await;
     for _ in 0..3 {
         let task = world.client.poll().await;
-        let _: RespondWorkflowTaskFailedResponse = world
-            .client
-            .rpc(
-                "RespondWorkflowTaskFailed",
-                RespondWorkflowTaskFailedRequest {
-                    task_token: task.task_token.clone(),
-                    ..Default::default()
-                },
-            )
-            .await
-            .unwrap();
+        fail(&world.client, &task).await;
     }
     let status = assert_code(world.client.query("w", "state").await, Code::FailedPrecondition);
     assert!(status.message().contains("failed state"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_waits_is_answered_by_the_attempt_that_succeeds() {
+    let world = World::new().await;
+    // Nobody but the worker is told that the query waits, so this starts over until it came in time.
+    let (mut task, query) = loop {
+        world.client.start("w").await;
+        let task = world.client.poll().await;
+        let query = querying(&world, "state");
+        tokio::task::yield_now().await;
+        fail(&world.client, &task).await;
+        let task = world.client.poll().await;
+        if !task.queries.is_empty() {
+            break (task, query);
+        }
+        world.client.terminate("w").await.unwrap();
+    };
+    for _ in 0..4 {
+        fail(&world.client, &task).await;
+        task = world.client.poll().await;
+    }
+    assert!(task.attempt > 3, "a query that came now would be refused");
+    assert_code(world.client.query("w", "state").await, Code::FailedPrecondition);
+    complete_with_answer(&world.client, &task, "at last").await;
+    assert_eq!(text(query.await.unwrap().unwrap().query_result), "at last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_waits_for_a_first_task_that_comes_in_time() {
+    let world = World::new().await;
+    let delayed = |id, delay| StartWorkflowExecutionRequest {
+        workflow_start_delay: Some(seconds(delay)),
+        ..start_request(id)
+    };
+    world.client.start_with(delayed("late", 3600)).await.unwrap();
+    let status = assert_code(world.client.query("late", "state").await, Code::FailedPrecondition);
+    assert!(status.message().contains("not scheduled yet"));
+
+    world.client.start_with(delayed("w", 1)).await.unwrap();
+    let query = querying(&world, "state");
+    world.advance(1);
+    let task = loop {
+        let task = world.client.poll().await;
+        if task.query.is_some() || !task.queries.is_empty() {
+            break task;
+        }
+        world.client.complete(&task, vec![]).await;
+    };
+    if task.query.is_some() {
+        respond(&world.client, &task, answered("in time")).await.unwrap();
+    } else {
+        complete_with_answer(&world.client, &task, "in time").await;
+    }
+    assert_eq!(text(query.await.unwrap().unwrap().query_result), "in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
