@@ -5,6 +5,7 @@ use std::sync::Arc;
 use helve_history::EventId;
 use prost::Message;
 use temporalio_protos::temporal::api::history::v1::{History, HistoryEvent};
+use uuid::Uuid;
 
 use crate::{
     error::{Failed, Fault},
@@ -34,7 +35,7 @@ impl HistoryToken {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Failed> {
         HistoryToken::decode(bytes)
             .ok()
-            .filter(|token| !token.run_id.is_empty())
+            .filter(|token| Uuid::parse_str(&token.run_id).is_ok())
             .ok_or_else(|| Failed::invalid("Invalid NextPageToken."))
     }
 }
@@ -91,17 +92,14 @@ impl Shell {
         })
     }
 
-    /// The first page of all that there is, the virtual events of the workflow task in flight included. [traps 5 and 10]
-    pub(crate) async fn history_of_task(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<FirstPage, Failed> {
+    /// The last stored event, and the virtual events of the workflow task that follow it. [traps 5 and 10]
+    pub(crate) async fn end_of_history(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+    ) -> Result<(EventId, Vec<HistoryEvent>), Failed> {
         let mut guard = self.lock(slot).await?;
         let state = &guard.loaded().ok_or(Fault::Conflict)?.state;
-        let part = Part {
-            from: 1,
-            to: state.history_length(),
-            suffix: state.virtual_events(),
-        };
-        drop(guard);
-        self.first_page(slot, part, None).await
+        Ok((state.history_length(), state.virtual_events()))
     }
 
     /// The page that a worker's token leads to.

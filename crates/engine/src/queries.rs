@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use helve_history::{Input, Limits, RunState, Timestamp};
+use helve_history::{Input, Limits, Rejection, RunState, Timestamp};
 use temporalio_protos::temporal::api::{
     common::v1::Payloads,
     enums::v1::{QueryRejectCondition, WorkflowExecutionStatus},
@@ -305,7 +305,11 @@ impl Shell {
                 Err(QueryRefused::TimedOut) if until < deadline => {}
                 result => return result,
             }
-            self.apply(slot, Input::ResetSticky, |_, _| ()).await?;
+            match self.apply(slot, Input::ResetSticky, |_, _| ()).await {
+                // A run that closed meanwhile has no sticky worker any more.
+                Ok(()) | Err(Failed::Rejected(Rejection::NotFound(_))) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         // Also when its caller has less patience than that: that nobody polls is what the caller is to be told.
         let grace = deadline.min(self.now() + NO_WORKER_GRACE);

@@ -26,10 +26,7 @@ impl Draft<'_> {
             // Decided above, since a bad completion starts over from the untouched state.
             Input::CompleteWorkflowTask(_) => Err(Rejection::workflow_task_not_found()),
             Input::FailWorkflowTask(report) => self.fail_workflow_task(*report),
-            Input::ResetSticky => {
-                self.clear_sticky();
-                Ok(Reply::Done)
-            }
+            Input::ResetSticky => self.reset_sticky(),
 
             Input::StartActivity(poll) => self.start_activity(&poll),
             Input::Heartbeat {

@@ -37,12 +37,6 @@ impl Frontend {
         let deadline = self.shell.now() + patience;
         let is_for_people = is_for_people(request.metadata());
         let request = request.into_inner();
-        // Who has the workflow task in flight asks like this when its cache lost the run: it needs the task's events, too.
-        let is_worker = !is_for_people
-            && !request.wait_new_event
-            && request.maximum_page_size == 0
-            && request.next_page_token.is_empty()
-            && request.history_event_filter_type() == HistoryEventFilterType::Unspecified;
         let only_close = request.history_event_filter_type() == HistoryEventFilterType::CloseEvent;
         let (slot, token) = self
             .place(&request.namespace, request.execution, &request.next_page_token)
@@ -55,20 +49,12 @@ impl Frontend {
                 ..Default::default()
             });
         }
-        if is_worker {
-            let page = self.shell.history_of_task(&slot).await?;
-            return Ok(GetWorkflowExecutionHistoryResponse {
-                history: Some(History { events: page.events }),
-                next_page_token: page.next,
-                ..Default::default()
-            });
-        }
         let wait = request.wait_new_event.then_some(deadline);
         let wanted = usize::try_from(request.maximum_page_size).unwrap_or(0);
         let page = if only_close {
             self.close_event(&slot, token, wait).await?
         } else {
-            self.events(&slot, token, wait, wanted).await?
+            self.events(&slot, token, (wait, wanted), !is_for_people).await?
         };
         Ok(GetWorkflowExecutionHistoryResponse {
             history: Some(History { events: page.events }),
@@ -130,7 +116,7 @@ impl Frontend {
         let token = HistoryToken::parse(token)?;
         if !target.run_id.is_empty() && target.run_id != token.run_id {
             return Err(Status::invalid_argument(
-                "RunId does not match the one in NextPageToken.",
+                "RunId in the request does not match the NextPageToken.",
             ));
         }
         let target = Target {
@@ -178,13 +164,14 @@ impl Frontend {
         })
     }
 
-    /// The next events; with `wait`, also those that do not exist yet.
+    /// The next events; with `wait`, also those that do not exist yet. After the last one follow the virtual ones if they
+    /// are wanted: a worker whose cache lost the run needs those of its task.
     async fn events(
         &self,
         slot: &Arc<Slot>,
         token: HistoryToken,
-        wait: Option<Timestamp>,
-        wanted: usize,
+        (wait, wanted): (Option<Timestamp>, usize),
+        with_virtual: bool,
     ) -> Result<Page, Status> {
         let from = token.next_event_id;
         if let Some(deadline) = wait
@@ -206,12 +193,17 @@ impl Frontend {
         if from > progress.last_event_id {
             return Ok(Page::default());
         }
-        let (events, _) = self
-            .shell
-            .stored_page(slot, from, progress.last_event_id, wanted)
-            .await?;
+        let (last, suffix) = if with_virtual && progress.is_running() {
+            self.shell.end_of_history(slot).await?
+        } else {
+            (progress.last_event_id, Vec::new())
+        };
+        let (mut events, _) = self.shell.stored_page(slot, from, last, wanted).await?;
         let next_event_id = events.last().map_or(from, |last| last.event_id + 1);
-        let is_more = next_event_id <= progress.last_event_id || (wait.is_some() && progress.is_running());
+        if next_event_id > last {
+            events.extend(suffix);
+        }
+        let is_more = next_event_id <= last || (wait.is_some() && progress.is_running());
         Ok(Page {
             events,
             next: is_more.then_some(HistoryToken { next_event_id, ..token }),

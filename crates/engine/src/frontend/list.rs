@@ -89,7 +89,7 @@ impl Frontend {
     ) -> Result<ListOpenWorkflowExecutionsResponse, Status> {
         let request = request.into_inner();
         let mut conditions = vec!["CloseTime IS NULL".to_owned()];
-        conditions.extend(started_between("StartTime", request.start_time_filter.as_ref()));
+        conditions.extend(time_between("StartTime", request.start_time_filter.as_ref())?);
         conditions.extend(request.filters.as_ref().map(|filters| match filters {
             open::Filters::ExecutionFilter(filter) => named(filter),
             open::Filters::TypeFilter(filter) => typed(filter),
@@ -115,7 +115,7 @@ impl Frontend {
         let request = request.into_inner();
         let mut conditions = vec!["CloseTime IS NOT NULL".to_owned()];
         // The filter is named after the start, but closed executions are looked for by their end.
-        conditions.extend(started_between("CloseTime", request.start_time_filter.as_ref()));
+        conditions.extend(time_between("CloseTime", request.start_time_filter.as_ref())?);
         conditions.extend(match &request.filters {
             None => None,
             Some(closed::Filters::ExecutionFilter(filter)) => Some(named(filter)),
@@ -297,19 +297,20 @@ fn typed(filter: &WorkflowTypeFilter) -> String {
     format!("WorkflowType = {}", quoted(&filter.name))
 }
 
-fn started_between(attribute: &str, filter: Option<&StartTimeFilter>) -> Vec<String> {
-    let bound = |sign: &str, time: Option<&prost_types::Timestamp>| {
-        let nanos = helve_history::Timestamp::from(*time?).as_nanos();
-        Some(format!("{attribute} {sign} {nanos}"))
-    };
-    let Some(filter) = filter else { return Vec::new() };
-    [
-        bound(">=", filter.earliest_time.as_ref()),
-        bound("<=", filter.latest_time.as_ref()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+fn time_between(attribute: &str, filter: Option<&StartTimeFilter>) -> Result<Vec<String>, Status> {
+    let nanos = |time: Option<prost_types::Timestamp>| Some(helve_history::Timestamp::from(time?).as_nanos());
+    let earliest = nanos(filter.and_then(|filter| filter.earliest_time));
+    let latest = nanos(filter.and_then(|filter| filter.latest_time));
+    if earliest.zip(latest).is_some_and(|(earliest, latest)| earliest > latest) {
+        return Err(Status::invalid_argument(
+            "EarliestTime in StartTimeFilter should not be larger than LatestTime.",
+        ));
+    }
+    let bound = |sign, nanos: Option<i64>| nanos.map(|nanos| format!("{attribute} {sign} {nanos}"));
+    Ok([bound(">=", earliest), bound("<=", latest)]
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// A text as the query language writes it.

@@ -57,9 +57,14 @@ impl Frontend {
         if workflow_id.is_empty() {
             return Err(Status::invalid_argument("WorkflowId is not set on request."));
         }
-        self.check_length("WorkflowId", &workflow_id)?;
         if !run_id.is_empty() && uuid::Uuid::parse_str(&run_id).is_err() {
             return Err(Status::invalid_argument("Invalid RunId."));
+        }
+        // None was started with such an id, and it need not come back in the answer.
+        if workflow_id.len() > self.shell.options.limits.id_length_max {
+            return Err(status::not_found(
+                "workflow not found: its ID is longer than any can be",
+            ));
         }
         Ok(Target::workflow(workflow_id, run_id))
     }

@@ -95,7 +95,10 @@ impl Frontend {
 
     fn check_start(&self, namespace: &str, start: &StartWorkflowExecutionRequest) -> OperationResult {
         check_namespace(namespace, &start.namespace)?;
-        self.named(start.workflow_id.clone(), String::new())?;
+        if start.workflow_id.is_empty() {
+            return Err(Status::invalid_argument("WorkflowId is not set on request."));
+        }
+        self.check_length("WorkflowId", &start.workflow_id)?;
         check_on_conflict(start)?;
         Policies::new(start.workflow_id_reuse_policy(), start.workflow_id_conflict_policy())?;
         let refused = |what| Err(Status::invalid_argument(what));

@@ -82,6 +82,7 @@ impl Frontend {
                 "Cannot register global namespace when not enabled",
             ));
         }
+        check_clusters(&request.active_cluster_name, &request.clusters)?;
         refuse_archival(request.history_archival_state)?;
         refuse_archival(request.visibility_archival_state)?;
         let settings = Settings {
@@ -166,11 +167,9 @@ impl Frontend {
     ) -> Result<UpdateNamespaceResponse, Status> {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        if request.promote_namespace
-            || request
-                .replication_config
-                .is_some_and(|config| config.clusters.len() > 1)
-        {
+        let replication = request.replication_config.unwrap_or_default();
+        check_clusters(&replication.active_cluster_name, &replication.clusters)?;
+        if request.promote_namespace || replication.clusters.len() > 1 {
             return Err(Status::invalid_argument(
                 "Cannot promote or replicate a namespace: this version of Helve has one cluster.",
             ));
@@ -300,6 +299,15 @@ fn retention(given: Option<&prost_types::Duration>) -> Result<Duration, Status> 
         .ok_or_else(|| {
             Status::invalid_argument("A valid retention period is not set on request: it must be at least one hour.")
         })
+}
+
+/// There is one cluster.
+fn check_clusters(active: &str, all: &[ClusterReplicationConfig]) -> Result<(), Status> {
+    let names = all.iter().map(|cluster| cluster.cluster_name.as_str());
+    match names.chain([active]).find(|name| !name.is_empty() && *name != CLUSTER) {
+        Some(unknown) => Err(Status::invalid_argument(format!("Invalid cluster name: {unknown}"))),
+        None => Ok(()),
+    }
 }
 
 fn refuse_archival(state: i32) -> Result<(), Status> {

@@ -112,6 +112,7 @@ impl Frontend {
     ) -> Result<PauseActivityExecutionResponse, Status> {
         let request = request.into_inner();
         self.check_blob("reason", &request.reason)?;
+        self.check_id("identity", &request.identity)?;
         let target = self.target_of_execution(request.workflow_id, &request.activity_id, request.run_id)?;
         let operation = ActivityOperation::Pause {
             identity: request.identity,
@@ -128,6 +129,7 @@ impl Frontend {
         request: Request<UnpauseActivityExecutionRequest>,
     ) -> Result<UnpauseActivityExecutionResponse, Status> {
         let request = request.into_inner();
+        self.check_id("identity", &request.identity)?;
         let target = self.target_of_execution(request.workflow_id, &request.activity_id, request.run_id)?;
         let operation = ActivityOperation::Unpause {
             reset_attempts: false,
@@ -145,6 +147,7 @@ impl Frontend {
         request: Request<ResetActivityExecutionRequest>,
     ) -> Result<ResetActivityExecutionResponse, Status> {
         let request = request.into_inner();
+        self.check_id("identity", &request.identity)?;
         let target = self.target_of_execution(request.workflow_id, &request.activity_id, request.run_id)?;
         let operation = ActivityOperation::Reset(ResetOrder {
             reset_heartbeat: request.reset_heartbeat,
@@ -163,6 +166,7 @@ impl Frontend {
         request: Request<UpdateActivityExecutionOptionsRequest>,
     ) -> Result<UpdateActivityExecutionOptionsResponse, Status> {
         let request = request.into_inner();
+        self.check_id("identity", &request.identity)?;
         let target = self.target_of_execution(request.workflow_id, &request.activity_id, request.run_id)?;
         let update = options_update(
             request.restore_original,

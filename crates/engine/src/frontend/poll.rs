@@ -2,8 +2,11 @@
 
 use helve_history::Sdk;
 use temporalio_protos::temporal::api::{
-    common::v1::WorkerVersionCapabilities, deployment::v1::WorkerDeploymentOptions, enums::v1::WorkerVersioningMode,
-    taskqueue::v1::TaskQueue, workflowservice::v1::*,
+    common::v1::WorkerVersionCapabilities,
+    deployment::v1::WorkerDeploymentOptions,
+    enums::v1::{TaskQueueKind, WorkerVersioningMode},
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1::*,
 };
 use tonic::{Request, Status, metadata::MetadataMap};
 
@@ -82,6 +85,12 @@ impl Frontend {
             return Err(Status::invalid_argument("TaskQueue is not set on request."));
         }
         self.check_length("TaskQueue", &queue.name)?;
+        if queue.kind() != TaskQueueKind::Sticky && !queue.normal_name.is_empty() {
+            return Err(Status::invalid_argument(format!(
+                "only sticky queues can have normal name. tq: {}",
+                queue.name
+            )));
+        }
         Ok(QueueId {
             namespace: namespace.name.clone(),
             name: queue.name.into(),

@@ -248,6 +248,9 @@ impl Frontend {
 
     fn schedule(&self, namespace: &str, id: &str) -> Result<Arc<ScheduleSlot>, Status> {
         let namespace = self.namespace(namespace)?;
+        if id.is_empty() {
+            return Err(Status::invalid_argument("ScheduleId is not set on request."));
+        }
         let slot = self.shell.schedules.get(namespace.id, id);
         Ok(slot.ok_or_else(schedule_not_found)?)
     }
@@ -270,10 +273,10 @@ impl Frontend {
                     "Scheduled workflow must not contain CronSchedule",
                 ));
             }
-            let reuse = workflow.workflow_id_reuse_policy();
+            let reuse = WorkflowIdReusePolicy::try_from(workflow.workflow_id_reuse_policy);
             if !matches!(
                 reuse,
-                WorkflowIdReusePolicy::Unspecified | WorkflowIdReusePolicy::AllowDuplicate
+                Ok(WorkflowIdReusePolicy::Unspecified | WorkflowIdReusePolicy::AllowDuplicate)
             ) {
                 return Err(Status::invalid_argument(
                     "Scheduled workflow must not contain WorkflowIDReusePolicy",

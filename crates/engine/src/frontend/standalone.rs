@@ -148,6 +148,7 @@ impl Frontend {
     ) -> Result<RequestCancelActivityExecutionResponse, Status> {
         let request = request.into_inner();
         let target = self.standalone(request.activity_id, request.run_id)?;
+        self.check_id("identity", &request.identity)?;
         self.check_blob("reason", &request.reason)?;
         let input = StandaloneRequest::Cancel {
             reason: request.reason,
@@ -164,6 +165,7 @@ impl Frontend {
     ) -> Result<TerminateActivityExecutionResponse, Status> {
         let request = request.into_inner();
         let target = self.standalone(request.activity_id, request.run_id)?;
+        self.check_id("identity", &request.identity)?;
         self.check_blob("reason", &request.reason)?;
         let input = StandaloneRequest::Terminate {
             reason: request.reason,
@@ -226,7 +228,7 @@ impl Frontend {
         Ok(())
     }
 
-    fn check_id(&self, field: &str, value: &str) -> Result<(), Status> {
+    pub(super) fn check_id(&self, field: &str, value: &str) -> Result<(), Status> {
         let (length, limit) = (value.len(), self.shell.options.limits.id_length_max);
         if length > limit {
             return Err(Status::invalid_argument(format!(

@@ -26,6 +26,7 @@ impl Frontend {
                 "completions in pages are not supported: send it in one piece",
             ));
         }
+        self.check_length("Identity", &request.identity)?;
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
         let (shell, slot) = (&self.shell, self.run_of(&token, &request.namespace).await?);
         let results = request.query_results.into_iter();
@@ -86,6 +87,7 @@ impl Frontend {
         request: Request<RespondWorkflowTaskFailedRequest>,
     ) -> Result<RespondWorkflowTaskFailedResponse, Status> {
         let request = request.into_inner();
+        self.check_length("Identity", &request.identity)?;
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
         let slot = self.run_of(&token, &request.namespace).await?;
         let cause = request.cause();

@@ -14,7 +14,10 @@ use temporalio_protos::temporal::api::{
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
     workflowservice::v1::*,
 };
-use tonic::{Code, Status, codegen::http::HeaderMap};
+use tonic::{
+    Code, Status,
+    codegen::http::{HeaderMap, HeaderValue},
+};
 
 pub(crate) const NAMESPACE: &str = "default";
 pub(crate) const QUEUE: &str = "q";
@@ -229,14 +232,17 @@ impl Client {
         self.describe(id).await.workflow_execution_info.unwrap().status()
     }
 
-    /// The whole history, page by page.
+    /// The whole history as people see it, page by page.
     pub(crate) async fn history(&self, id: &str) -> Vec<HistoryEvent> {
         let mut events = Vec::new();
         let mut token = Vec::new();
         loop {
+            let mut headers = HeaderMap::new();
+            headers.insert("client-name", HeaderValue::from_static("temporal-cli"));
             let page: GetWorkflowExecutionHistoryResponse = self
-                .rpc(
+                .rpc_with(
                     "GetWorkflowExecutionHistory",
+                    headers,
                     GetWorkflowExecutionHistoryRequest {
                         namespace: NAMESPACE.to_owned(),
                         execution: execution(id),

@@ -2,6 +2,7 @@
 
 mod batch;
 mod client;
+mod codes;
 mod compatibility;
 mod deletion;
 mod durability;

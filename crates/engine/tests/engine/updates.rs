@@ -3,8 +3,7 @@
 use temporalio_protos::temporal::api::{
     command::v1::{Command, ProtocolMessageCommandAttributes, command::Attributes},
     enums::v1::{
-        CommandType, EventType, HistoryEventFilterType, UpdateWorkflowExecutionLifecycleStage as Stage,
-        WorkflowExecutionStatus, WorkflowIdConflictPolicy,
+        CommandType, UpdateWorkflowExecutionLifecycleStage as Stage, WorkflowExecutionStatus, WorkflowIdConflictPolicy,
     },
     failure::v1::Failure,
     protocol::v1::Message as ProtocolMessage,
@@ -156,29 +155,6 @@ async fn idle(world: &World) {
     world.client.complete(&task, vec![]).await;
 }
 
-/// What people see of the history.
-async fn stored_types(world: &World) -> Vec<EventType> {
-    let page: GetWorkflowExecutionHistoryResponse = world
-        .client
-        .rpc(
-            "GetWorkflowExecutionHistory",
-            GetWorkflowExecutionHistoryRequest {
-                namespace: NAMESPACE.to_owned(),
-                execution: execution("w"),
-                history_event_filter_type: HistoryEventFilterType::AllEvent.into(),
-                ..Default::default()
-            },
-        )
-        .await
-        .unwrap();
-    page.history
-        .unwrap()
-        .events
-        .iter()
-        .map(|event| event.event_type())
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_gets_the_outcome() {
     let world = World::new().await;
@@ -201,7 +177,7 @@ async fn a_caller_gets_the_outcome() {
 async fn a_rejection_reaches_its_caller_and_nothing_else() {
     let world = World::new().await;
     idle(&world).await;
-    let before = stored_types(&world).await;
+    let before = world.client.event_types("w").await;
     let update = updating(&world, "u", Stage::Accepted);
     let task = world.client.poll().await;
     let answer = answer_task(&world, &task, vec![reject("u")]).await;
@@ -211,23 +187,26 @@ async fn a_rejection_reaches_its_caller_and_nothing_else() {
     assert!(
         matches!(updated.outcome.unwrap().value, Some(outcome::Value::Failure(failure)) if failure.message == "no")
     );
-    assert_eq!(stored_types(&world).await, before);
+    assert_eq!(world.client.event_types("w").await, before);
     assert_code(poll_update(&world, "u", Stage::Completed).await, Code::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_worker_with_the_task_reads_its_virtual_events() {
+async fn a_worker_whose_cache_lost_the_run_reads_the_virtual_events_of_its_task() {
     let world = World::new().await;
     idle(&world).await;
     let _update = updating(&world, "u", Stage::Completed);
     let task = world.client.poll().await;
     assert_eq!(events(&task).len(), 6);
-    assert_eq!(
-        world.client.history("w").await,
-        events(&task),
-        "a worker whose cache lost the run"
-    );
-    assert_eq!(stored_types(&world).await.len(), 4);
+    let request = GetWorkflowExecutionHistoryRequest {
+        namespace: NAMESPACE.to_owned(),
+        execution: execution("w"),
+        ..Default::default()
+    };
+    let read: GetWorkflowExecutionHistoryResponse =
+        world.client.rpc("GetWorkflowExecutionHistory", request).await.unwrap();
+    assert_eq!(read.history.unwrap().events, events(&task));
+    assert_eq!(world.client.history("w").await.len(), 4, "they are stored nowhere");
 }
 
 #[tokio::test(flavor = "multi_thread")]

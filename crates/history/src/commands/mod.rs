@@ -63,43 +63,75 @@ impl fmt::Display for CommandFailure {
     }
 }
 
-/// Checks what needs no state: a close command comes last, and each command says what it wants, once.
+/// Checks what is wrong with the message and not with the workflow: each command is one that there is, and one that closes
+/// the run comes last.
 pub(crate) fn check_sequence(commands: &[Command]) -> Result<(), Rejection> {
-    let mut closed_by: Option<CommandType> = None;
     for (index, command) in commands.iter().enumerate() {
-        if let Some(close) = closed_by {
-            return Err(Rejection::invalid(format!(
-                "invalid command sequence: command {} must be the last command.",
-                close.as_str_name()
-            )));
-        }
-        if let Some(attributes) = &command.attributes {
-            let meant = type_of(attributes);
-            if command.command_type() != meant {
+        match command.command_type() {
+            CommandType::Unspecified => {
+                let number = command.command_type;
+                return Err(Rejection::invalid(format!("unknown command type: {number}")));
+            }
+            CommandType::CompleteWorkflowExecution
+            | CommandType::FailWorkflowExecution
+            | CommandType::CancelWorkflowExecution
+            | CommandType::ContinueAsNewWorkflowExecution
+                if index + 1 < commands.len() =>
+            {
+                let names: Vec<_> = commands.iter().map(|command| name(command.command_type())).collect();
                 return Err(Rejection::invalid(format!(
-                    "command {index} is a {}, and its attributes are those of a {}.",
-                    command.command_type().as_str_name(),
-                    meant.as_str_name()
+                    "invalid command sequence: [{}], command {} must be the last command.",
+                    names.join(", "),
+                    names[index]
                 )));
             }
-        }
-        match &command.attributes {
-            None => {
-                return Err(Rejection::invalid(format!(
-                    "command {index} ({}) has no attributes.",
-                    command.command_type().as_str_name()
-                )));
-            }
-            Some(
-                C::CompleteWorkflowExecutionCommandAttributes(_)
-                | C::FailWorkflowExecutionCommandAttributes(_)
-                | C::CancelWorkflowExecutionCommandAttributes(_)
-                | C::ContinueAsNewWorkflowExecutionCommandAttributes(_),
-            ) => closed_by = Some(command.command_type()),
-            Some(_) => {}
+            _ => {}
         }
     }
     Ok(())
+}
+
+fn name(command: CommandType) -> String {
+    camel_case(command.as_str_name().trim_start_matches("COMMAND_TYPE_"))
+}
+
+/// What a command asks for; it fails the task if it does not say that, or says something else.
+fn attributes(command: &Command) -> Result<&C, CommandFailure> {
+    let kind = command.command_type();
+    let given = command.attributes.as_ref().filter(|given| type_of(given) == kind);
+    given.ok_or_else(|| {
+        let name = name(kind);
+        CommandFailure::new(
+            bad_attributes_of(kind),
+            format!("{name}CommandAttributes is not set on {name}Command."),
+        )
+    })
+}
+
+fn bad_attributes_of(command: CommandType) -> WorkflowTaskFailedCause {
+    use WorkflowTaskFailedCause as Cause;
+    match command {
+        CommandType::Unspecified => Cause::Unspecified,
+        CommandType::ScheduleActivityTask => Cause::BadScheduleActivityAttributes,
+        CommandType::RequestCancelActivityTask => Cause::BadRequestCancelActivityAttributes,
+        CommandType::StartTimer => Cause::BadStartTimerAttributes,
+        CommandType::CancelTimer => Cause::BadCancelTimerAttributes,
+        CommandType::CompleteWorkflowExecution => Cause::BadCompleteWorkflowExecutionAttributes,
+        CommandType::FailWorkflowExecution => Cause::BadFailWorkflowExecutionAttributes,
+        CommandType::CancelWorkflowExecution => Cause::BadCancelWorkflowExecutionAttributes,
+        CommandType::RequestCancelExternalWorkflowExecution => {
+            Cause::BadRequestCancelExternalWorkflowExecutionAttributes
+        }
+        CommandType::RecordMarker => Cause::BadRecordMarkerAttributes,
+        CommandType::ContinueAsNewWorkflowExecution => Cause::BadContinueAsNewAttributes,
+        CommandType::StartChildWorkflowExecution => Cause::BadStartChildExecutionAttributes,
+        CommandType::SignalExternalWorkflowExecution => Cause::BadSignalWorkflowExecutionAttributes,
+        CommandType::UpsertWorkflowSearchAttributes => Cause::BadSearchAttributes,
+        CommandType::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
+        CommandType::ProtocolMessage => Cause::BadUpdateWorkflowExecutionMessage,
+        CommandType::ScheduleNexusOperation => Cause::BadScheduleNexusOperationAttributes,
+        CommandType::RequestCancelNexusOperation => Cause::BadRequestCancelNexusOperationAttributes,
+    }
 }
 
 fn type_of(attributes: &C) -> CommandType {
@@ -163,28 +195,27 @@ impl<'d, 'e, 'm> Commands<'d, 'e, 'm> {
     }
 
     pub(crate) fn run(&mut self, command: &Command) -> CommandResult {
-        match command.attributes.as_ref() {
-            None => Ok(()),
-            Some(C::ScheduleActivityTaskCommandAttributes(a)) => self.schedule_activity(a, command),
-            Some(C::RequestCancelActivityTaskCommandAttributes(a)) => self.request_cancel_activity(*a, command),
-            Some(C::StartTimerCommandAttributes(a)) => self.start_timer(a, command),
-            Some(C::CancelTimerCommandAttributes(a)) => self.cancel_timer(a, command),
-            Some(C::RecordMarkerCommandAttributes(a)) => self.record_marker(a, command),
-            Some(C::UpsertWorkflowSearchAttributesCommandAttributes(a)) => self.upsert_search_attributes(a, command),
-            Some(C::ModifyWorkflowPropertiesCommandAttributes(a)) => self.modify_properties(a, command),
-            Some(C::StartChildWorkflowExecutionCommandAttributes(a)) => self.start_child(a, command),
-            Some(C::SignalExternalWorkflowExecutionCommandAttributes(a)) => self.signal_external(a, command),
-            Some(C::RequestCancelExternalWorkflowExecutionCommandAttributes(a)) => self.cancel_external(a, command),
-            Some(C::CompleteWorkflowExecutionCommandAttributes(a)) => self.complete_workflow(a, command),
-            Some(C::FailWorkflowExecutionCommandAttributes(a)) => self.fail_workflow(a, command),
-            Some(C::CancelWorkflowExecutionCommandAttributes(a)) => self.cancel_workflow(a, command),
-            Some(C::ContinueAsNewWorkflowExecutionCommandAttributes(a)) => self.continue_as_new(a, command),
-            Some(C::ProtocolMessageCommandAttributes(a)) => self.answers.named(&a.message_id, self.draft),
-            Some(C::ScheduleNexusOperationCommandAttributes(_)) => Err(CommandFailure::new(
+        match attributes(command)? {
+            C::ScheduleActivityTaskCommandAttributes(a) => self.schedule_activity(a, command),
+            C::RequestCancelActivityTaskCommandAttributes(a) => self.request_cancel_activity(*a, command),
+            C::StartTimerCommandAttributes(a) => self.start_timer(a, command),
+            C::CancelTimerCommandAttributes(a) => self.cancel_timer(a, command),
+            C::RecordMarkerCommandAttributes(a) => self.record_marker(a, command),
+            C::UpsertWorkflowSearchAttributesCommandAttributes(a) => self.upsert_search_attributes(a, command),
+            C::ModifyWorkflowPropertiesCommandAttributes(a) => self.modify_properties(a, command),
+            C::StartChildWorkflowExecutionCommandAttributes(a) => self.start_child(a, command),
+            C::SignalExternalWorkflowExecutionCommandAttributes(a) => self.signal_external(a, command),
+            C::RequestCancelExternalWorkflowExecutionCommandAttributes(a) => self.cancel_external(a, command),
+            C::CompleteWorkflowExecutionCommandAttributes(a) => self.complete_workflow(a, command),
+            C::FailWorkflowExecutionCommandAttributes(a) => self.fail_workflow(a, command),
+            C::CancelWorkflowExecutionCommandAttributes(a) => self.cancel_workflow(a, command),
+            C::ContinueAsNewWorkflowExecutionCommandAttributes(a) => self.continue_as_new(a, command),
+            C::ProtocolMessageCommandAttributes(a) => self.answers.named(&a.message_id, self.draft),
+            C::ScheduleNexusOperationCommandAttributes(_) => Err(CommandFailure::new(
                 WorkflowTaskFailedCause::BadScheduleNexusOperationAttributes,
                 "this server does not support Nexus operations.",
             )),
-            Some(C::RequestCancelNexusOperationCommandAttributes(_)) => Err(CommandFailure::new(
+            C::RequestCancelNexusOperationCommandAttributes(_) => Err(CommandFailure::new(
                 WorkflowTaskFailedCause::BadRequestCancelNexusOperationAttributes,
                 "this server does not support Nexus operations.",
             )),

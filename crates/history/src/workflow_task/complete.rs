@@ -131,17 +131,14 @@ impl Draft<'_> {
         if !completion.return_new_task {
             return None;
         }
-        let queue = if self.state().facts.sticky.is_some() {
-            PolledQueue::Sticky
-        } else {
-            PolledQueue::Normal
-        };
         let carry = if completion.force_create_new {
             Carry::New
         } else {
             Carry::All
         };
-        self.start_scheduled_task(&completion.identity, &completion.new_task_request_id, queue, carry)
+        // Whoever asks for it holds the run, sticky or not: it gets what happened since.
+        let (identity, request_id) = (&completion.identity, &completion.new_task_request_id);
+        self.start_scheduled_task(identity, request_id, PolledQueue::Sticky, carry)
             .map(Box::new)
     }
 

@@ -200,10 +200,13 @@ impl Draft<'_> {
 }
 
 impl RunState {
-    /// The events of the workflow task in flight that are not stored, since the task is transient or speculative. Only the
-    /// worker that has the task may see them. [traps 5 and 10]
+    /// The events of the workflow task that are not stored, since the task is transient or speculative: they may never
+    /// be, so people are not shown them. [traps 5 and 10]
     pub fn virtual_events(&self) -> Vec<HistoryEvent> {
         match &self.facts.workflow_task {
+            WorkflowTask::Scheduled(scheduled) if scheduled.kind != TaskKind::Normal => {
+                vec![self.virtual_scheduled(scheduled)]
+            }
             WorkflowTask::Started(scheduled, started) if scheduled.kind != TaskKind::Normal => {
                 self.virtual_events_of(scheduled, started)
             }
@@ -213,13 +216,17 @@ impl RunState {
 
     fn virtual_events_of(&self, scheduled: &ScheduledTask, started: &StartedTask) -> Vec<HistoryEvent> {
         vec![
-            scheduled
-                .scheduled_entry(self)
-                .into_event(scheduled.event_id, scheduled.time),
+            self.virtual_scheduled(scheduled),
             started
                 .started_entry(scheduled.event_id)
                 .into_event(started.event_id, started.time),
         ]
+    }
+
+    fn virtual_scheduled(&self, scheduled: &ScheduledTask) -> HistoryEvent {
+        scheduled
+            .scheduled_entry(self)
+            .into_event(scheduled.event_id, scheduled.time)
     }
 }
 

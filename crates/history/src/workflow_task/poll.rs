@@ -85,6 +85,15 @@ impl Draft<'_> {
         Some(reply)
     }
 
+    /// Somebody knows that the sticky worker is out.
+    pub(crate) fn reset_sticky(&mut self) -> Result<Reply, Rejection> {
+        if !self.state().is_running() {
+            return Err(Rejection::closed());
+        }
+        self.clear_sticky();
+        Ok(Reply::Done)
+    }
+
     /// The sticky worker is out: later tasks, and one that waits, go to the normal queue.
     pub(crate) fn clear_sticky(&mut self) {
         if self.state().facts.sticky.is_none() {

@@ -100,13 +100,17 @@ fn nothing_can_happen_to_a_closed_run() {
     let activity = s.poll_activity();
     s.ok(terminate());
     let length = s.stored.events.len();
-    for input in [signal("late"), terminate(), complete_activity(&activity)] {
+    for input in [
+        signal("late"),
+        terminate(),
+        complete_activity(&activity),
+        Input::ResetSticky,
+    ] {
         assert!(matches!(s.send(input), Err(Rejection::NotFound(_))));
     }
     s.ok(cancel());
     s.pass_seconds(100);
     s.ok(Input::Tick);
-    s.ok(Input::ResetSticky);
     assert_eq!(s.stored.events.len(), length);
 }
 

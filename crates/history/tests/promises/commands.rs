@@ -177,15 +177,48 @@ fn with_run_id(mut command: Command) -> Command {
 }
 
 #[test]
-fn a_command_is_not_done_if_its_type_and_its_attributes_contradict() {
+fn a_command_without_its_attributes_fails_the_task() {
+    let kinds = [
+        (CommandType::RecordMarker, Cause::BadRecordMarkerAttributes),
+        (
+            CommandType::RequestCancelActivityTask,
+            Cause::BadRequestCancelActivityAttributes,
+        ),
+        (
+            CommandType::CompleteWorkflowExecution,
+            Cause::BadCompleteWorkflowExecutionAttributes,
+        ),
+    ];
+    for (kind, cause) in kinds {
+        // None at all, or those of another command.
+        for attributes in [None, timer("t", 1).attributes] {
+            let mut s = Scenario::start();
+            let task = s.poll();
+            let mut bare = timer("t", 1);
+            (bare.command_type, bare.attributes) = (kind.into(), attributes);
+            let reply = s.try_complete(&task, vec![marker(), bare], |_| {}).unwrap();
+            let Some(Rejection::InvalidArgument(message)) = reply.answer_error else {
+                panic!("{kind:?} was taken");
+            };
+            assert!(message.contains("CommandAttributes is not set on"), "{message}");
+            let failed = attributes!(s.last(EventType::WorkflowTaskFailed), WorkflowTaskFailedEventAttributes);
+            assert_eq!(failed.cause(), cause);
+            assert_eq!(s.count(EventType::MarkerRecorded), 0, "none of the others is done");
+            assert_eq!(s.count(EventType::TimerStarted), 0);
+        }
+    }
+}
+
+#[test]
+fn a_command_that_there_is_not_is_refused() {
     let mut s = Scenario::start();
     let task = s.poll();
     let before = s.state.clone();
-    for kind in [CommandType::RequestCancelActivityTask, CommandType::Unspecified] {
-        let mut contradicting = timer("t", 1);
-        contradicting.command_type = kind.into();
-        let refused = s.try_complete(&task, vec![contradicting], |_| {});
-        assert!(matches!(refused, Err(Rejection::InvalidArgument(_))), "{kind:?}");
+    for kind in [0, -1, 99] {
+        let mut unknown = timer("t", 1);
+        unknown.command_type = kind;
+        let refused = s.try_complete(&task, vec![unknown], |_| {});
+        assert!(matches!(refused, Err(Rejection::InvalidArgument(_))), "{kind}");
     }
     assert_eq!(s.state, before);
 }

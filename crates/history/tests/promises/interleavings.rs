@@ -280,7 +280,7 @@ impl World {
                     ..WorkflowTaskFailure::default()
                 })));
             }
-            Step::ResetSticky => drop(self.s.ok(Input::ResetSticky)),
+            Step::ResetSticky => drop(self.s.send(Input::ResetSticky)),
             Step::PollActivity { pick: n, repeat } => self.poll_activity(n, repeat),
             Step::CompleteActivity { pick, by_id } => {
                 let Some(activity) = self.activity_ref(pick, by_id) else {
