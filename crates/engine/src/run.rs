@@ -12,7 +12,13 @@ use helve_history::{EventId, MessageId, ReadyTask, RunKey, RunState, Timestamp};
 use temporalio_protos::temporal::api::{enums::v1::WorkflowExecutionStatus, history::v1::HistoryEvent};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use crate::{error::Failed, namespaces::Namespace, queries::QueryBuffer, storage::RowId, updates::UpdateWaiters};
+use crate::{
+    error::{Failed, Fault},
+    namespaces::Namespace,
+    queries::QueryBuffer,
+    storage::RowId,
+    updates::UpdateWaiters,
+};
 
 /// A run's place in memory. There is at most one per run.
 pub(crate) struct Slot {
@@ -159,6 +165,16 @@ impl Slot {
     pub(crate) async fn lock(&self) -> RunGuard {
         self.touched.store(true, Ordering::Relaxed);
         self.cell.clone().lock_owned().await
+    }
+
+    /// Likewise, unless there is nothing behind it. The run may yet have to be read.
+    pub(crate) async fn look(&self) -> Result<RunGuard, Failed> {
+        let guard = self.lock().await;
+        match *guard {
+            Cell::Loaded(_) | Cell::Unread => Ok(guard),
+            Cell::Dead if self.is_gone() => Err(self.not_found()),
+            Cell::Dead => Err(Fault::Conflict.into()),
+        }
     }
 
     /// Shows how far the run got.

@@ -1,9 +1,10 @@
-//! Changing the custom search attributes of a namespace.
+//! Search attributes: changing the custom ones of a namespace, and making values.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use helve_db::Batch;
 use helve_visibility::{Attributes, MAX_CUSTOM_ATTRIBUTES, ValueType};
+use temporalio_protos::temporal::api::common::v1::Payload;
 
 use crate::{
     error::{Failed, Fault},
@@ -86,5 +87,18 @@ impl Shell {
             ..Settings::clone(&namespace.settings())
         });
         Ok(())
+    }
+}
+
+/// A text as the value of a search attribute of a type.
+pub(crate) fn attribute(text: &str, value_type: &str) -> Payload {
+    let metadata = [("encoding", "json/plain"), ("type", value_type)];
+    Payload {
+        metadata: metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
+            .collect(),
+        data: serde_json::Value::from(text).to_string().into_bytes(),
+        ..Payload::default()
     }
 }

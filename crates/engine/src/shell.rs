@@ -218,19 +218,14 @@ impl Shell {
 
     /// Takes a run's lock and makes sure that its state is there.
     pub(crate) async fn lock(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<RunGuard, Failed> {
-        let mut guard = slot.lock().await;
-        match *guard {
-            Cell::Loaded(_) => Ok(guard),
-            Cell::Unread => {
-                let mut loaded = Loaded::from(self.read_run(slot.row).await?).0;
-                let effects = Effects::of(obligations(slot, &mut loaded, self, false));
-                *guard = Cell::Loaded(Box::new(loaded));
-                self.publish(effects);
-                Ok(guard)
-            }
-            Cell::Dead if slot.is_gone() => Err(slot.not_found()),
-            Cell::Dead => Err(Fault::Conflict.into()),
+        let mut guard = slot.look().await?;
+        if matches!(*guard, Cell::Unread) {
+            let mut loaded = Loaded::from(self.read_run(slot.row).await?).0;
+            let effects = Effects::of(obligations(slot, &mut loaded, self, false));
+            *guard = Cell::Loaded(Box::new(loaded));
+            self.publish(effects);
         }
+        Ok(guard)
     }
 
     /// Decides and commits; the caller holds the run's lock.

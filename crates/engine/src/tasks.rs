@@ -260,7 +260,7 @@ impl Shell {
             let poll = self.matching.poll(queue.clone(), poller.clone());
             // When the engine stops, matching ends it; but not before a commit that starts a task for it is over.
             let handed = tokio::select! {
-            biased;
+                biased;
                 handed = poll.task() => handed,
                 () = &mut timer => None,
             };
@@ -331,6 +331,7 @@ impl Shell {
             Ready::Activity(started) => Handout::Activity(started),
         })
     }
+
     /// Gives the run the input that starts a task, unless the poller is gone: then `None`.
     async fn start_for<T>(
         self: &Arc<Self>,

@@ -66,7 +66,7 @@ impl Rejection {
     pub(crate) fn workflow_closing() -> Self {
         Self::Busy {
             cause: ResourceExhaustedCause::BusyWorkflow,
-            message: "Workflow operation rejected because workflow is closing".to_owned(),
+            message: "workflow operation can not be applied because workflow is closing".to_owned(),
         }
     }
 

@@ -5,6 +5,7 @@ use temporalio_protos::temporal::api::{
     common::v1::WorkflowExecution,
     enums::v1::WorkflowIdReusePolicy,
     schedule::v1::{Schedule, ScheduleInfo, ScheduleListInfo, ScheduleSpec},
+    workflow::v1::NewWorkflowExecutionInfo,
     workflowservice::v1::StartWorkflowExecutionRequest,
 };
 
@@ -144,21 +145,8 @@ impl ScheduleState {
             .find(|start| start.request_id == request_id)?;
         let workflow = self.definition.workflow()?.clone();
         let mut request = StartWorkflowExecutionRequest {
-            workflow_id: start.workflow_id.clone(),
-            workflow_type: workflow.workflow_type,
-            task_queue: workflow.task_queue,
-            input: workflow.input,
-            workflow_execution_timeout: workflow.workflow_execution_timeout,
-            workflow_run_timeout: workflow.workflow_run_timeout,
-            workflow_task_timeout: workflow.workflow_task_timeout,
             request_id: start.request_id.clone(),
-            retry_policy: workflow.retry_policy,
-            memo: workflow.memo,
-            search_attributes: workflow.search_attributes,
-            header: workflow.header,
-            user_metadata: workflow.user_metadata,
-            priority: workflow.priority,
-            ..StartWorkflowExecutionRequest::default()
+            ..start_request(workflow, start.workflow_id.clone())
         };
         // A time of the spec is acted on once; what somebody asks for may be asked for again.
         request.set_workflow_id_reuse_policy(if start.manual {
@@ -176,6 +164,27 @@ impl ScheduleState {
             nominal: start.nominal_time(),
             manual: start.manual,
         })
+    }
+}
+
+/// The start of a schedule's workflow under an id. What only the occasion tells is left out: the request id, the policy for
+/// the workflow id, what the run before left behind.
+pub fn start_request(workflow: NewWorkflowExecutionInfo, workflow_id: String) -> StartWorkflowExecutionRequest {
+    StartWorkflowExecutionRequest {
+        workflow_id,
+        workflow_type: workflow.workflow_type,
+        task_queue: workflow.task_queue,
+        input: workflow.input,
+        workflow_execution_timeout: workflow.workflow_execution_timeout,
+        workflow_run_timeout: workflow.workflow_run_timeout,
+        workflow_task_timeout: workflow.workflow_task_timeout,
+        retry_policy: workflow.retry_policy,
+        memo: workflow.memo,
+        search_attributes: workflow.search_attributes,
+        header: workflow.header,
+        user_metadata: workflow.user_metadata,
+        priority: workflow.priority,
+        ..StartWorkflowExecutionRequest::default()
     }
 }
 

@@ -34,7 +34,7 @@ mod zone;
 
 pub use canonical::{SpecError, canonical_spec, explicit_spec};
 pub use decide::{Closed, Input, ScheduleRejection, create, decide};
-pub use describe::StartOrder;
+pub use describe::{StartOrder, start_request};
 pub use jiff::Timestamp;
 pub use spec::{ActionTime, CompiledSpec};
 pub use state::{Duty, Execution, ScheduleState, Unreadable};

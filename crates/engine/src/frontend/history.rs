@@ -144,12 +144,11 @@ impl Frontend {
         if slot.is_gone() {
             return Err(slot.not_found().into());
         }
-        // Whoever waits for the result gets it from memory, in which the run still is.
-        let closed = match self.shell.lock(slot).await {
-            Ok(mut guard) => guard.loaded().and_then(|loaded| loaded.state.close_event().cloned()),
-            Err(_) if slot.is_gone() => return Err(slot.not_found().into()),
-            Err(failed) => return Err(failed.into()),
-        };
+        // Whoever waits for the result gets it from memory, in which the run still is. If it is not, one event is read, and
+        // not all of them.
+        let mut guard = slot.look().await?;
+        let closed = guard.loaded().and_then(|loaded| loaded.state.close_event().cloned());
+        drop(guard);
         let event = match closed {
             Some(close) => Some(close),
             None => {

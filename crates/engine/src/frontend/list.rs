@@ -18,6 +18,7 @@ use super::Frontend;
 use crate::{
     error::{Failed, Fault},
     namespaces::Namespace,
+    search_attributes::attribute,
     visibility::{self, ACTIVITY_COLUMNS, COLUMNS, activity_info, execution_info},
 };
 
@@ -236,7 +237,7 @@ impl Frontend {
         let groups = counts
             .into_iter()
             .filter(|_| is_grouped)
-            .map(|(name, count)| (group_value(&name), count))
+            .map(|(name, count)| (attribute(&name, "Keyword"), count))
             .collect();
         Ok((total, groups))
     }
@@ -263,7 +264,7 @@ impl Frontend {
     }
 }
 
-fn compile(relation: &'static Relation, query: &str, namespace: &Namespace) -> Result<Query, Status> {
+pub(super) fn compile(relation: &'static Relation, query: &str, namespace: &Namespace) -> Result<Query, Status> {
     let settings = namespace.settings();
     Query::compile(query, &Schema::new(relation, &settings.attributes))
         .map_err(|error| Status::invalid_argument(error.to_string()))
@@ -316,17 +317,4 @@ fn time_between(attribute: &str, filter: Option<&StartTimeFilter>) -> Result<Vec
 /// A text as the query language writes it.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-/// The value of a group is a payload as a search attribute of type Keyword has it.
-fn group_value(name: &str) -> Payload {
-    let metadata = [("encoding", "json/plain"), ("type", "Keyword")];
-    Payload {
-        metadata: metadata
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
-            .collect(),
-        data: serde_json::Value::from(name).to_string().into_bytes(),
-        ..Default::default()
-    }
 }

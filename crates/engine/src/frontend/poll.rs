@@ -25,7 +25,7 @@ impl Frontend {
         let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        #[allow(deprecated)] // how workers said it before deployments
+        #[expect(deprecated, reason = "how workers said it before deployments")]
         check_unversioned(
             request.worker_version_capabilities.as_ref(),
             request.deployment_options.as_ref(),
@@ -48,7 +48,7 @@ impl Frontend {
         let sdk = sdk(request.metadata());
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        #[allow(deprecated)] // how workers said it before deployments
+        #[expect(deprecated, reason = "how workers said it before deployments")]
         check_unversioned(
             request.worker_version_capabilities.as_ref(),
             request.deployment_options.as_ref(),

@@ -21,7 +21,7 @@ impl Frontend {
             return Err(Status::invalid_argument("RequestId is not set on request."));
         }
         self.check_length("RequestId", &request.request_id)?;
-        #[allow(deprecated)] // old clients still send it
+        #[expect(deprecated, reason = "old clients still send it")]
         let take = ResetReapplyType::try_from(request.reset_reapply_type)
             .map_err(|_| Status::invalid_argument("Unknown ResetReapplyType."))?;
         let leave_out: Vec<_> = request.reset_reapply_exclude_types().collect();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use helve_history::StartRun;
-use helve_schedule::{Input, canonical_spec};
-use helve_visibility::{Param, Query, Schema, schedules};
+use helve_schedule::{Input, canonical_spec, start_request};
+use helve_visibility::{Param, Query, schedules};
 use temporalio_protos::temporal::api::{
     common::v1::{Memo, SearchAttributes},
     enums::v1::WorkflowIdReusePolicy,
@@ -14,7 +14,10 @@ use temporalio_protos::temporal::api::{
 };
 use tonic::{Request, Status};
 
-use super::{Frontend, list::page_size};
+use super::{
+    Frontend,
+    list::{self, page_size},
+};
 use crate::{
     error::{Failed, Fault},
     namespaces::Namespace,
@@ -282,7 +285,12 @@ impl Frontend {
                     "Scheduled workflow must not contain WorkflowIDReusePolicy",
                 ));
             }
-            let trial = trial_start(namespace, workflow.clone());
+            // As it would be started, but for what only a time adds.
+            let workflow_id = format!("{}{TIME_IN_ID}", workflow.workflow_id);
+            let trial = StartWorkflowExecutionRequest {
+                namespace: namespace.name.to_string(),
+                ..start_request(workflow.clone(), workflow_id)
+            };
             self.shell
                 .with_env(namespace, |env| StartRun::from_request(trial, env.fresh_run_id, env))
                 .map_err(Failed::Rejected)?;
@@ -318,27 +326,6 @@ fn checked_patch(patch: SchedulePatch) -> Result<SchedulePatch, Status> {
     Ok(patch)
 }
 
-/// The workflow as it would be started, but for what only a time adds.
-fn trial_start(namespace: &Namespace, workflow: NewWorkflowExecutionInfo) -> StartWorkflowExecutionRequest {
-    StartWorkflowExecutionRequest {
-        namespace: namespace.name.to_string(),
-        workflow_id: format!("{}{TIME_IN_ID}", workflow.workflow_id),
-        workflow_type: workflow.workflow_type,
-        task_queue: workflow.task_queue,
-        input: workflow.input,
-        workflow_execution_timeout: workflow.workflow_execution_timeout,
-        workflow_run_timeout: workflow.workflow_run_timeout,
-        workflow_task_timeout: workflow.workflow_task_timeout,
-        retry_policy: workflow.retry_policy,
-        memo: workflow.memo,
-        search_attributes: workflow.search_attributes,
-        header: workflow.header,
-        user_metadata: workflow.user_metadata,
-        priority: workflow.priority,
-        ..Default::default()
-    }
-}
-
 fn workflow_mut(schedule: &mut Schedule) -> Option<&mut NewWorkflowExecutionInfo> {
     match schedule.action.as_mut()?.action.as_mut()? {
         Action::StartWorkflow(workflow) => Some(workflow),
@@ -354,9 +341,7 @@ fn some_attributes(attributes: SearchAttributes) -> Option<SearchAttributes> {
 }
 
 fn compile(query: &str, namespace: &Namespace) -> Result<Query, Status> {
-    let settings = namespace.settings();
-    let query = Query::compile(query, &Schema::new(&schedules::RELATION, &settings.attributes))
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let query = list::compile(&schedules::RELATION, query, namespace)?;
     if query.group.is_some() {
         return Err(Status::invalid_argument(
             "invalid query: GROUP BY is not supported for schedules",

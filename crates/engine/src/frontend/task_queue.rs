@@ -26,7 +26,10 @@ const UNLIMITED: f64 = 100_000.0;
 const MAX_REASON: usize = 1000;
 
 impl Frontend {
-    #[allow(deprecated)] // two older ways to ask, which versions of the command line still use
+    #[expect(
+        deprecated,
+        reason = "two older ways to ask, which versions of the command line still use"
+    )]
     pub(super) async fn describe_task_queue(
         &self,
         request: Request<DescribeTaskQueueRequest>,
@@ -79,7 +82,10 @@ impl Frontend {
     }
 
     /// The answer by build ids, of which there is one here: none.
-    #[allow(deprecated)]
+    #[expect(
+        deprecated,
+        reason = "the answer by build ids is told in fields that are deprecated with it"
+    )]
     fn describe_enhanced(
         &self,
         request: &DescribeTaskQueueRequest,

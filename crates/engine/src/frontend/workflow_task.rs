@@ -31,7 +31,7 @@ impl Frontend {
         let (shell, slot) = (&self.shell, self.run_of(&token, &request.namespace).await?);
         let results = request.query_results.into_iter();
         let results = results.map(|(id, result)| (id, self.bounded(result))).collect();
-        #[allow(deprecated)] // old workers send it, and the history says so
+        #[expect(deprecated, reason = "old workers send it, and the history says so")]
         let completion = WorkflowTaskCompletion {
             token,
             commands: request.commands,
@@ -91,7 +91,7 @@ impl Frontend {
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
         let slot = self.run_of(&token, &request.namespace).await?;
         let cause = request.cause();
-        #[allow(deprecated)] // old workers send it, and the history says so
+        #[expect(deprecated, reason = "old workers send it, and the history says so")]
         let failure = WorkflowTaskFailure {
             token,
             cause,

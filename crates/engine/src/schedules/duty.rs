@@ -1,12 +1,12 @@
 //! Seeing to what a schedule owes: starts, ends, and watching what it started.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use helve_history::{CancelRequest, Input as RunInput, Rejection, RunKind, StartRun, Termination, Timestamp};
 use helve_schedule::{Closed, Duty, Execution, Input, StartOrder};
 use prost::Message;
 use temporalio_protos::temporal::api::{
-    common::v1::{Payload, SearchAttributes},
+    common::v1::SearchAttributes,
     enums::v1::{NamespaceState, WorkflowExecutionStatus, WorkflowIdConflictPolicy},
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::StartWorkflowExecutionRequest,
@@ -17,6 +17,7 @@ use crate::{
     error::{Failed, Fault},
     find::Target,
     run::Slot,
+    search_attributes::attribute,
     shell::Shell,
     start::Policies,
     storage::read_close_event,
@@ -290,27 +291,14 @@ pub(crate) fn complete(
     let mut fields = request.search_attributes.unwrap_or_default().indexed_fields;
     fields.insert(
         "TemporalScheduledStartTime".to_owned(),
-        json(&nominal.to_string(), "Datetime"),
+        attribute(&nominal.to_string(), "Datetime"),
     );
-    fields.insert("TemporalScheduledById".to_owned(), json(&slot.id, "Keyword"));
+    fields.insert("TemporalScheduledById".to_owned(), attribute(&slot.id, "Keyword"));
     StartWorkflowExecutionRequest {
         namespace: slot.namespace.name.to_string(),
         identity: identity(slot),
         search_attributes: Some(SearchAttributes { indexed_fields: fields }),
         ..request
-    }
-}
-
-/// A text as a search attribute has it.
-fn json(text: &str, value_type: &str) -> Payload {
-    let metadata = [("encoding", "json/plain"), ("type", value_type)];
-    Payload {
-        metadata: metadata
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
-            .collect::<HashMap<_, _>>(),
-        data: serde_json::Value::from(text).to_string().into_bytes(),
-        ..Payload::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Time passes, and the engine starts: what schedules do by themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use helve_schedule::Input;
 
@@ -18,15 +18,12 @@ impl Shell {
     /// Loads all schedules and goes on where they stopped. Runs must be there already.
     pub(crate) async fn recover_schedules(self: &Arc<Self>) -> Result<(), Fault> {
         let stored = self.store.read(load_schedules).await?;
+        let namespaces = self.namespaces.all().into_iter();
+        let namespaces: BTreeMap<_, _> = namespaces.map(|namespace| (namespace.id, namespace)).collect();
         for schedule in stored {
-            let namespace = self
-                .namespaces
-                .all()
-                .into_iter()
-                .find(|namespace| namespace.id == schedule.namespace)
-                .ok_or_else(|| {
-                    Fault::Corrupt(format!("schedule {} is of an unknown namespace", schedule.schedule_id))
-                })?;
+            let namespace = namespaces.get(&schedule.namespace).cloned().ok_or_else(|| {
+                Fault::Corrupt(format!("schedule {} is of an unknown namespace", schedule.schedule_id))
+            })?;
             let slot = ScheduleSlot::new(schedule.row, namespace, schedule.schedule_id.clone());
             let mut guard = slot.lock().await;
             // The database lets no two have the same id.

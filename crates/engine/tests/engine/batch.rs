@@ -489,7 +489,7 @@ async fn listed_executions_are_reset_to_their_first_task() {
         }),
         ..Default::default()
     });
-    #[allow(deprecated)]
+    #[expect(deprecated, reason = "clients still name executions and points like this")]
     let request = StartBatchOperationRequest {
         visibility_query: String::new(),
         executions: ["a", "missing", "b"]

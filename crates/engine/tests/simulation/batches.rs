@@ -83,7 +83,7 @@ async fn start(caller: &Caller, rng: &mut Rng, job_id: &str) {
         },
         before,
     };
-    #[allow(deprecated)] // clients still list their executions there
+    #[expect(deprecated, reason = "clients still list their executions there")]
     let request = StartBatchOperationRequest {
         namespace: namespace(),
         job_id: job_id.to_owned(),

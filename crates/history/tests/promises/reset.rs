@@ -220,7 +220,7 @@ fn what_is_left_out_does_not_happen_again() {
     assert_eq!((signals.signals, signals.updates), (true, false));
     let no_updates = Reapply::from_request(ResetReapplyType::AllEligible, &[Exclude::Update]);
     assert_eq!((no_updates.signals, no_updates.updates), (true, false));
-    #[allow(deprecated)]
+    #[expect(deprecated, reason = "old clients name what to reapply like this")]
     let everything = [Exclude::Signal, Exclude::Update, Exclude::Nexus, Exclude::CancelRequest];
     let nothing = Reapply::from_request(ResetReapplyType::AllEligible, &everything);
     assert_eq!(

@@ -175,7 +175,7 @@ impl Job {
     }
 
     async fn reset(&self, target: &Execution, operation: &BatchOperationReset) -> Result<(), Status> {
-        #[allow(deprecated)] // old clients name the point by a type
+        #[expect(deprecated, reason = "old clients name the point by a type")]
         let options = operation.options.clone().unwrap_or_else(|| ResetOptions {
             target: Some(match operation.reset_type() {
                 ResetType::LastWorkflowTask => Target::LastWorkflowTask(()),
@@ -184,7 +184,7 @@ impl Job {
             reset_reapply_type: operation.reset_reapply_type,
             ..ResetOptions::default()
         });
-        #[allow(deprecated)] // old clients still send it
+        #[expect(deprecated, reason = "old clients still send it")]
         let request = ResetWorkflowExecutionRequest {
             namespace: self.batch.request.namespace.clone(),
             workflow_execution: Some(workflow(target)),

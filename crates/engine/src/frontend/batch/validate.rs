@@ -19,7 +19,7 @@ pub(super) fn required(field: &str, value: &str) -> Result<(), Status> {
 
 /// Checks a request; answers what it asks for.
 pub(super) fn request(request: &StartBatchOperationRequest) -> Result<&Operation, Status> {
-    #[allow(deprecated)] // clients still list their executions there
+    #[expect(deprecated, reason = "clients still list their executions there")]
     let selectors = [
         !request.visibility_query.is_empty(),
         !request.executions.is_empty(),
@@ -124,7 +124,7 @@ fn check_selection(says_something: bool) -> Result<(), Status> {
     ))
 }
 
-#[allow(deprecated)] // old clients name the point by a type
+#[expect(deprecated, reason = "old clients name the point by a type")]
 fn check_reset(reset: &BatchOperationReset) -> Result<(), Status> {
     reset::afterwards(reset.post_reset_operations.clone(), "")?;
     match &reset.options {
@@ -152,7 +152,7 @@ pub(super) fn targets(operation: &Operation) -> ExecutionType {
 /// The executions that a request lists, if it does.
 pub(super) fn executions(request: &StartBatchOperationRequest) -> Vec<Execution> {
     let kind = request.operation.as_ref().map(targets).unwrap_or_default();
-    #[allow(deprecated)] // clients still list their executions there
+    #[expect(deprecated, reason = "clients still list their executions there")]
     let listed = request.executions.iter().map(|execution| Execution {
         r#type: kind as i32,
         business_id: execution.workflow_id.clone(),
