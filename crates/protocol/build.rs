@@ -6,6 +6,13 @@ use std::{collections::HashSet, env, error::Error, fs};
 use prost::Message;
 use prost_types_plain::FileDescriptorSet;
 
+/// Answers that carry a history as it is stored.
+const WITH_HISTORY: &[&str] = &[
+    "GetWorkflowExecutionHistoryResponse",
+    "GetWorkflowExecutionHistoryReverseResponse",
+    "PollWorkflowTaskQueueResponse",
+];
+
 /// The services Helve serves, by proto package and name.
 const SERVE: &[(&str, &str)] = &[
     ("temporal.api.workflowservice.v1", "WorkflowService"),
@@ -31,7 +38,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     describe(&descriptors, &packages)?;
-    tonic_prost_build::configure()
+    let mut generator = tonic_prost_build::configure();
+    for name in WITH_HISTORY {
+        generator = generator.extern_path(
+            format!(".temporal.api.workflowservice.v1.{name}"),
+            format!("crate::WithHistory<::temporalio_protos::temporal::api::workflowservice::v1::{name}>"),
+        );
+    }
+    generator
         .build_server(true)
         .build_client(false)
         // Every RPC without an implementation answers UNIMPLEMENTED.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use rusqlite::{
     ToSql,
     types::{ToSqlOutput, ValueRef},
@@ -18,8 +19,8 @@ pub enum Value {
     Real(f64),
     /// UTF-8 text.
     Text(String),
-    /// Bytes.
-    Blob(Vec<u8>),
+    /// Bytes, which somebody else may have as well.
+    Blob(Bytes),
 }
 
 impl Value {
@@ -78,6 +79,12 @@ impl From<String> for Value {
 
 impl From<Vec<u8>> for Value {
     fn from(bytes: Vec<u8>) -> Self {
+        Value::Blob(bytes.into())
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(bytes: Bytes) -> Self {
         Value::Blob(bytes)
     }
 }
@@ -122,9 +129,6 @@ impl Statement {
         self.sql.len() + self.params.iter().map(Value::size).sum::<usize>()
     }
 }
-
-/// Yields a row, without a column, for each page: the one statement of a batch that has any.
-pub(crate) const GIVE_BACK: &str = "PRAGMA incremental_vacuum";
 
 /// Names one logical write, so that a retry of it is recognised. See [`Batch::with_key`].
 pub type BatchKey = [u8; 16];
@@ -171,7 +175,10 @@ impl Batch {
     /// older versions made keep theirs, and use it again.
     pub fn give_back(&mut self, pages: u32) {
         // No parameter can be bound in a PRAGMA.
-        self.push(Statement::new(format!("{GIVE_BACK}({pages})"), Vec::new()));
+        self.push(Statement::new(
+            format!("PRAGMA incremental_vacuum({pages})"),
+            Vec::new(),
+        ));
     }
 
     /// Whether there is nothing to do.

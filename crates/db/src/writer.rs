@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 use tokio::sync::mpsc;
 
 use crate::{
-    batch::{Batch, BatchKey, GIVE_BACK, Statement},
+    batch::{Batch, BatchKey, Statement},
     checkpoint::{self, Checkpointer},
     error::CommitError,
     open::Options,
@@ -245,12 +245,10 @@ impl Writer {
             .connection
             .prepare_cached(&statement.sql)
             .and_then(|mut prepared| {
-                if statement.sql.starts_with(GIVE_BACK) {
-                    let mut pages = prepared.query([])?;
-                    while pages.next()?.is_some() {}
-                    return Ok(0);
-                }
-                prepared.execute(params_from_iter(&statement.params))
+                // Nearly none yields rows; one that gives back space yields one for each page.
+                let mut rows = prepared.query(params_from_iter(&statement.params))?;
+                while rows.next()?.is_some() {}
+                Ok(self.connection.changes() as usize)
             })
             .map_err(|error| CommitError::from_sqlite(&error, index))?;
         match statement.expect {

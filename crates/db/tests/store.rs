@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use helve_db::{Batch, CommitError, OpenError, Options, ReadError, Statement, Store, Value};
+use helve_db::{Batch, CommitError, OpenError, Options, ReadError, Statement, Store};
 
 const SCHEMA: &[&str] = &["CREATE TABLE item (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, body BLOB) STRICT;"];
 
@@ -207,7 +207,7 @@ async fn a_batch_over_the_limit_is_refused() {
     let mut batch = Batch::new();
     batch.run(
         "INSERT INTO item (id, version, body) VALUES (1, 1, ?1)",
-        vec![Value::Blob(vec![0; 2000])],
+        vec![vec![0_u8; 2000].into()],
     );
     assert!(matches!(
         store.commit(batch).await,

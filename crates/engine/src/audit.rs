@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use helve_history::Summary;
+use helve_history::{EventId, Summary};
 
 use crate::{
+    encoded::EncodedEvents,
     run::{Cell, Slot},
     shell::Shell,
 };
@@ -37,10 +38,9 @@ impl Shell {
         same("settled", &loaded.settled, &stored.settled)?;
         same("number of buffered events", &loaded.buffered, &stored.buffered)?;
         // After a reset the copied events are not kept: whoever wants them gets them from disk.
-        let tail: Vec<_> = loaded.tail.events().collect();
-        let first = tail.first().map_or(0, |first| first.event_id);
-        let stored_tail = stored.tail.iter().filter(|event| event.event_id >= first);
-        same("tail", &tail, &stored_tail.collect())?;
+        let tail = loaded.tail.events();
+        let stored_tail = EncodedEvents::join(&stored.history).range(tail.first(), EventId::MAX);
+        same("tail", &tail, &stored_tail)?;
         same("state", &loaded.state.durable(), &stored.state)
     }
 }

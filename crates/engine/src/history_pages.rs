@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use helve_history::EventId;
 use prost::Message;
-use temporalio_protos::temporal::api::history::v1::{History, HistoryEvent};
+use temporalio_protos::temporal::api::history::v1::History;
 use uuid::Uuid;
 
 use crate::{
+    encoded::EncodedEvents,
     error::{Failed, Fault},
     run::Slot,
     shell::Shell,
-    storage::{encode_events, read_events},
+    storage::read_events,
 };
 
 /// Where the next page begins. Opaque to clients.
@@ -27,8 +29,8 @@ pub(crate) struct HistoryToken {
     #[prost(int64, tag = "3")]
     pub(crate) last_event_id: EventId,
     /// Events that follow the last stored one and are stored nowhere: those of a transient workflow task. [trap 5]
-    #[prost(bytes = "vec", tag = "4")]
-    pub(crate) suffix: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) suffix: Bytes,
 }
 
 impl HistoryToken {
@@ -44,13 +46,15 @@ impl HistoryToken {
 pub(crate) struct Part {
     pub(crate) from: EventId,
     pub(crate) to: EventId,
-    pub(crate) suffix: Vec<HistoryEvent>,
+    /// More events, encoded, which are stored nowhere.
+    pub(crate) suffix: Bytes,
 }
 
 /// The page of history that comes with a task.
 #[derive(Debug, Default)]
 pub(crate) struct FirstPage {
-    pub(crate) events: Vec<HistoryEvent>,
+    /// A `temporal.api.history.v1.History`.
+    pub(crate) history: Bytes,
     /// Empty if there is no more.
     pub(crate) next: Vec<u8>,
 }
@@ -61,54 +65,53 @@ impl Shell {
         &self,
         slot: &Slot,
         part: Part,
-        events: Option<Vec<HistoryEvent>>,
+        events: Option<EncodedEvents>,
     ) -> Result<FirstPage, Failed> {
         let Part { from, to, suffix } = part;
-        let (mut events, is_cut) = match events {
-            Some(mut events) => {
-                let fitting = self.fitting(&events);
-                let is_cut = fitting < events.len();
-                events.truncate(fitting);
-                (events, is_cut)
+        let (events, is_cut) = match events {
+            Some(events) => {
+                let fitting = events.fitting(self.options.page_events, self.options.page_bytes);
+                let is_cut = fitting.count() < events.count();
+                (fitting, is_cut)
             }
             None => self.stored_page(slot, from, to, 0).await?,
         };
         if is_cut {
             let next = HistoryToken {
                 run_id: slot.key.run_id.clone(),
-                next_event_id: events.last().map_or(from, |last| last.event_id + 1),
+                next_event_id: if events.is_empty() { from } else { events.last() + 1 },
                 last_event_id: to,
-                suffix: encode_events(&suffix),
+                suffix,
             };
             return Ok(FirstPage {
-                events,
+                history: events.into_bytes(),
                 next: next.encode_to_vec(),
             });
         }
-        events.extend(suffix);
+        let history = match suffix.is_empty() {
+            true => events.into_bytes(),
+            false => [events.into_bytes(), suffix].concat().into(),
+        };
         Ok(FirstPage {
-            events,
+            history,
             next: Vec::new(),
         })
     }
 
     /// The last stored event, and the virtual events of the workflow task that follow it. [traps 5 and 10]
-    pub(crate) async fn end_of_history(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-    ) -> Result<(EventId, Vec<HistoryEvent>), Failed> {
+    pub(crate) async fn end_of_history(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(EventId, EncodedEvents), Failed> {
         let mut guard = self.lock(slot).await?;
         let state = &guard.loaded().ok_or(Fault::Conflict)?.state;
-        Ok((state.history_length(), state.virtual_events()))
+        Ok((state.history_length(), EncodedEvents::encode(&state.virtual_events())))
     }
 
     /// The page that a worker's token leads to.
     pub(crate) async fn next_page(&self, slot: &Slot, token: HistoryToken) -> Result<FirstPage, Failed> {
-        let suffix = History::decode(token.suffix.as_slice()).map_err(|_| Failed::invalid("Invalid NextPageToken."))?;
+        History::decode(token.suffix.clone()).map_err(|_| Failed::invalid("Invalid NextPageToken."))?;
         let part = Part {
             from: token.next_event_id,
             to: token.last_event_id,
-            suffix: suffix.events,
+            suffix: token.suffix,
         };
         self.first_page(slot, part, None).await
     }
@@ -121,7 +124,7 @@ impl Shell {
         from: EventId,
         to: EventId,
         wanted: usize,
-    ) -> Result<(Vec<HistoryEvent>, bool), Failed> {
+    ) -> Result<(EncodedEvents, bool), Failed> {
         let (row, limits) = (slot.row, self.page_limits(wanted));
         let page = self
             .store
@@ -138,15 +141,5 @@ impl Shell {
             if wanted == 0 { usual } else { wanted.min(usual) },
             self.options.page_bytes,
         )
-    }
-
-    fn fitting(&self, events: &[HistoryEvent]) -> usize {
-        let mut bytes = 0;
-        let fits = |event: &&HistoryEvent| {
-            let room = bytes < self.options.page_bytes;
-            bytes += event.encoded_len();
-            room
-        };
-        events.iter().take(self.options.page_events).take_while(fits).count()
     }
 }

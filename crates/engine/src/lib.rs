@@ -12,6 +12,7 @@
 //! | `publish` | obligations compared with what was published |
 //! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `updates`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
 //! | `run`, `registry`, `timers`, `matching` | what is in memory |
+//! | `encoded` | events as bytes, from the transition that records them to whoever reads them |
 //! | `namespaces`, `search_attributes`, `deletion` | what people administer |
 //! | `schedules` | what schedules do, in the same three steps |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
@@ -21,6 +22,7 @@ mod ahead;
 mod audit;
 mod clock;
 mod deletion;
+mod encoded;
 mod engine;
 mod error;
 mod find;

@@ -30,8 +30,9 @@ struct Maps {
     closed_bytes: u64,
     /// The last runs that were deleted: somebody may have read them just before.
     deleted: VecDeque<RowId>,
-    /// The last run that was looked at to drop its state.
-    hand: RowId,
+    /// Open runs whose states are in memory, in the order in which they are looked at to drop them. Each is here once; some
+    /// are closed or dropped by now.
+    loaded: VecDeque<RowId>,
 }
 
 /// Deleted runs that are remembered. A read takes less time than deleting so many.
@@ -62,7 +63,7 @@ impl Registry {
         }
     }
 
-    /// Counts the state of a run that is in memory. Called under the run's lock.
+    /// Counts the state of a run that is in memory, or is not any more. Called under the run's lock.
     pub(crate) fn weigh(&self, slot: &Slot, is_open: bool) {
         let weight = if is_open {
             STATE_BYTES + slot.weight.load(Ordering::Relaxed)
@@ -72,6 +73,12 @@ impl Registry {
         let before = slot.charged.swap(weight, Ordering::Relaxed);
         self.open_bytes
             .fetch_add(weight.wrapping_sub(before), Ordering::Relaxed);
+        if before == 0 && weight > 0 {
+            let mut maps = self.lock();
+            if !slot.queued.swap(true, Ordering::Relaxed) {
+                maps.loaded.push_back(slot.row);
+            }
+        }
     }
 
     fn is_crowded(&self) -> bool {
@@ -87,7 +94,7 @@ impl Registry {
 
     /// Drops the states of open runs that nobody needed since this was called last.
     pub(crate) fn drop_idle_states(&self) {
-        let mut left = self.lock().by_row.len();
+        let mut left = self.lock().loaded.len();
         while left > 0 {
             let looks = left.min(LOOKS);
             self.drop_states(looks, || true);
@@ -100,16 +107,20 @@ impl Registry {
         let mut unloaded = Vec::new();
         let mut maps = self.lock();
         for _ in 0..looks {
-            let Some(slot) = maps.next_slot() else { break };
-            if slot.charged.load(Ordering::Relaxed) == 0 || slot.touched.swap(false, Ordering::Relaxed) {
-                continue;
-            }
-            if let Some(loaded) = slot.unload() {
+            let Some(row) = maps.loaded.pop_front() else { break };
+            let Some(slot) = maps.by_row.get(&row) else { continue };
+            if slot.charged.load(Ordering::Relaxed) > 0 {
+                let is_idle = !slot.touched.swap(false, Ordering::Relaxed);
+                let Some(loaded) = is_idle.then(|| slot.unload()).flatten() else {
+                    maps.loaded.push_back(row);
+                    continue;
+                };
                 self.weigh(slot, false);
                 unloaded.push(loaded);
-                if !is_needed() {
-                    break;
-                }
+            }
+            slot.queued.store(false, Ordering::Relaxed);
+            if !is_needed() {
+                break;
             }
         }
         drop(maps);
@@ -231,14 +242,6 @@ impl Registry {
 }
 
 impl Maps {
-    /// The slots one after the other, and over again.
-    fn next_slot(&mut self) -> Option<&Arc<Slot>> {
-        let next = self.by_row.range(self.hand + 1..).next();
-        let (row, slot) = next.or_else(|| self.by_row.first_key_value())?;
-        self.hand = *row;
-        Some(slot)
-    }
-
     fn keep_closed(&mut self, slot: Arc<Slot>) {
         let weight = slot.weight.load(Ordering::Relaxed);
         self.closed_bytes += weight;

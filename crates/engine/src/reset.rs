@@ -7,6 +7,7 @@ use helve_history::{Reset, ResetBase, ResetRequest, RunState, is_reapplied};
 use temporalio_protos::temporal::api::history::v1::{HistoryEvent, history_event::Attributes};
 
 use crate::{
+    encoded::EncodedEvents,
     error::{Failed, Fault},
     find::Target,
     namespaces::Namespace,
@@ -122,10 +123,11 @@ impl Shell {
 fn copied(from: RowId, history: StoredHistory, to: i64) -> CopiedHistory {
     let whole_to = history.ends.iter().copied().filter(|end| *end <= to).max().unwrap_or(0);
     let is_rest = |event: &HistoryEvent| (whole_to + 1..=to).contains(&event.event_id);
+    let rest: Vec<_> = history.events.into_iter().filter(is_rest).collect();
     CopiedHistory {
         from,
         whole_to,
-        rest: history.events.into_iter().filter(is_rest).collect(),
+        rest: EncodedEvents::encode(&rest),
     }
 }
 

@@ -9,10 +9,11 @@ use std::{
 };
 
 use helve_history::{EventId, MessageId, ReadyTask, RunKey, RunState, Timestamp};
-use temporalio_protos::temporal::api::{enums::v1::WorkflowExecutionStatus, history::v1::HistoryEvent};
+use temporalio_protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
+    encoded::EncodedEvents,
     error::{Failed, Fault},
     namespaces::Namespace,
     queries::QueryBuffer,
@@ -38,6 +39,8 @@ pub(crate) struct Slot {
     pub(crate) weight: AtomicU64,
     /// What the registry counts for its state, as long as it is open and in memory.
     pub(crate) charged: AtomicU64,
+    /// It is in the registry's queue of those that may be dropped. Written under the registry's lock.
+    pub(crate) queued: AtomicBool,
     /// The earliest entry of this run in the timers; `NOT_ARMED` if there is none. Written under the run's lock.
     armed: AtomicI64,
 }
@@ -131,6 +134,7 @@ impl Slot {
             doomed: AtomicBool::new(false),
             weight: AtomicU64::new(0),
             charged: AtomicU64::new(0),
+            queued: AtomicBool::new(false),
             armed: AtomicI64::new(NOT_ARMED),
         }
     }
@@ -219,51 +223,66 @@ impl Cell {
     }
 }
 
-/// The last events of a history: all that a worker with the run in its cache has not seen, and no more.
+/// The last events of a history: all that a worker with the run in its cache has not seen. While the history is short, all
+/// of it: then no worker's task waits for a read.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
-    /// Boxed, since an event is large and room for events that are gone would be, too.
-    events: VecDeque<Box<HistoryEvent>>,
+    /// As they were stored, one transition's after the other's.
+    parts: VecDeque<EncodedEvents>,
+    /// Bytes in `parts`.
+    size: usize,
 }
 
+/// What a worker has seen is kept as long as it is no more than this, with what it has not seen.
+const KEPT_BYTES: usize = 16 << 10;
+
 impl Tail {
-    pub(crate) fn new(events: Vec<HistoryEvent>) -> Self {
-        Tail {
-            events: events.into_iter().map(Box::new).collect(),
+    /// Of a run that was read, or is new: its last events, or all.
+    pub(crate) fn new(parts: Vec<EncodedEvents>, state: &RunState) -> Self {
+        let mut tail = Tail::default();
+        for part in parts {
+            tail.push(part);
+        }
+        tail.forget(state);
+        tail
+    }
+
+    /// Appends new events.
+    pub(crate) fn extend(&mut self, events: EncodedEvents, state: &RunState) {
+        self.push(events);
+        self.forget(state);
+    }
+
+    fn push(&mut self, events: EncodedEvents) {
+        if !events.is_empty() {
+            self.size += events.bytes().len();
+            self.parts.push_back(events);
         }
     }
 
-    /// Appends new events and forgets those up to the last one the worker has seen.
-    pub(crate) fn extend(&mut self, events: Vec<HistoryEvent>, state: &RunState) {
-        self.events.extend(events.into_iter().map(Box::new));
+    /// Forgets events up to the last one that the worker has seen.
+    fn forget(&mut self, state: &RunState) {
         let seen = state.previous_started_event_id();
-        while self.events.front().is_some_and(|event| event.event_id <= seen) {
-            self.events.pop_front();
+        while self.size > KEPT_BYTES && self.parts.front().is_some_and(|part| part.last() <= seen) {
+            let forgotten = self.parts.pop_front();
+            self.size -= forgotten.map_or(0, |part| part.bytes().len());
         }
     }
 
-    pub(crate) fn events(&self) -> impl Iterator<Item = &HistoryEvent> {
-        self.events.iter().map(|event| &**event)
+    pub(crate) fn events(&self) -> EncodedEvents {
+        EncodedEvents::join(&self.parts)
     }
 
     /// Events `from..=to`, if all of them are here.
-    pub(crate) fn slice(&self, from: EventId, to: EventId) -> Option<Vec<HistoryEvent>> {
+    pub(crate) fn slice(&self, from: EventId, to: EventId) -> Option<EncodedEvents> {
         if from > to {
-            return Some(Vec::new());
+            return Some(EncodedEvents::default());
         }
-        let first = self.events.front()?.event_id;
-        let last = self.events.back()?.event_id;
-        let (start, count) = (
-            usize::try_from(from - first).ok()?,
-            usize::try_from(to - from + 1).ok()?,
-        );
-        (to <= last).then(|| {
-            self.events
-                .iter()
-                .skip(start)
-                .take(count)
-                .map(|event| (**event).clone())
-                .collect()
-        })
+        let (first, last) = (self.parts.front()?.first(), self.parts.back()?.last());
+        if from < first || to > last {
+            return None;
+        }
+        let parts: Vec<_> = self.parts.iter().map(|part| part.range(from, to)).collect();
+        Some(EncodedEvents::join(&parts))
     }
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     ahead::Ahead,
     clock::Clock,
+    encoded::EncodedEvents,
     error::{Failed, Fault},
     lock::DataDirLock,
     matching::Matching,
@@ -84,6 +85,8 @@ struct Newborn {
     slot: Arc<Slot>,
     guard: RunGuard,
     transition: Transition,
+    /// Those of the transition.
+    events: EncodedEvents,
     /// Tasks that it starts with, and what the transition was without that: its state and the number of its events.
     ahead: Vec<Ahead>,
     plain: (RunState, usize),
@@ -299,6 +302,7 @@ impl Shell {
             ..
         } = transition;
         let settled = is_settled(&next);
+        let events = EncodedEvents::encode(&events);
         let mut batch = Batch::new();
         let buffered = update_run(
             &mut batch,
@@ -398,6 +402,7 @@ impl Shell {
             let (slot, guard) = Slot::locked(transition.key().clone(), row, namespace.clone());
             let plain = (transition.next.clone(), transition.events.len());
             let ahead = self.start_ahead(&slot, &Published::default(), &mut transition);
+            let events = EncodedEvents::encode(&transition.events);
             insert_run(
                 batch,
                 NewRun {
@@ -406,7 +411,7 @@ impl Shell {
                     attributes: &namespace.settings().attributes,
                     state: &transition.next,
                     copied: copied.as_ref(),
-                    events: &transition.events,
+                    events: &events,
                     changes: fact_changes(None, &transition.next),
                     previous,
                 },
@@ -420,6 +425,7 @@ impl Shell {
                 slot,
                 guard,
                 transition,
+                events,
                 ahead,
                 plain,
             });
@@ -432,18 +438,19 @@ impl Shell {
             slot,
             mut guard,
             transition,
+            events,
             ahead,
             ..
         } in newborn
         {
-            let Transition { next, events, .. } = transition;
+            let next = transition.next;
             let stored = StoredRun {
                 row: slot.row,
                 version: 1,
                 settled: false,
                 summary: next.summary(),
                 buffered: next.buffered_events().len() as i64,
-                tail: events,
+                history: vec![events],
                 state: next,
             };
             let mut loaded = Loaded::from(stored).0;
@@ -576,10 +583,10 @@ impl Loaded {
             settled,
             state,
             buffered,
-            tail,
+            history,
             ..
         } = stored;
-        let tail = Tail::new(tail);
+        let tail = Tail::new(history, &state);
         (
             Loaded {
                 state,

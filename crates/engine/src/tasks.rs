@@ -13,13 +13,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use helve_history::{
     ActivityPoll, ActivityStarted, Input, PolledQueue, Reply, Timestamp, WorkflowTaskPoll, WorkflowTaskStarted,
 };
-use temporalio_protos::temporal::api::{history::v1::HistoryEvent, query::v1::WorkflowQuery};
+use temporalio_protos::temporal::api::query::v1::WorkflowQuery;
 use tokio::sync::oneshot;
 
 use crate::{
+    encoded::EncodedEvents,
     error::{Failed, Fault},
     history_pages::{FirstPage, Part},
     matching::{Poller, QueueId, Rank, Task},
@@ -212,7 +214,7 @@ pub(crate) struct QueryHandout {
 /// A started workflow task, with as much of its history as was at hand under the run's lock.
 pub(crate) struct StartedWithTail {
     pub(crate) started: WorkflowTaskStarted,
-    events: Option<Vec<HistoryEvent>>,
+    events: Option<EncodedEvents>,
     pub(crate) queries: HashMap<String, WorkflowQuery>,
 }
 
@@ -304,7 +306,7 @@ impl Shell {
         let part = Part {
             from: started.history_from,
             to: started.history_to,
-            suffix: started.suffix.clone(),
+            suffix: EncodedEvents::encode(&started.suffix).into_bytes(),
         };
         let page = self.first_page(slot, part, events).await?;
         Ok(WorkflowTaskHandout { started, page, queries })
@@ -372,7 +374,7 @@ impl Shell {
                 Part {
                     from: 1,
                     to: last,
-                    suffix: Vec::new(),
+                    suffix: Bytes::new(),
                 },
                 events,
             )

@@ -286,6 +286,7 @@ impl Shell {
     /// Reads the outcome of a completed update from its event.
     async fn stored_outcome(&self, slot: &Slot, event_id: EventId) -> Result<Outcome, Failed> {
         let (events, _) = self.stored_page(slot, event_id, event_id, 1).await?;
+        let events = events.decode().unwrap_or_default();
         match events.into_iter().next().and_then(|event| event.attributes) {
             Some(Attributes::WorkflowExecutionUpdateCompletedEventAttributes(a)) => Ok(a.outcome.unwrap_or_default()),
             _ => Err(Fault::Corrupt(format!("event {event_id} of run {} holds no outcome", slot.key)).into()),

@@ -1,7 +1,13 @@
 //! Temporal's service traits, generated from the descriptors in temporalio-protos.
 //!
 //! This crate exists for compile time: the generated handlers are large and change only with the protocol.
+//!
+//! Answers with a history are the one exception to temporalio-protos' messages: see [`WithHistory`].
 #![allow(missing_docs)] // generated code; each RPC is documented in Temporal's API
+
+mod with_history;
+
+pub use with_history::{CarriesHistory, WithHistory};
 
 /// The gRPC surface of Temporal's WorkflowService.
 pub mod workflowservice {

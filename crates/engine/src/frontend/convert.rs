@@ -3,16 +3,21 @@
 use std::time::Duration;
 
 use helve_history::ActivityStarted;
-use prost::Message;
+use helve_protocol::WithHistory;
+use prost::{DecodeError, Message};
 use temporalio_protos::temporal::api::{
     common::v1::{WorkflowExecution, WorkflowType},
     enums::v1::TaskQueueKind,
-    history::v1::History,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse},
 };
 
-use crate::tasks::{QueryHandout, WorkflowTaskHandout};
+use tonic::Status;
+
+use crate::{
+    error::{Failed, Fault},
+    tasks::{QueryHandout, WorkflowTaskHandout},
+};
 
 /// Names a query that a worker got as a task of its own.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -23,16 +28,15 @@ pub(super) struct QueryToken {
     pub(super) query_id: String,
 }
 
-pub(super) fn workflow_task(task: WorkflowTaskHandout) -> PollWorkflowTaskQueueResponse {
+pub(super) fn workflow_task(task: WorkflowTaskHandout) -> WithHistory<PollWorkflowTaskQueueResponse> {
     let WorkflowTaskHandout { started, page, queries } = task;
-    PollWorkflowTaskQueueResponse {
+    let message = PollWorkflowTaskQueueResponse {
         task_token: started.token.encode_to_vec(),
         workflow_execution: Some(started.execution),
         workflow_type: Some(started.workflow_type),
         previous_started_event_id: started.previous_started_event_id,
         started_event_id: started.started_event_id,
         attempt: i32::try_from(started.attempt).unwrap_or(i32::MAX),
-        history: Some(History { events: page.events }),
         next_page_token: page.next,
         workflow_execution_task_queue: Some(started.task_queue),
         scheduled_time: Some(started.scheduled_time.into()),
@@ -40,15 +44,29 @@ pub(super) fn workflow_task(task: WorkflowTaskHandout) -> PollWorkflowTaskQueueR
         queries,
         messages: started.messages,
         ..Default::default()
+    };
+    WithHistory {
+        message,
+        history: Some(page.history),
     }
 }
 
-pub(super) fn query_task(task: QueryHandout) -> PollWorkflowTaskQueueResponse {
+/// The same as part of another answer.
+pub(super) fn nested_workflow_task(task: WorkflowTaskHandout) -> Result<PollWorkflowTaskQueueResponse, Status> {
+    workflow_task(task).decode_history().map_err(damaged)
+}
+
+/// What a stored history that cannot be decoded is answered with.
+pub(super) fn damaged(error: DecodeError) -> Status {
+    Failed::from(Fault::Corrupt(format!("a history cannot be decoded: {error}"))).into()
+}
+
+pub(super) fn query_task(task: QueryHandout) -> WithHistory<PollWorkflowTaskQueueResponse> {
     let token = QueryToken {
         namespace: task.slot.key.namespace.clone(),
         query_id: task.query.id.clone(),
     };
-    PollWorkflowTaskQueueResponse {
+    let message = PollWorkflowTaskQueueResponse {
         task_token: token.encode_to_vec(),
         workflow_execution: Some(task.slot.key.execution()),
         workflow_type: Some(WorkflowType {
@@ -56,9 +74,6 @@ pub(super) fn query_task(task: QueryHandout) -> PollWorkflowTaskQueueResponse {
         }),
         previous_started_event_id: task.previous_started_event_id,
         attempt: 1,
-        history: Some(History {
-            events: task.page.events,
-        }),
         next_page_token: task.page.next,
         query: Some(task.query.query.clone()),
         workflow_execution_task_queue: Some(TaskQueue {
@@ -67,6 +82,10 @@ pub(super) fn query_task(task: QueryHandout) -> PollWorkflowTaskQueueResponse {
             normal_name: String::new(),
         }),
         ..Default::default()
+    };
+    WithHistory {
+        message,
+        history: Some(task.page.history),
     }
 }
 

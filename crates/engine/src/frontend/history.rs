@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use helve_history::Timestamp;
+use helve_protocol::WithHistory;
 use prost::Message;
 use temporalio_protos::temporal::api::{
-    common::v1::WorkflowExecution,
-    enums::v1::HistoryEventFilterType,
-    history::v1::{History, HistoryEvent},
-    workflowservice::v1::*,
+    common::v1::WorkflowExecution, enums::v1::HistoryEventFilterType, workflowservice::v1::*,
 };
 use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::Frontend;
 use crate::{
+    encoded::EncodedEvents,
     error::{Failed, Fault},
     find::Target,
-    history_pages::HistoryToken,
+    history_pages::{FirstPage, HistoryToken},
     run::{Progress, Slot},
     storage::{read_close_event, read_events_reverse},
 };
@@ -24,7 +24,8 @@ use crate::{
 /// The answer to one request for history.
 #[derive(Default)]
 struct Page {
-    events: Vec<HistoryEvent>,
+    /// A `temporal.api.history.v1.History`.
+    history: Bytes,
     next: Option<HistoryToken>,
 }
 
@@ -32,7 +33,7 @@ impl Frontend {
     pub(super) async fn get_workflow_execution_history(
         &self,
         request: Request<GetWorkflowExecutionHistoryRequest>,
-    ) -> Result<GetWorkflowExecutionHistoryResponse, Status> {
+    ) -> Result<WithHistory<GetWorkflowExecutionHistoryResponse>, Status> {
         let patience = self.patience(request.metadata(), self.shell.options.history_wait);
         let deadline = self.shell.now() + patience;
         let is_for_people = is_for_people(request.metadata());
@@ -42,12 +43,7 @@ impl Frontend {
             .place(&request.namespace, request.execution, &request.next_page_token)
             .await?;
         if token.last_event_id > 0 {
-            let page = self.shell.next_page(&slot, token).await?;
-            return Ok(GetWorkflowExecutionHistoryResponse {
-                history: Some(History { events: page.events }),
-                next_page_token: page.next,
-                ..Default::default()
-            });
+            return Ok(for_a_worker(self.shell.next_page(&slot, token).await?));
         }
         let wait = request.wait_new_event.then_some(deadline);
         let wanted = usize::try_from(request.maximum_page_size).unwrap_or(0);
@@ -56,17 +52,16 @@ impl Frontend {
         } else {
             self.events(&slot, token, (wait, wanted), !is_for_people).await?
         };
-        Ok(GetWorkflowExecutionHistoryResponse {
-            history: Some(History { events: page.events }),
-            next_page_token: page.next.map(|token| token.encode_to_vec()).unwrap_or_default(),
-            ..Default::default()
-        })
+        Ok(answer(
+            page.history,
+            page.next.map(|token| token.encode_to_vec()).unwrap_or_default(),
+        ))
     }
 
     pub(super) async fn get_workflow_execution_history_reverse(
         &self,
         request: Request<GetWorkflowExecutionHistoryReverseRequest>,
-    ) -> Result<GetWorkflowExecutionHistoryReverseResponse, Status> {
+    ) -> Result<WithHistory<GetWorkflowExecutionHistoryReverseResponse>, Status> {
         let request = request.into_inner();
         let is_first = request.next_page_token.is_empty();
         let (slot, token) = self
@@ -85,13 +80,13 @@ impl Frontend {
             .read(move |db| read_events_reverse(db, row, from, limits))
             .await;
         let page = page.map_err(|error| Failed::Fault(Fault::from(error)))?;
-        let next = page.events.last().filter(|_| page.is_cut).map(|last| HistoryToken {
-            next_event_id: last.event_id - 1,
-            ..token
-        });
-        Ok(GetWorkflowExecutionHistoryReverseResponse {
-            next_page_token: next.map(|token| token.encode_to_vec()).unwrap_or_default(),
-            history: Some(History { events: page.events }),
+        let next = page.next.map(|next_event_id| HistoryToken { next_event_id, ..token });
+        Ok(WithHistory {
+            message: GetWorkflowExecutionHistoryReverseResponse {
+                next_page_token: next.map(|token| token.encode_to_vec()).unwrap_or_default(),
+                history: None,
+            },
+            history: Some(page.bytes),
         })
     }
 
@@ -137,7 +132,7 @@ impl Frontend {
             && !self.wait_until(slot, deadline, |progress| !progress.is_running()).await
         {
             return Ok(Page {
-                events: Vec::new(),
+                history: Bytes::new(),
                 next: Some(token),
             });
         }
@@ -158,7 +153,7 @@ impl Frontend {
             }
         };
         Ok(Page {
-            events: event.into_iter().collect(),
+            history: EncodedEvents::encode(event.as_slice()).into_bytes(),
             next: None,
         })
     }
@@ -181,7 +176,7 @@ impl Frontend {
                 .await
         {
             return Ok(Page {
-                events: Vec::new(),
+                history: Bytes::new(),
                 next: Some(token),
             });
         }
@@ -195,16 +190,16 @@ impl Frontend {
         let (last, suffix) = if with_virtual && progress.is_running() {
             self.shell.end_of_history(slot).await?
         } else {
-            (progress.last_event_id, Vec::new())
+            (progress.last_event_id, EncodedEvents::default())
         };
         let (mut events, _) = self.shell.stored_page(slot, from, last, wanted).await?;
-        let next_event_id = events.last().map_or(from, |last| last.event_id + 1);
+        let next_event_id = if events.is_empty() { from } else { events.last() + 1 };
         if next_event_id > last {
-            events.extend(suffix);
+            events = EncodedEvents::join([&events, &suffix]);
         }
         let is_more = next_event_id <= last || (wait.is_some() && progress.is_running());
         Ok(Page {
-            events,
+            history: events.into_bytes(),
             next: is_more.then_some(HistoryToken { next_event_id, ..token }),
         })
     }
@@ -224,6 +219,20 @@ impl Frontend {
             () = self.shell.clock().sleep_until(deadline) => false,
             () = self.shell.stopping.cancelled() => false,
         }
+    }
+}
+
+fn for_a_worker(page: FirstPage) -> WithHistory<GetWorkflowExecutionHistoryResponse> {
+    answer(page.history, page.next)
+}
+
+fn answer(history: Bytes, next_page_token: Vec<u8>) -> WithHistory<GetWorkflowExecutionHistoryResponse> {
+    WithHistory {
+        message: GetWorkflowExecutionHistoryResponse {
+            next_page_token,
+            ..Default::default()
+        },
+        history: Some(history),
     }
 }
 

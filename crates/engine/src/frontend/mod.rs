@@ -27,7 +27,7 @@ mod workflow_task;
 
 use std::{sync::Arc, time::Duration};
 
-use helve_protocol::workflowservice::workflow_service_server::WorkflowService;
+use helve_protocol::{WithHistory, workflowservice::workflow_service_server::WorkflowService};
 use prost::Message;
 use temporalio_protos::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1::*};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
@@ -136,7 +136,7 @@ fn respond<T: Message>(answer: T, is_near: bool) -> Response<T> {
 
 /// Writes the trait's methods, each calling the method of the same name that its family's file has.
 macro_rules! rpcs {
-    ($($rpc:ident: $request:ident => $response:ident;)*) => {
+    ($($rpc:ident: $request:ty => $response:ty;)*) => {
         #[tonic::async_trait]
         impl WorkflowService for Frontend {
             $(
@@ -163,7 +163,7 @@ rpcs! {
     signal_with_start_workflow_execution:
         SignalWithStartWorkflowExecutionRequest => SignalWithStartWorkflowExecutionResponse;
 
-    poll_workflow_task_queue: PollWorkflowTaskQueueRequest => PollWorkflowTaskQueueResponse;
+    poll_workflow_task_queue: PollWorkflowTaskQueueRequest => WithHistory<PollWorkflowTaskQueueResponse>;
     poll_activity_task_queue: PollActivityTaskQueueRequest => PollActivityTaskQueueResponse;
 
     describe_task_queue: DescribeTaskQueueRequest => DescribeTaskQueueResponse;
@@ -225,9 +225,9 @@ rpcs! {
     query_workflow: QueryWorkflowRequest => QueryWorkflowResponse;
     respond_query_task_completed: RespondQueryTaskCompletedRequest => RespondQueryTaskCompletedResponse;
 
-    get_workflow_execution_history: GetWorkflowExecutionHistoryRequest => GetWorkflowExecutionHistoryResponse;
+    get_workflow_execution_history: GetWorkflowExecutionHistoryRequest => WithHistory<GetWorkflowExecutionHistoryResponse>;
     get_workflow_execution_history_reverse:
-        GetWorkflowExecutionHistoryReverseRequest => GetWorkflowExecutionHistoryReverseResponse;
+        GetWorkflowExecutionHistoryReverseRequest => WithHistory<GetWorkflowExecutionHistoryReverseResponse>;
 
     start_batch_operation: StartBatchOperationRequest => StartBatchOperationResponse;
     stop_batch_operation: StopBatchOperationRequest => StopBatchOperationResponse;

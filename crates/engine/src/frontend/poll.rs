@@ -1,6 +1,7 @@
 //! Polls for tasks.
 
 use helve_history::Sdk;
+use helve_protocol::WithHistory;
 use temporalio_protos::temporal::api::{
     common::v1::WorkerVersionCapabilities,
     deployment::v1::WorkerDeploymentOptions,
@@ -21,7 +22,7 @@ impl Frontend {
     pub(super) async fn poll_workflow_task_queue(
         &self,
         request: Request<PollWorkflowTaskQueueRequest>,
-    ) -> Result<PollWorkflowTaskQueueResponse, Status> {
+    ) -> Result<WithHistory<PollWorkflowTaskQueueResponse>, Status> {
         let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
@@ -36,7 +37,7 @@ impl Frontend {
             Some(Handout::WorkflowTask(task)) => convert::workflow_task(*task),
             Some(Handout::Query(query)) => convert::query_task(*query),
             // Exactly the default: a client takes anything else for a task.
-            Some(Handout::Activity(_)) | None => PollWorkflowTaskQueueResponse::default(),
+            Some(Handout::Activity(_)) | None => WithHistory::default(),
         })
     }
 

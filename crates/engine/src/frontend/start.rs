@@ -63,7 +63,7 @@ impl Frontend {
         let loaded = guard.loaded().ok_or(Failed::Fault(Fault::Conflict))?;
         let task = StartedWithTail::new(&slot, loaded, task);
         drop(guard);
-        Ok(convert::workflow_task(self.shell.with_history(&slot, task).await?))
+        convert::nested_workflow_task(self.shell.with_history(&slot, task).await?)
     }
 
     pub(super) async fn signal_with_start_workflow_execution(

@@ -71,7 +71,7 @@ impl Frontend {
             return Err(status::from_rejection(rejection));
         }
         let workflow_task = match next {
-            Some(task) => Some(convert::workflow_task(shell.with_history(&slot, task).await?)),
+            Some(task) => Some(convert::nested_workflow_task(shell.with_history(&slot, task).await?)?),
             None => None,
         };
         let activity_tasks = completed.activities.into_iter().map(convert::activity).collect();

@@ -7,7 +7,8 @@ use helve_db::{
 use helve_history::{EventId, RunKey, RunKind, RunState, Summary, Timestamp};
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
 
-use super::{RowId, decode_events, position, span, within};
+use super::{RowId, position, span, stored_batch, within};
+use crate::encoded::EncodedEvents;
 
 /// A run as it is stored.
 pub(crate) struct StoredRun {
@@ -18,8 +19,8 @@ pub(crate) struct StoredRun {
     pub(crate) state: RunState,
     /// Buffered events that are stored.
     pub(crate) buffered: i64,
-    /// The last events of the history, from the one after `previous_started_event_id` on.
-    pub(crate) tail: Vec<HistoryEvent>,
+    /// Its events, or the last of them: those of a new run that begins with another one's are not read back.
+    pub(crate) history: Vec<EncodedEvents>,
 }
 
 /// A run that is open or owes something, and what is known of it without loading it.
@@ -123,7 +124,7 @@ pub(crate) fn load_run(
         )?
         .query_row([row], |r| r.try_into())?;
     let key = run_key(number, kind, workflow_id, run_id, namespace)?;
-    let events = read_history(db, row)?.events;
+    let batches = read_batches(db, row)?;
     let activities = keyed(
         db,
         "SELECT at, facts FROM activities WHERE at BETWEEN ?1 AND ?2 ORDER BY at",
@@ -137,10 +138,8 @@ pub(crate) fn load_run(
     .into_iter()
     .map(|(_, event)| event)
     .collect();
-    let state = RunState::rebuild(key, events.iter().cloned(), &facts, &activities, &buffered)
+    let state = RunState::rebuild(key, decode(&batches)?, &facts, &activities, &buffered)
         .map_err(|corrupt| ReadError::Corrupt(format!("stored execution does not fit together: {corrupt}")))?;
-    let tail_from = state.previous_started_event_id() + 1;
-    let tail = events.into_iter().filter(|event| event.event_id >= tail_from).collect();
     Ok(StoredRun {
         row,
         version,
@@ -148,7 +147,7 @@ pub(crate) fn load_run(
         summary: summary(due, owes),
         state,
         buffered: buffered.len() as i64,
-        tail,
+        history: batches,
     })
 }
 
@@ -162,19 +161,33 @@ pub(crate) struct StoredHistory {
 
 /// Reads a run's whole history.
 pub(crate) fn read_history(db: &Connection, row: RowId) -> Result<StoredHistory, ReadError> {
+    let batches = read_batches(db, row)?;
+    Ok(StoredHistory {
+        events: decode(&batches)?,
+        ends: batches.iter().map(EncodedEvents::last).collect(),
+    })
+}
+
+fn read_batches(db: &Connection, row: RowId) -> Result<Vec<EncodedEvents>, ReadError> {
     let (from, to) = span(row);
     let mut query =
         db.prepare_cached("SELECT at, last_event_id, events FROM history WHERE at BETWEEN ?1 AND ?2 ORDER BY at")?;
     let mut rows = query.query((from, to))?;
-    let mut history = StoredHistory::default();
-    while let Some(batch) = rows.next()? {
-        let (at, blob): (i64, Vec<u8>) = (batch.get(0)?, batch.get(2)?);
-        history.ends.push(batch.get(1)?);
-        history
-            .events
-            .extend(decode_events(&blob, || format!("history row {at}"))?);
+    let mut batches = Vec::new();
+    while let Some(row) = rows.next()? {
+        batches.push(stored_batch(row)?);
     }
-    Ok(history)
+    Ok(batches)
+}
+
+fn decode(batches: &[EncodedEvents]) -> Result<Vec<HistoryEvent>, ReadError> {
+    let mut events = Vec::with_capacity(batches.iter().map(|batch| batch.count() as usize).sum());
+    for batch in batches {
+        let decoded = batch.decode();
+        let decoded = decoded.map_err(|_| ReadError::Corrupt(format!("event {} cannot be decoded", batch.first())))?;
+        events.extend(decoded);
+    }
+    Ok(events)
 }
 
 fn keyed(db: &Connection, sql: &str, row: RowId) -> Result<Vec<(EventId, Vec<u8>)>, ReadError> {

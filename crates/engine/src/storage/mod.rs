@@ -21,7 +21,8 @@ pub(crate) use batches::{
 pub(crate) use delete::{
     RunRow, delete_namespace, delete_run, insert_deletion, runs_closed_before, runs_of_namespace, runs_to_delete,
 };
-pub(crate) use events::{decode_events, encode_events, read_close_event, read_events, read_events_reverse};
+use events::stored_batch;
+pub(crate) use events::{read_close_event, read_events, read_events_reverse};
 pub(crate) use load::{
     StoredHistory, StoredRun, UnsettledRun, current_run, load_run, max_row, read_history, run_by_id, unsettled_runs,
 };

@@ -1,12 +1,13 @@
 //! Transitions as rows.
 
-use helve_db::{Batch, Value};
+use helve_db::Batch;
 use helve_history::{Buffered, EventId, FactChanges, RunState};
 use helve_visibility::Attributes;
 use prost::Message;
-use temporalio_protos::temporal::api::{history::v1::HistoryEvent, workflow::v1::WorkflowExecutionInfo};
+use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 
-use super::{RowId, encode_events, position, span, write_attributes};
+use super::{RowId, position, span, write_attributes};
+use crate::encoded::EncodedEvents;
 
 /// The first transition of a run.
 pub(crate) struct NewRun<'a> {
@@ -17,7 +18,7 @@ pub(crate) struct NewRun<'a> {
     pub(crate) state: &'a RunState,
     /// What comes before `events`.
     pub(crate) copied: Option<&'a CopiedHistory>,
-    pub(crate) events: &'a [HistoryEvent],
+    pub(crate) events: &'a EncodedEvents,
     pub(crate) changes: FactChanges,
     /// The row of the workflow id's current run as the decision saw it, or 0: the precondition.
     pub(crate) previous: RowId,
@@ -31,7 +32,7 @@ pub(crate) struct CopiedHistory {
     /// Its stored batches up to this event are copied as they are.
     pub(crate) whole_to: EventId,
     /// The events after that: the first part of a batch.
-    pub(crate) rest: Vec<HistoryEvent>,
+    pub(crate) rest: EncodedEvents,
 }
 
 /// A later transition of a run.
@@ -43,7 +44,7 @@ pub(crate) struct RunUpdate<'a> {
     pub(crate) version: i64,
     pub(crate) before: &'a RunState,
     pub(crate) state: &'a RunState,
-    pub(crate) events: &'a [HistoryEvent],
+    pub(crate) events: &'a EncodedEvents,
     pub(crate) changes: FactChanges,
     pub(crate) settled: bool,
     /// Buffered events that are stored now.
@@ -92,7 +93,7 @@ pub(crate) fn insert_run(batch: &mut Batch, new: NewRun<'_>) {
             state.key().workflow_id.as_str().into(),
             state.key().run_id.as_str().into(),
             false.into(),
-            Value::Blob(changes.core.unwrap_or_default()),
+            changes.core.unwrap_or_default().into(),
             i64::from(state.listed_status()).into(),
             state.workflow_type().into(),
             state.task_queue().into(),
@@ -182,14 +183,14 @@ pub(crate) fn update_run(batch: &mut Batch, update: RunUpdate<'_>) -> i64 {
     write_buffered(batch, row, changes.buffered, buffered)
 }
 
-fn append_events(batch: &mut Batch, row: RowId, events: &[HistoryEvent]) {
-    if let (Some(first), Some(last)) = (events.first(), events.last()) {
+fn append_events(batch: &mut Batch, row: RowId, events: &EncodedEvents) {
+    if !events.is_empty() {
         batch.run_one(
             "INSERT INTO history (at, last_event_id, events) VALUES (?1, ?2, ?3)",
             vec![
-                position(row, first.event_id).into(),
-                last.event_id.into(),
-                encode_events(events).into(),
+                position(row, events.first()).into(),
+                events.last().into(),
+                events.bytes().clone().into(),
             ],
         );
     }

@@ -12,7 +12,7 @@ use temporalio_protos::temporal::api::{
 };
 use tonic::{Request, Status};
 
-use super::run::Job;
+use super::{super::convert, run::Job};
 
 impl Job {
     pub(super) async fn operate(&self, target: &Execution) -> Result<(), Status> {
@@ -249,6 +249,7 @@ impl Job {
                 .frontend
                 .get_workflow_execution_history_reverse(Request::new(request))
                 .await?;
+            let page = page.decode_history().map_err(convert::damaged)?;
             (page.history, page.next_page_token)
         } else {
             let request = GetWorkflowExecutionHistoryRequest {
@@ -261,6 +262,7 @@ impl Job {
                 .frontend
                 .get_workflow_execution_history(Request::new(request))
                 .await?;
+            let page = page.decode_history().map_err(convert::damaged)?;
             (page.history, page.next_page_token)
         };
         Ok((history.unwrap_or_default().events, next))
