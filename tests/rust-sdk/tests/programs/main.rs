@@ -1,6 +1,7 @@
 //! Each feature of the engine as a program on the Rust SDK sees it: client, worker and engine in one process, with gRPC on
 //! a loopback port between them.
 
+mod schedules;
 mod support;
 mod workflows;
 
