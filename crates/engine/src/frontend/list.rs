@@ -299,15 +299,21 @@ fn typed(filter: &WorkflowTypeFilter) -> String {
 }
 
 fn time_between(attribute: &str, filter: Option<&StartTimeFilter>) -> Result<Vec<String>, Status> {
-    let nanos = |time: Option<prost_types::Timestamp>| Some(helve_history::Timestamp::from(time?).as_nanos());
-    let earliest = nanos(filter.and_then(|filter| filter.earliest_time));
-    let latest = nanos(filter.and_then(|filter| filter.latest_time));
-    if earliest.zip(latest).is_some_and(|(earliest, latest)| earliest > latest) {
+    let (earliest, latest) = filter.map_or((None, None), |filter| (filter.earliest_time, filter.latest_time));
+    // Compared as they are: what no clock of ours can show is still earlier or later.
+    let exact = |time: prost_types::Timestamp| (time.seconds, time.nanos);
+    if earliest
+        .zip(latest)
+        .is_some_and(|(earliest, latest)| exact(earliest) > exact(latest))
+    {
         return Err(Status::invalid_argument(
             "EarliestTime in StartTimeFilter should not be larger than LatestTime.",
         ));
     }
-    let bound = |sign, nanos: Option<i64>| nanos.map(|nanos| format!("{attribute} {sign} {nanos}"));
+    let bound = |sign, time: Option<prost_types::Timestamp>| {
+        let nanos = helve_history::Timestamp::from(time?).as_nanos();
+        Some(format!("{attribute} {sign} {nanos}"))
+    };
     Ok([bound(">=", earliest), bound("<=", latest)]
         .into_iter()
         .flatten()

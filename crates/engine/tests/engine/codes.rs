@@ -27,8 +27,8 @@ async fn a_time_filter_must_not_end_before_it_begins() {
     let world = World::new().await;
     let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
     let start_time_filter = Some(StartTimeFilter {
-        earliest_time: at(2),
-        latest_time: at(1),
+        earliest_time: at(2_000_000_000_000),
+        latest_time: at(1_000_000_000_000),
     });
     let namespace = NAMESPACE.to_owned();
     let open = ListOpenWorkflowExecutionsRequest {
