@@ -193,7 +193,11 @@ impl Maker<'_> {
 
     fn text(&mut self, field: &str) -> String {
         match field {
-            "namespace" if self.below(20) > 0 => self.namespace.to_owned(),
+            "namespace" => match self.one_of(TEXTS) {
+                // Never the one that is asked afterwards whether the engine is well.
+                text if text != NAMESPACE && self.below(20) == 0 => text.to_owned(),
+                _ => self.namespace.to_owned(),
+            },
             "workflow_id" | "activity_id" | "schedule_id" if self.below(2) == 0 => "w".to_owned(),
             _ if self.below(60) == 0 => self.one_of(&["x", "\u{1f600}"]).repeat(1_000),
             _ => self.one_of(TEXTS).to_owned(),
