@@ -9,7 +9,7 @@ use crate::{
     namespaces::Namespace,
     run::{Loaded, Slot},
     shell::Shell,
-    storage::{current_run, run_by_id},
+    storage::{RowId, current_run, run_by_id},
 };
 
 /// How a request names a run.
@@ -58,7 +58,7 @@ impl Target {
 
 impl Shell {
     /// The run that a request names.
-    pub(crate) async fn find(&self, namespace: &Namespace, target: &Target) -> Result<Arc<Slot>, Failed> {
+    pub(crate) async fn find(self: &Arc<Self>, namespace: &Namespace, target: &Target) -> Result<Arc<Slot>, Failed> {
         let found = if target.run_id.is_empty() {
             self.find_current(namespace, target.kind, &target.workflow_id).await?
         } else {
@@ -74,7 +74,7 @@ impl Shell {
 
     /// The current run of an id, open or closed.
     pub(crate) async fn find_current(
-        &self,
+        self: &Arc<Self>,
         namespace: &Namespace,
         kind: RunKind,
         id: &str,
@@ -92,12 +92,38 @@ impl Shell {
         else {
             return Ok(None);
         };
-        let slot = self.admit(self.read_run(row).await?)?;
+        let slot = self.found(row).await?;
         self.registry.set_current(&slot);
         Ok(Some(slot))
     }
 
-    async fn find_run(&self, run_id: &str) -> Result<Option<Arc<Slot>>, Failed> {
+    /// Runs that a commit made, if it went well, which nobody knows: then they go on as if that had been known.
+    pub(crate) fn look_for(self: &Arc<Self>, run_ids: Vec<String>) {
+        let shell = self.clone();
+        self.background.spawn(async move {
+            for run_id in run_ids {
+                if let Err(error) = shell.find_run(&run_id).await {
+                    tracing::warn!(run_id, %error, "whether a run was started is not known");
+                }
+            }
+        });
+    }
+
+    /// A run on disk. One that is open, or owes something, is in memory, unless nobody knew that it was made.
+    async fn found(self: &Arc<Self>, row: RowId) -> Result<Arc<Slot>, Failed> {
+        let stored = self.read_run(row).await?;
+        let (is_settled, is_running) = (stored.settled, stored.state.is_running());
+        let slot = self.admit(stored)?;
+        if is_running {
+            self.registry.set_current(&slot);
+        }
+        if !is_settled {
+            self.resume(&slot).await?;
+        }
+        Ok(slot)
+    }
+
+    async fn find_run(self: &Arc<Self>, run_id: &str) -> Result<Option<Arc<Slot>>, Failed> {
         if let Some(slot) = self.registry.by_run_id(run_id) {
             return Ok(Some(slot));
         }
@@ -105,7 +131,7 @@ impl Shell {
         let Some(row) = self.store.read(move |db| run_by_id(db, &id)).await.map_err(fault)? else {
             return Ok(None);
         };
-        Ok(Some(self.admit(self.read_run(row).await?)?))
+        Ok(Some(self.found(row).await?))
     }
 
     /// Gives an input to the run that a request names. If it names the current run, that is the one which is current when

@@ -104,7 +104,8 @@ impl Shell {
         Ok(runs)
     }
 
-    async fn resume(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), Failed> {
+    /// Offers what the run owes, and sets its timer, as far as that was not done.
+    pub(crate) async fn resume(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), Failed> {
         let mut guard = self.lock(slot).await?;
         let loaded = guard.loaded().ok_or(Fault::Conflict)?;
         let effects = Effects::of(obligations(slot, loaded, self, false));
@@ -117,7 +118,7 @@ impl Shell {
     pub(crate) async fn fire_timers(self: Arc<Self>) {
         loop {
             let due = tokio::select! {
-            biased;
+                biased;
                 due = self.timers.due(self.clock()) => due,
                 () = self.stopping.cancelled() => return,
             };

@@ -325,8 +325,9 @@ impl Shell {
             slot.row,
         )?;
         if let Err(error) = self.store.commit(batch).await {
-            // It may be on disk all the same, and a worker must not be waited for that never got its task.
-            if matches!(error, CommitError::Io { .. }) && !ahead.is_empty() {
+            // It may be on disk all the same. A worker must not be waited for that never got its task, nor a run that goes on
+            // in another one.
+            if matches!(error, CommitError::Io { .. }) && !(ahead.is_empty() && newborn.is_empty()) {
                 self.read_again(slot, cell);
                 for started in ahead {
                     started.ask_again(slot, &self.matching);
@@ -470,7 +471,11 @@ impl Shell {
         if let (Some((slot, cell)), CommitError::Conflict { .. }) = (run, &error) {
             self.give_up(slot, cell);
         }
+        let run_ids: Vec<_> = newborn.iter().map(|newborn| newborn.slot.key.run_id.clone()).collect();
         self.bury(newborn);
+        if matches!(error, CommitError::Io { .. }) && !run_ids.is_empty() {
+            self.look_for(run_ids);
+        }
         Fault::from(error).into()
     }
 

@@ -295,23 +295,40 @@ async fn a_run_changed_behind_the_engine_s_back_is_read_again() {
     world.client.complete(&task, vec![complete_workflow("done")]).await;
 }
 
+/// What is wrong with a disk, for as long as it is set.
+#[derive(Default)]
+struct Faults {
+    /// Nothing is written.
+    fails: AtomicBool,
+    /// What was written is said to have failed.
+    lies: AtomicBool,
+}
+
 /// An engine on a disk that fails for as long as it is told to.
-async fn on_failing_disk(fails: &Arc<AtomicBool>) -> World {
+async fn on_failing_disk(faults: &Arc<Faults>) -> World {
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
     let dir = Arc::new(tempfile::tempdir().unwrap());
     let options = options(dir.path(), &clock);
     let path = dir.path().join("engine.db");
     let (store, mut requests, mut driver) = Store::driven(&path, &Engine::store_options(&options)).unwrap();
-    let fails = fails.clone();
+    let faults = faults.clone();
     tokio::spawn(async move {
+        let failed = || {
+            Err(CommitError::Io {
+                reason: "simulated".to_owned(),
+            })
+        };
         while let Some(request) = requests.recv().await {
             match request {
-                Request::Commit(commit) if fails.load(Ordering::Relaxed) => commit.answer(Err(CommitError::Io {
-                    reason: "simulated".to_owned(),
-                })),
+                Request::Commit(commit) if faults.fails.load(Ordering::Relaxed) => commit.answer(failed()),
                 Request::Commit(commit) => {
                     let results = driver.write(std::slice::from_ref(&commit));
-                    commit.answer(results.into_iter().next().unwrap());
+                    let lies = faults.lies.load(Ordering::Relaxed);
+                    commit.answer(if lies {
+                        failed()
+                    } else {
+                        results.into_iter().next().unwrap()
+                    });
                 }
                 Request::Read(read) => driver.read(read),
                 Request::Close(close) => return driver.close(close),
@@ -332,12 +349,12 @@ async fn on_failing_disk(fails: &Arc<AtomicBool>) -> World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_fails_fails_its_request_and_leaves_memory_as_the_disk_has_it() {
-    let fails = Arc::new(AtomicBool::new(false));
-    let world = on_failing_disk(&fails).await;
+    let faults = Arc::new(Faults::default());
+    let world = on_failing_disk(&faults).await;
     world.client.start("w").await;
     let task = world.client.poll().await;
 
-    fails.store(true, Ordering::Relaxed);
+    faults.fails.store(true, Ordering::Relaxed);
     let refused: Result<StartWorkflowExecutionResponse, _> =
         world.client.rpc("StartWorkflowExecution", start_request("other")).await;
     assert_code(refused, tonic::Code::Unavailable);
@@ -349,7 +366,7 @@ async fn a_commit_that_fails_fails_its_request_and_leaves_memory_as_the_disk_has
     assert_eq!(world.client.status("w").await, WorkflowExecutionStatus::Running);
 
     // The same requests again, on a disk that works.
-    fails.store(false, Ordering::Relaxed);
+    faults.fails.store(false, Ordering::Relaxed);
     world.client.start("other").await;
     world.client.signal("w", "kept").await.unwrap();
     world.client.complete(&task, vec![start_timer("t", 30)]).await;
@@ -361,15 +378,57 @@ async fn a_commit_that_fails_fails_its_request_and_leaves_memory_as_the_disk_has
     world.client.complete(&other, vec![]).await;
     let task = world.client.poll().await;
     world.client.complete(&task, vec![]).await;
-    fails.store(true, Ordering::Relaxed);
+    faults.fails.store(true, Ordering::Relaxed);
     world.advance(31);
-    fails.store(false, Ordering::Relaxed);
+    faults.fails.store(false, Ordering::Relaxed);
     eventually("the timer fired", async || {
         // Whoever waits for a better time is woken.
         world.advance(1);
         world.client.event_types("w").await.contains(&EventType::TimerFired)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_on_disk_though_it_seemed_to_fail_goes_on() {
+    let faults = Arc::new(Faults::default());
+    let world = on_failing_disk(&faults).await;
+    faults.lies.store(true, Ordering::Relaxed);
+    let request = start_request("w");
+    assert_code(world.client.start_with(request.clone()).await, tonic::Code::Unavailable);
+    faults.lies.store(false, Ordering::Relaxed);
+    // Nobody has asked for it again.
+    let task = world.client.poll().await;
+    let again = world.client.start_with(request).await.unwrap();
+    assert_eq!(task.workflow_execution.as_ref().unwrap().run_id, again.run_id);
+    world.client.complete(&task, vec![complete_workflow("done")]).await;
+    assert_eq!(world.client.status("w").await, WorkflowExecutionStatus::Completed);
+    world.engine.audit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_end_seemed_to_fail_goes_on_in_the_next_one() {
+    let faults = Arc::new(Faults::default());
+    let world = on_failing_disk(&faults).await;
+    let first = world.client.start("w").await;
+    let task = world.client.poll().await;
+    faults.lies.store(true, Ordering::Relaxed);
+    let completed = world.client.try_complete(&task, vec![continue_as_new()]).await;
+    assert_code(completed, tonic::Code::Unavailable);
+    faults.lies.store(false, Ordering::Relaxed);
+    // Runs do not follow each other faster than this.
+    world.advance(1);
+    let next = world.client.poll().await;
+    assert_ne!(next.workflow_execution.as_ref().unwrap().run_id, first);
+    world.client.signal("w", "for the next one").await.unwrap();
+    assert_code(
+        world.client.try_complete(&task, vec![continue_as_new()]).await,
+        tonic::Code::NotFound,
+    );
+    world.client.complete(&next, vec![]).await;
+    let task = world.client.poll().await;
+    assert_eq!(signal_names(events(&task)), ["for the next one"]);
+    world.engine.audit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
