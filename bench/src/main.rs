@@ -19,7 +19,7 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use loads::{Bench, LOADS, Load, Run};
 use options::Options;
@@ -68,24 +68,31 @@ fn run(options: &Options) -> Result<()> {
         }
         false => None,
     };
-    let rows = measure_loads(options)?;
-    if !rows.is_empty() {
-        report::print(&rows);
-        figures.insert("loads".into(), report::json(&rows));
-    }
     if let Some(limits) = limits {
         figures.insert("limits".into(), limits.json());
+    }
+    let rows = measure_loads(options, |rows| {
+        figures.insert("loads".into(), report::json(rows));
+        write(options, &figures)
+    })?;
+    if !rows.is_empty() {
+        report::print(&rows);
+    }
+    if let Some(limits) = limits {
         figures.insert("of_the_limits".into(), report::reached(&rows, limits));
     }
     figures.insert("load_after".into(), json!(machine::load()));
-    if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&figures)?;
-        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
+    write(options, &figures)
 }
 
-fn measure_loads(options: &Options) -> Result<Vec<Row>> {
+fn write(options: &Options, figures: &Map<String, Value>) -> Result<()> {
+    let Some(path) = &options.json else { return Ok(()) };
+    let text = serde_json::to_string_pretty(figures)?;
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Says after each row what there is so far.
+fn measure_loads(options: &Options, mut so_far: impl FnMut(&[Row]) -> Result<()>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for load in LOADS.iter().filter(|load| options.wants(load.name)) {
         for (driver, run) in drivers(load, options) {
@@ -100,13 +107,15 @@ fn measure_loads(options: &Options) -> Result<Vec<Row>> {
                     let host = Host::start(kind).await?;
                     run(&mut Bench { host, options }).await
                 });
-                if let Err(error) = &measured {
-                    eprintln!("    {error:#}");
+                match &measured {
+                    Ok(measured) => eprintln!("    {}", report::line(measured)),
+                    Err(error) => eprintln!("    {error:#}"),
                 }
                 row.servers
                     .push((kind.name(), measured.map_err(|error| format!("{error:#}"))));
             }
             rows.push(row);
+            so_far(&rows)?;
         }
     }
     Ok(rows)

@@ -20,7 +20,7 @@ A part is one of those below, or the beginning of the name of a load; without an
     --quick              a tenth of the work, to see that it works; the figures mean little
     --raw, --sdk         only the driver on plain gRPC, only the one on the Rust SDK
     --only helve|temporal  only this server
-    --seconds N          how long a load goes on that may go on for ever (10)
+    --seconds N          how long a load goes on that may go on for ever (5)
     --pollers N          open polls of each kind of the raw driver
     --sticky, --gzip     the raw driver keeps workflows; it compresses
     --serve PROGRAM      instead of `helve up`: a program that takes a data directory and an address
@@ -94,7 +94,7 @@ impl Options {
         if !(options.raw || options.sdk) {
             bail!("--raw and --sdk exclude each other");
         }
-        options.time = Duration::from_secs(seconds.unwrap_or(if options.quick { 2 } else { 10 }));
+        options.time = Duration::from_secs(seconds.unwrap_or(if options.quick { 2 } else { 5 }));
         options.servers = match address {
             Some(address) => vec![Kind::At(address, pid)],
             None => servers(serve, only.as_deref())?,

@@ -126,6 +126,25 @@ fn absolute(rows: &[Row]) {
     table::print(&heading, &cells);
 }
 
+/// The figures of one load on one server, for whoever waits for the tables.
+pub(crate) fn line(measured: &Measured) -> String {
+    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), table::number);
+    let mut line = format!(
+        "{} in {} s, {} per s, p50 {} ms, engine {} ms each, driver {} ms each, limit: {}",
+        measured.done,
+        table::number(measured.seconds),
+        table::number(measured.per_second()),
+        number(measured.percentile(0.5)),
+        number(measured.engine_ms()),
+        number(measured.driver_ms()),
+        measured.limit(),
+    );
+    for (name, figure) in &measured.extra {
+        line += &format!(", {name} {}", table::number(*figure));
+    }
+    line
+}
+
 /// How much of the machine's limits Helve's engine reaches with 200 workflows at once; prints it as well.
 pub(crate) fn reached(rows: &[Row], limits: Limits) -> Value {
     let mut found = Map::new();

@@ -12,7 +12,7 @@ const CHILDREN: u64 = 100;
 pub(super) async fn sdk(bench: &mut Bench<'_>) -> Result<Measured> {
     let client = sdk::connect(bench.host.address()).await?;
     let queue = super::fresh_queue();
-    let rounds = Until::Count(bench.count(20, 2));
+    let rounds = Until::Count(bench.count(20, 1));
     let load = async {
         let meter = Meter::start(bench.host.pid());
         let (client, queue) = (client.clone(), queue.clone());

@@ -21,7 +21,7 @@ pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
         activity: bench.options.pollers.unwrap_or(64),
         sticky: true,
     };
-    let rounds = Until::Count(bench.count(10, 2));
+    let rounds = Until::Count(bench.count(10, 1));
     let load = async {
         let meter = Meter::start(bench.host.pid());
         let latencies = workflows(&server, "parallel", &queue, 1, rounds).await?;
@@ -33,7 +33,7 @@ pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
 pub(super) async fn sdk(bench: &mut Bench<'_>) -> Result<Measured> {
     let client = sdk::connect(bench.host.address()).await?;
     let queue = super::fresh_queue();
-    let rounds = Until::Count(bench.count(10, 2));
+    let rounds = Until::Count(bench.count(10, 1));
     let load = async {
         let meter = Meter::start(bench.host.pid());
         let (client, queue) = (client.clone(), queue.clone());

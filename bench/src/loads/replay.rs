@@ -93,7 +93,7 @@ pub(super) async fn sdk(bench: &mut Bench<'_>) -> Result<Measured> {
     let handle = made.await.context("making the history")?;
     let meter = Meter::start(bench.host.pid());
     let mut latencies = Vec::new();
-    for _ in 0..bench.count(10, 3) {
+    for _ in 0..bench.count(5, 2) {
         let took = sdk::with_worker(&client, &queue, pollers, async {
             let began = Instant::now();
             handle

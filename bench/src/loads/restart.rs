@@ -17,8 +17,8 @@ use crate::measured::{Measured, Meter};
 use crate::raw::{IDENTITY, NAMESPACE, Nothing, Pollers, Rpc, Workers, WorkflowTask, task_queue};
 
 const OPEN: usize = 100_000;
-const OPEN_TEMPORAL: usize = 1_000;
-const AT_ONCE: usize = 200;
+const OPEN_TEMPORAL: usize = 200;
+const AT_ONCE: usize = 100;
 /// Memory is looked at when the process is at rest.
 const REST: Duration = Duration::from_secs(2);
 const LONG_POLL: Duration = Duration::from_secs(70);

@@ -14,8 +14,9 @@ use crate::raw::{Event, Pollers, Server, Step, Workers};
 use crate::{fill, sdk};
 
 const ACTIVITIES: usize = 3;
-/// Workflows at once before the load, which make the server's tables and caches and are not counted.
-const WARM: usize = 20;
+/// Workflows at once before the load, which make the server's tables and caches and are not counted: on the real server
+/// fewer.
+const WARM: (usize, usize) = (20, 3);
 
 pub(super) async fn raw(bench: &mut Bench<'_>, at_once: usize) -> Result<Measured> {
     let server = bench.server().await?;
@@ -23,7 +24,7 @@ pub(super) async fn raw(bench: &mut Bench<'_>, at_once: usize) -> Result<Measure
     let workers = Workers::start(&server, &queue, script, pollers(bench, at_once));
     workers
         .during(async {
-            drive(&server, &queue, WARM.min(at_once), Until::after(bench.time() / 10)).await?;
+            drive(&server, &queue, warm(bench, at_once), Until::after(bench.time() / 10)).await?;
             let bytes = machine::folder_bytes(bench.host.data());
             let meter = Meter::start(bench.host.pid());
             let latencies = drive(&server, &queue, at_once, Until::after(bench.time())).await?;
@@ -46,12 +47,16 @@ pub(super) async fn sdk(bench: &mut Bench<'_>, at_once: usize) -> Result<Measure
                 async move { sdk::execute(&client, &queue, &id, sdk::Sequential::run, ACTIVITIES as u64).await }
             })
         };
-        run("warm", WARM.min(at_once), Until::after(bench.time() / 10)).await?;
+        run("warm", warm(bench, at_once), Until::after(bench.time() / 10)).await?;
         let meter = Meter::start(bench.host.pid());
         let latencies = run("run", at_once, Until::after(bench.time())).await?;
         Ok(meter.stop(latencies.len(), latencies))
     };
     sdk::with_worker(&client, &queue, bench.options.pollers, load).await
+}
+
+fn warm(bench: &Bench<'_>, at_once: usize) -> usize {
+    bench.count(WARM.0, WARM.1).min(at_once)
 }
 
 pub(super) fn pollers(bench: &Bench<'_>, at_once: usize) -> Pollers {

@@ -23,7 +23,7 @@ pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
         activity: 0,
         sticky: true,
     };
-    let open = bench.count(1_000, 200);
+    let open = bench.count(1_000, 50);
     let until = bench.time();
     let load = async {
         start_only(&server, "listener", &queue, AT_ONCE, Until::Count(open)).await?;
@@ -65,7 +65,7 @@ pub(super) fn idle(_queue: &str, _events: &[Event]) -> Step {
 pub(super) async fn sdk(bench: &mut Bench<'_>) -> Result<Measured> {
     let client = sdk::connect(bench.host.address()).await?;
     let queue = super::fresh_queue();
-    let open = bench.count(1_000, 200);
+    let open = bench.count(1_000, 50);
     let load = async {
         let start = async |number: usize| {
             let options = WorkflowStartOptions::new(queue.clone(), format!("{queue}-{number}")).build();

@@ -16,7 +16,7 @@ const TIMER: Duration = Duration::from_secs(5);
 
 /// On the real server fewer: it starts some tens of workflows a second.
 fn workflows_at_once(bench: &Bench<'_>) -> usize {
-    bench.count(1_000, 300)
+    bench.count(1_000, 50)
 }
 
 pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
