@@ -15,6 +15,31 @@ use tonic::codegen::http::HeaderMap;
 const SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
 const NAMESPACE: &str = "default";
 
+/// Of answers only what is looked at is decoded: what is counted shall be the engine's.
+#[derive(Clone, PartialEq, Message)]
+struct Task {
+    #[prost(bytes = "vec", tag = "1")]
+    task_token: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Page {
+    #[prost(message, optional, tag = "1")]
+    history: Option<Events>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Events {
+    #[prost(message, repeated, tag = "1")]
+    events: Vec<Event>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct Event {
+    #[prost(int64, tag = "1")]
+    id: i64,
+}
+
 /// The engine as clients and workers see it.
 pub(crate) struct Driver(pub(crate) InProcess);
 
@@ -67,7 +92,7 @@ impl Driver {
             task_queue: queue(),
             ..Default::default()
         };
-        let task: PollWorkflowTaskQueueResponse = self.call("PollWorkflowTaskQueue", request).await;
+        let task: Task = self.call("PollWorkflowTaskQueue", request).await;
         assert!(!task.task_token.is_empty(), "no workflow task");
         let request = RespondWorkflowTaskCompletedRequest {
             namespace: NAMESPACE.to_owned(),
@@ -85,7 +110,7 @@ impl Driver {
             task_queue: queue(),
             ..Default::default()
         };
-        let task: PollActivityTaskQueueResponse = self.call("PollActivityTaskQueue", request).await;
+        let task: Task = self.call("PollActivityTaskQueue", request).await;
         assert!(!task.task_token.is_empty(), "no activity task");
         let request = RespondActivityTaskCompletedRequest {
             namespace: NAMESPACE.to_owned(),
@@ -102,7 +127,7 @@ impl Driver {
             execution: execution(workflow_id),
             ..Default::default()
         };
-        let page: GetWorkflowExecutionHistoryResponse = self.call("GetWorkflowExecutionHistory", request).await;
+        let page: Page = self.call("GetWorkflowExecutionHistory", request).await;
         page.history.map_or(0, |history| history.events.len())
     }
 
