@@ -38,7 +38,7 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         let kind = entry.file_type()?;
         if kind.is_dir() && !hidden {
             collect(&entry.path(), files)?;
-        } else if kind.is_file() && !hidden && entry.path().extension().is_some_and(|e| e == "yaml" || e == "yml") {
+        } else if kind.is_file() && !hidden {
             files.push(entry.path());
         }
     }

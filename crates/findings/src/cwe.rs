@@ -25,7 +25,7 @@ pub(crate) fn related(a: &[u32], b: &[u32]) -> bool {
 }
 
 /// Whether code that shows this weakness may hold a credential.
-pub(crate) fn holds_secret(cwe: &[u32]) -> bool {
+pub fn holds_secret(cwe: &[u32]) -> bool {
     cwe.iter().any(|number| CREDENTIALS.contains(number))
 }
 

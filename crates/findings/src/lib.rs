@@ -13,7 +13,7 @@ mod report;
 pub mod sarif;
 
 pub use anchor::{code_anchor, secret_anchor};
-pub use cwe::cwe_name;
+pub use cwe::{cwe_name, holds_secret};
 pub use fingerprint::{FINGERPRINT_KEY, finish};
 pub use level::{Confidence, Severity, UnknownName};
 pub use merge::merge;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
-use helve_toolbox::{Layer, Loaded, Problem as ToolboxProblem, Toolbox};
+use helve_modules::command::{Search, Unconfined};
+use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Toolbox};
 use helve_worker::{Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
 use tokio::sync::mpsc;
 
@@ -25,28 +27,43 @@ pub(crate) struct App {
     pub(crate) toolbox: Arc<Toolbox>,
     /// What is wrong with workflows and modules that nobody may have asked for.
     pub(crate) problems: Vec<ToolboxProblem>,
+    /// Follows the directories of the toolbox, for commands that stay.
+    pub(crate) keeper: Arc<Mutex<Keeper>>,
+    shelf: Shelf,
 }
 
 impl App {
     /// Loads the toolbox; opens nothing else.
     pub(crate) fn new(global: Global) -> Result<Self> {
-        let mut layers = vec![Layer::embedded()];
-        for dir in &global.toolbox {
-            let layer = Layer::dir(dir).map_err(|error| {
-                Problem::new(error.to_string()).help("--toolbox takes a directory that holds `workflows` or `modules`")
+        let (keeper, Loaded { toolbox, problems }) = Keeper::new(vec![Layer::embedded()], global.toolbox.clone())
+            .map_err(|error| {
+                Problem::new(error.to_string())
+                    .help("--toolbox takes a directory that holds `workflows`, `modules` or `verticals`")
             })?;
-            layers.push(layer);
-        }
-        let Loaded { toolbox, problems } = Toolbox::load(&layers);
         Ok(Self {
             global,
             toolbox: Arc::new(toolbox),
             problems,
+            shelf: keeper.shelf(),
+            keeper: Arc::new(Mutex::new(keeper)),
         })
     }
 
     pub(crate) fn data_dir(&self) -> Result<DataDir> {
         DataDir::open(self.global.data_dir.as_deref())
+    }
+
+    /// Where Helve's own tools are.
+    pub(crate) fn tools_dir(&self, data: &DataDir) -> Result<PathBuf> {
+        match &self.global.tools_dir {
+            Some(dir) => std::path::absolute(dir).map_err(|error| Problem::io("find", dir, &error)),
+            None => Ok(data.root().join("tools")),
+        }
+    }
+
+    /// Where programs of modules are looked up.
+    pub(crate) fn search(&self, data: &DataDir) -> Result<Search> {
+        Ok(Search::new(Some(self.tools_dir(data)?)))
     }
 
     pub(crate) fn blobs(&self, data: &DataDir) -> Result<BlobStore> {
@@ -69,7 +86,9 @@ impl App {
             connection: session.client.connection.clone(),
             namespace: session.client.namespace.clone(),
             identity: session.worker_identity(),
-            toolbox: Arc::clone(&self.toolbox),
+            toolbox: self.shelf.clone(),
+            search: self.search(data)?,
+            runner: Box::new(Unconfined),
             blobs,
             work_dir: data.work(),
             roles: Roles::ALL,
@@ -95,15 +114,17 @@ impl App {
         })
     }
 
-    /// Every vertical that a workflow of the toolbox names: all modules of this binary are linked in.
+    /// Every vertical that a workflow of the toolbox names. A tool that is missing shows in the step that needs it.
     fn verticals(&self) -> Vec<String> {
-        let mut all: BTreeSet<String> = BTreeSet::from([helve_toolbox::DEFAULT_VERTICAL.to_owned()]);
-        for workflow in self.toolbox.workflows() {
-            all.insert(workflow.metadata.vertical.clone());
-            all.extend(workflow.plan.steps.iter().filter_map(|step| step.vertical.clone()));
-        }
-        all.into_iter().collect()
+        verticals(&self.toolbox)
     }
+}
+
+/// Every vertical that a workflow of the toolbox names, and that of the built-in modules.
+pub(crate) fn verticals(toolbox: &Toolbox) -> Vec<String> {
+    let mut all = BTreeSet::from([helve_toolbox::DEFAULT_VERTICAL]);
+    all.extend(toolbox.workflows().flat_map(|workflow| workflow.verticals()));
+    all.into_iter().map(str::to_owned).collect()
 }
 
 /// How a worker of this process differs between verbs.

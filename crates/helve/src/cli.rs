@@ -67,9 +67,12 @@ pub(crate) struct Global {
         default_value = "embedded"
     )]
     pub(crate) engine: EngineChoice,
-    /// A directory of workflows and modules that goes before the built-in ones (repeatable)
+    /// A directory of workflows, modules and verticals that goes before the built-in ones (repeatable; the last one wins)
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) toolbox: Vec<PathBuf>,
+    /// Where `helve verticals install` puts tools [default: `tools` in the data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "HELVE_TOOLS_DIR", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    pub(crate) tools_dir: Option<PathBuf>,
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -81,10 +84,15 @@ pub(crate) enum Verb {
     Run(Box<RunArgs>),
     /// Start the engine and a worker, and serve Temporal's gRPC protocol to other programs
     Up(UpArgs),
-    /// List the workflows, or show one
-    Workflows(NamedArgs),
-    /// List the modules, or show one
-    Modules(NamedArgs),
+    /// List the workflows, show one, or begin a new one
+    Workflows(WorkflowsArgs),
+    /// List the modules, show one, or begin a new one
+    Modules(ModulesArgs),
+    /// List the verticals and their tools, say what is missing, install it
+    Verticals(VerticalsArgs),
+    /// Check directories of workflows, modules and verticals
+    #[command(subcommand)]
+    Toolbox(ToolboxVerb),
     /// List, show, cancel and terminate runs
     #[command(subcommand)]
     Runs(RunsVerb),
@@ -121,9 +129,15 @@ pub(crate) struct RunArgs {
     /// Print the whole result as one JSON document
     #[arg(long)]
     pub(crate) json: bool,
-    /// Exit with code 2 when a finding is at least this severe
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::None)]
-    pub(crate) fail_on: FailOn,
+    /// Exit with code 2 when a finding is at least this severe, or a step is inconclusive (`high,inconclusive` for both)
+    #[arg(
+        long,
+        value_name = "SEVERITY",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "none"
+    )]
+    pub(crate) fail_on: Vec<FailOn>,
     /// Give up after this time, such as `90s` or `1h30m`; the run then ends, it cannot be resumed
     #[arg(long, value_name = "TIME", conflicts_with = "resume")]
     pub(crate) timeout: Option<Span>,
@@ -172,7 +186,7 @@ fn numbers<const N: usize>(numbers: [usize; N]) -> Vec<NonZeroUsize> {
     numbers.into_iter().filter_map(NonZeroUsize::new).collect()
 }
 
-/// `helve workflows` and `helve modules`.
+/// What to list or show.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NamedArgs {
     /// Show this one in full
@@ -181,6 +195,103 @@ pub(crate) struct NamedArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `helve workflows`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct WorkflowsArgs {
+    #[command(flatten)]
+    pub(crate) named: NamedArgs,
+    #[command(subcommand)]
+    pub(crate) verb: Option<WorkflowsVerb>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum WorkflowsVerb {
+    /// Begin a new workflow: two files that pass the check and run
+    New {
+        /// Its name
+        name: String,
+        /// The toolbox that it goes to [default: the last --toolbox, or ./toolbox]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+        /// The module of its only step [default: a plan with `secrets` and `sast`]
+        #[arg(long, value_name = "MODULE")]
+        uses: Option<String>,
+    },
+}
+
+/// `helve modules`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ModulesArgs {
+    #[command(flatten)]
+    pub(crate) named: NamedArgs,
+    #[command(subcommand)]
+    pub(crate) verb: Option<ModulesVerb>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ModulesVerb {
+    /// Begin a new module that runs a program: a file that passes the check and runs
+    New {
+        /// Its name
+        name: String,
+        /// The toolbox that it goes to [default: the last --toolbox, or ./toolbox]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// `helve verticals`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct VerticalsArgs {
+    #[command(flatten)]
+    pub(crate) named: NamedArgs,
+    /// Print a Dockerfile for workers of this vertical
+    #[arg(long, requires = "name", conflicts_with = "json")]
+    pub(crate) dockerfile: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Option<VerticalsVerb>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum VerticalsVerb {
+    /// Say which tools are there, missing or unfit, and what would fix it; exit code 1 when a needed one is
+    Doctor {
+        /// Only this vertical
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Install the missing tools of a vertical into Helve's own folder, as far as they allow
+    Install {
+        /// The vertical
+        name: String,
+        /// Optional tools too
+        #[arg(long)]
+        all: bool,
+        /// Only print the commands
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// `helve toolbox`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ToolboxVerb {
+    /// Check workflows, modules and verticals; exit code 1 when something is wrong
+    Check {
+        /// Further directories, which go before the others
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dirs: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `helve runs`.
@@ -246,7 +357,7 @@ pub(crate) struct FindingsArgs {
     pub(crate) json: bool,
 }
 
-/// From which severity on `helve run` fails.
+/// What `helve run` fails on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
     Critical,
@@ -254,18 +365,21 @@ pub(crate) enum FailOn {
     Medium,
     Low,
     Note,
+    /// A step could not look at everything.
+    Inconclusive,
     None,
 }
 
 impl FailOn {
     /// Whether a run whose worst finding is `worst` fails.
-    pub(crate) fn is_met_by(self, worst: Option<Severity>) -> bool {
+    pub(crate) fn is_met_by(self, worst: Option<Severity>, inconclusive: bool) -> bool {
         let threshold = match self {
             Self::Critical => Severity::Critical,
             Self::High => Severity::High,
             Self::Medium => Severity::Medium,
             Self::Low => Severity::Low,
             Self::Note => Severity::Note,
+            Self::Inconclusive => return inconclusive,
             Self::None => return false,
         };
         worst.is_some_and(|worst| worst >= threshold)
@@ -376,7 +490,7 @@ mod tests {
         let args = run("helve run assessment . --param a=1 --param b=x=y");
         let pairs: Vec<_> = args.params.iter().map(|p| (p.key.as_str(), p.value.as_str())).collect();
         assert_eq!(pairs, [("a", "1"), ("b", "x=y")]);
-        assert_eq!(args.fail_on, FailOn::None);
+        assert_eq!(args.fail_on, [FailOn::None]);
     }
 
     #[test]
@@ -424,10 +538,31 @@ mod tests {
 
     #[test]
     fn fail_on_compares_with_the_worst_finding() {
-        assert!(FailOn::High.is_met_by(Some(Severity::Critical)));
-        assert!(FailOn::High.is_met_by(Some(Severity::High)));
-        assert!(!FailOn::High.is_met_by(Some(Severity::Medium)));
-        assert!(!FailOn::Note.is_met_by(None));
-        assert!(!FailOn::None.is_met_by(Some(Severity::Critical)));
+        assert!(FailOn::High.is_met_by(Some(Severity::Critical), false));
+        assert!(FailOn::High.is_met_by(Some(Severity::High), false));
+        assert!(!FailOn::High.is_met_by(Some(Severity::Medium), true));
+        assert!(!FailOn::Note.is_met_by(None, true));
+        assert!(FailOn::Inconclusive.is_met_by(None, true));
+        assert!(!FailOn::None.is_met_by(Some(Severity::Critical), true));
+        let args = run("helve run assessment . --fail-on high,inconclusive");
+        assert_eq!(args.fail_on, [FailOn::High, FailOn::Inconclusive]);
+    }
+
+    #[test]
+    fn a_name_after_workflows_shows_it_and_new_begins_one() {
+        let verb = |line: &str| parse(line).unwrap().verb;
+        let Verb::Workflows(args) = verb("helve workflows assessment --json") else {
+            panic!("not workflows")
+        };
+        assert_eq!(
+            (args.named.name.as_deref(), args.named.json),
+            (Some("assessment"), true)
+        );
+        let Verb::Workflows(args) = verb("helve workflows new nightly --uses sast") else {
+            panic!("not workflows")
+        };
+        assert!(matches!(args.verb, Some(WorkflowsVerb::New { ref name, .. }) if name == "nightly"));
+        assert!(parse("helve verticals --dockerfile").is_err());
+        assert!(parse("helve verticals doctor python").is_ok());
     }
 }

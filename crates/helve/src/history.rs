@@ -303,6 +303,7 @@ mod tests {
         let input = StepInput {
             step: step.into(),
             module: module.into(),
+            version: None,
             target: None,
             config: serde_json::Value::Null,
             isolation: Default::default(),

@@ -1,8 +1,10 @@
-//! Built-in analysis modules (`secrets`, `sast`) behind one trait.
+//! Analysis modules behind one trait: built-in ones (`secrets`, `sast`), and programs ([`command`]).
 //!
 //! A module looks at a workspace and answers with findings, a small summary and artifacts. What it could not look at it
-//! says in notifications: "no data" is never "clean". Modules do no network IO and never leave the workspace.
+//! says in notifications: "no data" is never "clean". Built-in modules
+//! do no network IO and never leave the workspace; programs run in whatever the worker puts around them.
 
+pub mod command;
 mod config;
 mod limit;
 pub mod sast;

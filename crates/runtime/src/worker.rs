@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use helve_toolbox::Toolbox;
+use helve_toolbox::Shelf;
 use helve_toolbox::run::WORKFLOW_QUEUE;
 use temporalio_client::Connection;
 use temporalio_common::worker::WorkerTaskTypes;
@@ -39,7 +39,7 @@ pub struct WorkflowOptions {
     /// Task queue that it polls.
     pub task_queue: String,
     /// Which workflows there are. A run that has its plan does not need it.
-    pub toolbox: Arc<Toolbox>,
+    pub toolbox: Shelf,
     /// Runs whose machine is kept between tasks; of the others the history is fetched again.
     pub max_cached_runs: usize,
     /// Workflow tasks at a time.
@@ -51,12 +51,12 @@ pub struct WorkflowOptions {
 
 impl WorkflowOptions {
     /// The usual options.
-    pub fn new(namespace: impl Into<String>, identity: impl Into<String>, toolbox: Arc<Toolbox>) -> Self {
+    pub fn new(namespace: impl Into<String>, identity: impl Into<String>, toolbox: impl Into<Shelf>) -> Self {
         Self {
             namespace: namespace.into(),
             identity: identity.into(),
             task_queue: WORKFLOW_QUEUE.to_owned(),
-            toolbox,
+            toolbox: toolbox.into(),
             max_cached_runs: 500,
             max_tasks: 50,
             sticky_timeout: Duration::from_secs(2),
@@ -162,7 +162,7 @@ async fn poll(core: Arc<Worker>, mut runs: Runs) {
 /// The runs in the cache.
 struct Runs {
     machines: HashMap<String, Machine>,
-    toolbox: Arc<Toolbox>,
+    toolbox: Shelf,
 }
 
 impl Runs {
@@ -253,7 +253,7 @@ impl Runs {
         let has_plan = input.as_ref().is_ok_and(|input| input.plan.is_some());
         if !replaying
             && !has_plan
-            && let Err(not_found) = self.toolbox.workflow(name)
+            && let Err(not_found) = self.toolbox.current().workflow(name)
         {
             return Err(format!(
                 "{not_found}; add it to the toolbox, and this run goes on by itself"

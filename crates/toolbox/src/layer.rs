@@ -13,6 +13,10 @@ const MAX_FILE: u64 = 8 << 20;
 const MAX_FILES: usize = 20_000;
 /// How deep folders may lie below `workflows` and the like.
 const MAX_DEPTH: usize = 4;
+/// What a toolbox has in it.
+const PARTS: [&str; 3] = ["workflows", "modules", "verticals"];
+/// Folders that programs leave beside what people write.
+const LITTER: [&str; 3] = ["__pycache__", "node_modules", "target"];
 
 /// One source of workflows and modules. A later layer's folder shadows an earlier one's of the same name.
 #[derive(Debug, Clone)]
@@ -35,7 +39,7 @@ pub enum LayerError {
     },
     /// It is something else.
     #[error(
-        "{} is not a toolbox: it has neither `workflows` nor `modules` in it; give the directory that holds them",
+        "{} is not a toolbox: it has neither `workflows` nor `modules` nor `verticals` in it; give the directory that holds them",
         path.display()
     )]
     NotAToolbox {
@@ -78,7 +82,7 @@ impl Layer {
             unreadable: BTreeMap::new(),
         };
         let mut any = false;
-        for part in ["workflows", "modules", "verticals"] {
+        for part in PARTS {
             if root.join(part).is_dir() {
                 any = true;
                 layer.collect(root, part)?;
@@ -149,7 +153,7 @@ impl Layer {
                 source,
             })?;
             let name = entry.file_name();
-            let Some(name) = name.to_str().filter(|n| !n.starts_with('.')) else {
+            let Some(name) = name.to_str().filter(|n| !n.starts_with('.') && !LITTER.contains(n)) else {
                 continue;
             };
             let path = format!("{relative}/{name}");
@@ -161,7 +165,8 @@ impl Layer {
                 if let Err(LayerError::Read { path: dir, source }) = self.collect(root, &path) {
                     self.note_unreadable(path, format!("the folder {} cannot be read: {source}", dir.display()));
                 }
-            } else if kind.is_file() && (name.ends_with(".yaml") || name.ends_with(".yml")) {
+            } else if kind.is_file() && (relative.starts_with("modules/") || is_yaml(name)) {
+                // Whatever lies in a module's folder belongs to the module: rules, scripts, settings of its tool.
                 self.read(root, path, kind.len());
             }
             if self.files.len() > MAX_FILES {
@@ -169,6 +174,16 @@ impl Layer {
             }
         }
         Ok(())
+    }
+
+    /// Lengths, times and numbers of everything that [`Self::dir`] would read: it changes when the layer may have.
+    pub(crate) fn stamp(root: &Path) -> u64 {
+        use std::hash::Hasher;
+        let mut hasher = std::hash::DefaultHasher::new();
+        for part in PARTS {
+            stamp(&root.join(part), 0, &mut hasher);
+        }
+        hasher.finish()
     }
 
     // A file that cannot be read is a problem of its workflow, not of the whole toolbox.
@@ -197,5 +212,29 @@ impl Layer {
             hint: None,
         };
         self.unreadable.insert(path, problem);
+    }
+}
+
+fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+fn stamp(dir: &Path, depth: usize, hasher: &mut impl std::hash::Hasher) {
+    use std::hash::Hash;
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    for name in names.iter().take(MAX_FILES) {
+        let path = dir.join(name);
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        (name, metadata.len(), metadata.modified().ok()).hash(hasher);
+        #[cfg(unix)]
+        std::os::unix::fs::MetadataExt::ino(&metadata).hash(hasher);
+        let own = name
+            .to_str()
+            .is_some_and(|n| !n.starts_with('.') && !LITTER.contains(&n));
+        if metadata.is_dir() && own && depth < MAX_DEPTH {
+            stamp(&path, depth + 1, hasher);
+        }
     }
 }

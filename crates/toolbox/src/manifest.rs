@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::command_file;
 use crate::duration::Span;
 use crate::metadata::{DEFAULT_VERTICAL, Metadata, ModuleKind, ModuleManifest, Requirements, Resources};
 use crate::parameters;
+use crate::problem::suggest;
 use crate::read::{Fields, Reader};
 use crate::run::Isolation;
 use crate::schema;
@@ -237,7 +239,7 @@ fn check_parameters(reader: &mut Reader<'_>, fields: &Fields<'_>, metadata: &mut
     }
 }
 
-const MODULE_KEYS: [&str; 8] = [
+pub(crate) const MODULE_KEYS: [&str; 8] = [
     "name",
     "version",
     "description",
@@ -251,14 +253,13 @@ const MODULE_KEYS: [&str; 8] = [
 /// `module.yaml`.
 pub(crate) fn module(reader: &mut Reader<'_>, node: &Node, folder: &str) -> Option<ModuleManifest> {
     let what = "a module";
-    let fields = reader.fields(node, what, &MODULE_KEYS, &[])?;
-    let kind = reader.required(&fields, "kind", what);
-    if let Some(node) = kind
-        && let Some(text) = reader.text(node, "`kind`")
-        && text != "builtin"
-    {
-        reader.hinted(node.at, format!("`{text}` is not a kind of module"), "known: builtin");
-    }
+    let own = match node.at_pointer("/kind").kind {
+        // Of a kind that is misspelt, only that is worth saying.
+        Kind::Text(ref kind) if kind != "builtin" => command_file::KEYS.as_slice(),
+        _ => &[],
+    };
+    let keys: Vec<&str> = MODULE_KEYS.iter().chain(own).copied().collect();
+    let fields = reader.fields(node, what, &keys, &[])?;
     let outputs: BTreeMap<String, String> = fields
         .get("outputs")
         .map(|n| reader.map(n, "`outputs`"))
@@ -271,20 +272,41 @@ pub(crate) fn module(reader: &mut Reader<'_>, node: &Node, folder: &str) -> Opti
             )
         })
         .collect();
+    let config_schema = match fields.get("config_schema").map(|n| reader.schema(n, "`config_schema`")) {
+        Some(schema @ Value::Object(_)) => schema,
+        _ => json!({"type": "object"}),
+    };
+    let name = reader.name(&fields, folder, what).unwrap_or_else(|| folder.to_owned());
+    let version = version(reader, &fields, what);
+    let description = required_text(reader, &fields, "description", what);
+    let kind = reader.required(&fields, "kind", what);
+    let kind = kind.and_then(|n| reader.text(n, "`kind`").map(|text| (n, text)));
+    let kind = match kind.as_ref().map(|(n, text)| (n, text.as_str())) {
+        Some((_, "command")) => {
+            let spec = command_file::command(reader, &fields, &config_schema)?;
+            ModuleKind::Command(Box::new(spec))
+        }
+        Some((_, "builtin")) | None => ModuleKind::Builtin,
+        Some((node, other)) => {
+            reader.push(
+                node.at,
+                format!("`{other}` is not a kind of module"),
+                suggest(other, ModuleKind::NAMES),
+            );
+            ModuleKind::Builtin
+        }
+    };
     Some(ModuleManifest {
-        name: reader.name(&fields, folder, what).unwrap_or_else(|| folder.to_owned()),
-        version: version(reader, &fields, what),
-        description: required_text(reader, &fields, "description", what),
+        name,
+        version,
+        description,
         author: fields.get("author").and_then(|n| reader.text(n, "`author`")),
         tags: fields
             .get("tags")
             .map(|n| reader.texts(n, "`tags`"))
             .unwrap_or_default(),
-        kind: ModuleKind::Builtin,
-        config_schema: match fields.get("config_schema").map(|n| reader.schema(n, "`config_schema`")) {
-            Some(schema @ Value::Object(_)) => schema,
-            _ => json!({"type": "object"}),
-        },
+        kind,
+        config_schema,
         outputs,
     })
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::bundle::Bundle;
+use crate::command::CommandSpec;
 use crate::parameters::{self, ParameterError};
+use crate::problem::Problem;
 use crate::run::Isolation;
 
 /// Vertical of workflows that name none: the modules that are linked into Helve itself, which every worker carries.
@@ -76,11 +79,26 @@ impl Metadata {
 }
 
 /// How a module is implemented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ModuleKind {
     /// Linked into Helve.
     Builtin,
+    /// A program that is started for each step.
+    Command(Box<CommandSpec>),
+}
+
+impl ModuleKind {
+    /// The names in `module.yaml`.
+    pub const NAMES: [&'static str; 2] = ["builtin", "command"];
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::Command(_) => "command",
+        }
+    }
 }
 
 /// `module.yaml` of a module.
@@ -98,9 +116,23 @@ pub struct ModuleManifest {
     /// For finding it.
     pub tags: Vec<String>,
     /// How it is implemented.
+    #[serde(flatten)]
     pub kind: ModuleKind,
     /// JSON Schema of `with`.
     pub config_schema: Value,
     /// Facts in the summary that a plan can use, with what they mean.
     pub outputs: BTreeMap<String, String>,
+}
+
+impl ModuleManifest {
+    /// Reads the manifest of a bundle: what a worker does with the version of a module that a run pinned.
+    pub fn of_bundle(name: &str, bundle: &Bundle) -> Result<Self, Vec<Problem>> {
+        crate::set::manifest_of(name, bundle)
+    }
+
+    /// Fills in the schema's defaults and validates a step's configuration. Afterwards each declared key is there,
+    /// null if it has neither a value nor a default, so that a template can name it.
+    pub fn resolve_config(&self, given: Map<String, Value>) -> Result<Map<String, Value>, Vec<ParameterError>> {
+        parameters::resolve(&self.config_schema, &Map::new(), given)
+    }
 }

@@ -84,6 +84,10 @@ pub struct PinnedPlan {
     pub isolation: Isolation,
     /// The plan itself.
     pub plan: Plan,
+    /// The versions of the modules that it uses: BLAKE3 of [`crate::Bundle`], which is also the id of the blob that
+    /// holds it. A plan from elsewhere may have none; then the worker takes the module that it carries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modules: BTreeMap<String, String>,
 }
 
 /// The argument of a workflow execution.
@@ -127,6 +131,9 @@ pub struct StepInput {
     pub step: String,
     /// Name of the module. Also the activity type.
     pub module: String,
+    /// The version of the module, as [`PinnedPlan::modules`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// What to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetRef>,

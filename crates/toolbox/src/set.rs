@@ -1,9 +1,10 @@
-//! The toolbox as a whole: layers of folders become workflows and modules by name.
+//! The toolbox as a whole: layers of folders become workflows, modules and verticals by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::bundle::Bundle;
 use crate::layer::Layer;
 use crate::manifest;
 use crate::metadata::{Metadata, ModuleManifest};
@@ -13,10 +14,12 @@ use crate::plan_file::{self, Surroundings};
 use crate::problem::{Problem, closest};
 use crate::read::Reader;
 use crate::run::{PinnedPlan, PlanInput, PlanOutput};
+use crate::vertical::Vertical;
+use crate::vertical_file;
 use crate::yaml;
 
 /// A workflow that can be run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Workflow {
     /// What `metadata.yaml` says.
     pub metadata: Metadata,
@@ -29,7 +32,7 @@ pub struct Workflow {
 }
 
 impl Workflow {
-    /// The plan with where it came from, for a run's input.
+    /// The plan with where it came from, for a run's input; without versions of modules, which [`Toolbox::pin`] adds.
     pub fn pinned(&self) -> PinnedPlan {
         PinnedPlan {
             workflow: self.metadata.name.clone(),
@@ -38,21 +41,39 @@ impl Workflow {
             vertical: self.metadata.vertical.clone(),
             isolation: self.metadata.workspace_isolation,
             plan: self.plan.clone(),
+            modules: BTreeMap::new(),
         }
+    }
+
+    /// The verticals whose workers run its steps.
+    pub fn verticals(&self) -> impl Iterator<Item = &str> {
+        let steps = self.plan.steps.iter().filter_map(|step| step.vertical.as_deref());
+        std::iter::once(self.metadata.vertical.as_str()).chain(steps)
     }
 }
 
-#[derive(Debug)]
-struct Module {
-    manifest: ModuleManifest,
-    files: Vec<(String, String)>,
+/// A module that a plan can use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Module {
+    /// What `module.yaml` says.
+    pub manifest: ModuleManifest,
+    /// Everything in its folder.
+    pub bundle: Bundle,
+    /// [`Bundle::digest`]: the version that runs pin.
+    pub digest: String,
+    /// The layer it comes from, for people.
+    pub origin: String,
 }
 
-/// Workflows and modules by name.
-#[derive(Debug, Default)]
+/// What a folder holds, or what is wrong with it.
+type Items<T> = BTreeMap<String, Result<T, Vec<Problem>>>;
+
+/// Workflows, modules and verticals by name.
+#[derive(Debug, Clone, Default)]
 pub struct Toolbox {
-    workflows: BTreeMap<String, Result<Workflow, Vec<Problem>>>,
-    modules: BTreeMap<String, Result<Module, Vec<Problem>>>,
+    workflows: Items<Workflow>,
+    modules: Items<Module>,
+    verticals: Items<Vertical>,
 }
 
 /// What loading found.
@@ -64,10 +85,10 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
 }
 
-/// There is no such workflow or module, or it is broken.
+/// There is no such workflow, module or vertical, or it is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotFound {
-    /// `workflow` or `module`.
+    /// `workflow`, `module` or `vertical`.
     pub what: &'static str,
     /// The name that was asked for.
     pub name: String,
@@ -133,16 +154,36 @@ impl Toolbox {
             let workflow = toolbox.load_workflow(layer, &folder);
             toolbox.workflows.insert(folder, workflow);
         }
-        let broken = |problems: &Vec<Problem>| problems.clone();
-        let mut problems: Vec<Problem> = toolbox
-            .modules
-            .values()
-            .filter_map(|m| m.as_ref().err().map(broken))
-            .chain(toolbox.workflows.values().filter_map(|w| w.as_ref().err().map(broken)))
-            .flatten()
+        for (folder, layer) in folders(layers, "verticals") {
+            let (vertical, problems) = load_file(layer, "verticals", &folder, "vertical.yaml", |reader, node| {
+                vertical_file::vertical(reader, node, &folder, layer.origin())
+            });
+            let vertical = vertical.filter(|_| problems.is_empty()).ok_or(problems);
+            toolbox.verticals.insert(folder, vertical);
+        }
+        let mut problems: Vec<Problem> = broken(&toolbox.modules)
+            .chain(broken(&toolbox.workflows))
+            .chain(broken(&toolbox.verticals))
+            .cloned()
             .collect();
         problems.sort();
         Loaded { toolbox, problems }
+    }
+
+    /// Puts what was whole before in the place of what is broken now, and names it. What is gone stays gone.
+    pub fn keep_last_good(&mut self, before: &Self) -> Vec<String> {
+        let mut kept = keep("module", &mut self.modules, &before.modules);
+        kept.extend(keep("workflow", &mut self.workflows, &before.workflows));
+        kept.extend(keep("vertical", &mut self.verticals, &before.verticals));
+        kept
+    }
+
+    /// What is new, different or gone, such as `workflow nightly`.
+    pub fn differences(&self, before: &Self) -> Vec<String> {
+        let mut names = differences("module", &self.modules, &before.modules);
+        names.extend(differences("workflow", &self.workflows, &before.workflows));
+        names.extend(differences("vertical", &self.verticals, &before.verticals));
+        names
     }
 
     /// The workflows that can be run, by name.
@@ -151,10 +192,13 @@ impl Toolbox {
     }
 
     /// The modules that can be used, by name.
-    pub fn modules(&self) -> impl Iterator<Item = &ModuleManifest> {
-        self.modules
-            .values()
-            .filter_map(|m| m.as_ref().ok().map(|m| &m.manifest))
+    pub fn modules(&self) -> impl Iterator<Item = &Module> {
+        self.modules.values().filter_map(|m| m.as_ref().ok())
+    }
+
+    /// The verticals, by name.
+    pub fn verticals(&self) -> impl Iterator<Item = &Vertical> {
+        self.verticals.values().filter_map(|v| v.as_ref().ok())
     }
 
     /// A workflow by name.
@@ -163,15 +207,13 @@ impl Toolbox {
     }
 
     /// A module by name.
-    pub fn module(&self, name: &str) -> Result<&ModuleManifest, NotFound> {
-        find("module", &self.modules, name).map(|m| &m.manifest)
+    pub fn module(&self, name: &str) -> Result<&Module, NotFound> {
+        find("module", &self.modules, name)
     }
 
-    /// The files of a module (path within its folder, and text), sorted; `module.yaml` among them.
-    pub fn module_files(&self, name: &str) -> Vec<(String, String)> {
-        find("module", &self.modules, name)
-            .map(|m| m.files.clone())
-            .unwrap_or_default()
+    /// A vertical by name.
+    pub fn vertical(&self, name: &str) -> Result<&Vertical, NotFound> {
+        find("vertical", &self.verticals, name)
     }
 
     /// What the activity `helve.plan` answers: the plan to pin, and the parameters resolved.
@@ -185,10 +227,18 @@ impl Toolbox {
                 workflow: input.workflow.clone(),
                 errors,
             })?;
-        Ok(PlanOutput {
-            plan: workflow.pinned(),
-            parameters,
-        })
+        let mut plan = workflow.pinned();
+        plan.modules = self
+            .used_by(&workflow.plan)
+            .map(|m| (m.manifest.name.clone(), m.digest.clone()))
+            .collect();
+        Ok(PlanOutput { plan, parameters })
+    }
+
+    /// The modules that a plan uses. Whoever pins a plan stores their bundles, so that every worker can have them.
+    pub fn used_by<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Module> {
+        let names: BTreeSet<&str> = plan.steps.iter().map(|step| step.uses.as_str()).collect();
+        names.into_iter().filter_map(|name| self.module(name).ok())
     }
 
     fn load_workflow(&self, layer: &Layer, folder: &str) -> Result<Workflow, Vec<Problem>> {
@@ -274,9 +324,52 @@ fn load_module(layer: &Layer, folder: &str) -> Result<Module, Vec<Problem>> {
         .filter_map(|(path, text)| Some((path.strip_prefix(&prefix)?.to_owned(), text.clone())))
         .collect();
     match manifest {
-        Some(manifest) if problems.is_empty() => Ok(Module { manifest, files }),
+        Some(manifest) if problems.is_empty() => {
+            let bundle = Bundle { files };
+            Ok(Module {
+                manifest,
+                digest: bundle.digest(),
+                bundle,
+                origin: layer.origin().to_owned(),
+            })
+        }
         _ => Err(problems),
     }
+}
+
+/// The manifest in a bundle.
+pub(crate) fn manifest_of(name: &str, bundle: &Bundle) -> Result<ModuleManifest, Vec<Problem>> {
+    let files = bundle.files.iter();
+    let files = files.map(|(path, text)| (format!("modules/{name}/{path}"), text.clone()));
+    load_module(&Layer::memory("pinned", files), name).map(|module| module.manifest)
+}
+
+fn broken<T>(items: &Items<T>) -> impl Iterator<Item = &Problem> {
+    items.values().filter_map(|item| item.as_ref().err()).flatten()
+}
+
+fn keep<T: Clone>(what: &str, now: &mut Items<T>, before: &Items<T>) -> Vec<String> {
+    let mut kept = Vec::new();
+    for (name, item) in now.iter_mut().filter(|(_, item)| item.is_err()) {
+        if let Some(Ok(good)) = before.get(name) {
+            *item = Ok(good.clone());
+            kept.push(format!("{what} {name}"));
+        }
+    }
+    kept
+}
+
+fn differences<T: PartialEq>(what: &str, now: &Items<T>, before: &Items<T>) -> Vec<String> {
+    let names: BTreeSet<&String> = now.keys().chain(before.keys()).collect();
+    let whole = |items: &Items<T>, name: &String| items.get(name).is_some_and(Result::is_ok);
+    names
+        .into_iter()
+        .filter(|name| match (now.get(*name), before.get(*name)) {
+            (Some(Ok(now)), Some(Ok(before))) => now != before,
+            _ => whole(now, name) != whole(before, name),
+        })
+        .map(|name| format!("{what} {name}"))
+        .collect()
 }
 
 fn load_file<T>(

@@ -3,7 +3,7 @@
 use std::fs;
 
 use helve_toolbox::run::PlanInput;
-use helve_toolbox::{Layer, Plan, Toolbox};
+use helve_toolbox::{Layer, ModuleKind, Plan, Toolbox};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -18,10 +18,83 @@ fn the_shipped_toolbox_is_whole() {
     let loaded = Toolbox::load(&[Layer::embedded()]);
     assert_eq!(loaded.problems, []);
     let names: Vec<&str> = loaded.toolbox.workflows().map(|w| w.metadata.name.as_str()).collect();
-    assert_eq!(names, ["assessment", "secrets-scan", "static-analysis"]);
-    let modules: Vec<&str> = loaded.toolbox.modules().map(|m| m.name.as_str()).collect();
-    assert_eq!(modules, ["sast", "secrets"]);
-    assert!(!loaded.toolbox.module_files("secrets").is_empty());
+    for shipped in [
+        "assessment",
+        "python-assessment",
+        "native-assessment",
+        "web-assessment",
+        "secrets-scan",
+    ] {
+        assert!(names.contains(&shipped), "{names:?}");
+    }
+    let modules: Vec<&str> = loaded.toolbox.modules().map(|m| m.manifest.name.as_str()).collect();
+    assert_eq!(
+        modules,
+        [
+            "bandit",
+            "cppcheck",
+            "eslint-security",
+            "flawfinder",
+            "sast",
+            "secrets",
+            "semgrep"
+        ]
+    );
+    assert!(loaded.toolbox.module("secrets").unwrap().bundle.files.len() > 5);
+    let verticals: Vec<&str> = loaded.toolbox.verticals().map(|v| v.name.as_str()).collect();
+    assert_eq!(
+        verticals,
+        [
+            "android",
+            "binary",
+            "blockchain",
+            "go",
+            "ios",
+            "native",
+            "python",
+            "rust",
+            "sast",
+            "secrets",
+            "supply-chain",
+            "web"
+        ]
+    );
+}
+
+#[test]
+fn a_step_of_a_shipped_workflow_finds_its_vertical_and_the_vertical_its_tool() {
+    let toolbox = Toolbox::load(&[Layer::embedded()]).toolbox;
+    for workflow in toolbox.workflows() {
+        for step in &workflow.plan.steps {
+            let module = toolbox.module(&step.uses).unwrap();
+            let ModuleKind::Command(command) = &module.manifest.kind else {
+                continue;
+            };
+            let vertical = step.vertical.as_deref().unwrap_or(&workflow.metadata.vertical);
+            let tools = &toolbox.vertical(vertical).unwrap().tools;
+            let tool = tools.iter().find(|tool| tool.program == command.tool.program);
+            let tool = tool.unwrap_or_else(|| panic!("`{vertical}` does not carry `{}`", command.tool.program));
+            assert_eq!(tool.version, command.tool.version, "{}", tool.program);
+        }
+    }
+}
+
+#[test]
+fn a_dockerfile_installs_every_tool_of_its_vertical() {
+    let toolbox = Toolbox::load(&[Layer::embedded()]).toolbox;
+    let text = toolbox.vertical("native").unwrap().dockerfile();
+    assert!(
+        text.contains("apt-get install -y --no-install-recommends afl++ clang cppcheck"),
+        "{text}"
+    );
+    assert!(text.contains("python3 -m venv /opt/helve/tools/flawfinder"), "{text}");
+    for vertical in toolbox.verticals() {
+        let text = vertical.dockerfile();
+        for tool in &vertical.tools {
+            let recipe = &tool.install[0];
+            assert!(text.contains(&recipe.packages[0]), "{}: {text}", tool.program);
+        }
+    }
 }
 
 #[test]
@@ -83,17 +156,12 @@ fn a_directory_is_a_layer_and_says_what_it_cannot_read() {
         )
         .unwrap();
         fs::write(path.join("rules/r.yaml"), "a: 1\n").unwrap();
-        fs::write(path.join("notes.txt"), "not read").unwrap();
+        fs::write(path.join("notes.txt"), "belongs to the module").unwrap();
     }
     fs::write(dir.path().join("modules/bytes/rules/bad.yaml"), [0xff, 0xfe]).unwrap();
     let loaded = Toolbox::load(&[Layer::dir(dir.path()).unwrap()]);
-    let names: Vec<String> = loaded
-        .toolbox
-        .module_files("good")
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    assert_eq!(names, ["module.yaml", "rules/r.yaml"]);
+    let names: Vec<&String> = loaded.toolbox.module("good").unwrap().bundle.files.keys().collect();
+    assert_eq!(names, ["module.yaml", "notes.txt", "rules/r.yaml"]);
     assert!(loaded.toolbox.module("bytes").is_err());
     assert_eq!(loaded.problems.len(), 1);
     assert!(
@@ -157,6 +225,14 @@ fn pinning_resolves_parameters_and_names_the_wrong_ones() {
         (&json!(true), &json!(false))
     );
     assert_eq!(pinned.plan.workflow, "assessment");
+    let modules: Vec<(&str, &str)> = pinned
+        .plan
+        .modules
+        .iter()
+        .map(|(name, digest)| (name.as_str(), digest.as_str()))
+        .collect();
+    let digest = |name: &str| toolbox.module(name).unwrap().digest.clone();
+    assert_eq!(modules, [("sast", &*digest("sast")), ("secrets", &*digest("secrets"))]);
     assert_eq!(
         pin(json!({"sats": 1, "secrets": "x"})).unwrap_err().to_string(),
         "the parameters do not fit the workflow `assessment`: parameter `sats` is not known (did you mean `sast`?); \

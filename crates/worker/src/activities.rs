@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use helve_toolbox::Toolbox;
+use helve_toolbox::Shelf;
 use helve_toolbox::run::{INTERNAL_PREFIX, PLAN_ACTIVITY, REPORT_ACTIVITY, StepInput, StepOutput};
 use temporalio_protos::coresdk::activity_result::{
     ActivityExecutionResult, Cancellation, Failure, Success, activity_execution_result,
@@ -32,7 +32,7 @@ pub(crate) struct Activities {
 
 /// What the queues of one worker share.
 pub(crate) struct Shared {
-    pub(crate) toolbox: Arc<Toolbox>,
+    pub(crate) shelf: Shelf,
     pub(crate) runner: StepRunner,
     pub(crate) events: Option<mpsc::Sender<StepEvent>>,
 }
@@ -110,7 +110,11 @@ impl Activities {
         );
         let run = start.workflow_execution.clone().unwrap_or_default().workflow_id;
         let work = move || match activity.as_str() {
-            PLAN_ACTIVITY => payload::encode(&internal::plan(&shared.toolbox, &payload::decode(&activity, &input)?)?),
+            PLAN_ACTIVITY => {
+                // One toolbox for both: what is pinned is what is stored, whatever changes meanwhile.
+                let (toolbox, blobs) = (shared.shelf.current(), &shared.runner.blobs);
+                payload::encode(&internal::plan(&toolbox, blobs, &payload::decode(&activity, &input)?)?)
+            }
             _ => payload::encode(&report::report(
                 &shared.runner.blobs,
                 &run,

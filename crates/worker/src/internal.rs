@@ -1,14 +1,18 @@
 //! The internal activity that pins a plan.
 
+use helve_blobs::BlobStore;
 use helve_toolbox::run::{PlanInput, PlanOutput};
 use helve_toolbox::{PinError, Toolbox};
 
 use crate::StepError;
+use crate::modules::store_modules;
 
-/// Looks a workflow up, checks the parameters, and pins the plan.
-pub(crate) fn plan(toolbox: &Toolbox, input: &PlanInput) -> Result<PlanOutput, StepError> {
-    toolbox.pin(input).map_err(|error| match error {
+/// Looks a workflow up, checks the parameters, and pins the plan with its modules. Blocking.
+pub(crate) fn plan(toolbox: &Toolbox, blobs: &BlobStore, input: &PlanInput) -> Result<PlanOutput, StepError> {
+    let output = toolbox.pin(input).map_err(|error| match error {
         PinError::NotFound(_) => StepError::UnknownWorkflow(error.to_string()),
         PinError::Parameters { .. } => StepError::Parameters(error.to_string()),
-    })
+    })?;
+    store_modules(toolbox, &output.plan.plan, blobs)?;
+    Ok(output)
 }

@@ -21,6 +21,7 @@ mod workspace;
 
 pub use error::{StartError, StepError};
 pub use events::{StepEvent, StepEventKind, StepProgress};
+pub use modules::{check_modules, store_modules};
 pub use options::{Limits, Roles, WorkerOptions};
 pub use service::{Worker, WorkerHandle};
 pub use workspace::WorkspaceError;

@@ -1,63 +1,221 @@
-//! The modules that this worker carries, loaded once on first use: compiling hundreds of rules takes a while.
+//! The modules of this worker, each in the versions that runs have pinned, loaded on first use: compiling hundreds of
+//! rules takes a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use helve_modules::{Module, RuleFile, builtin};
-use helve_toolbox::Toolbox;
+use helve_blobs::BlobStore;
+use helve_modules::command::{self, Defaults, Host};
+use helve_modules::{LoadError, Module, RuleFile, builtin};
+use helve_toolbox::{Bundle, ModuleKind, ModuleManifest, Plan, Problem, Shelf, Toolbox};
 
 use crate::StepError;
 
-/// Loads modules by name.
+/// Loaded versions that are kept. More than this means that somebody is editing: the oldest go.
+const MAX_LOADED: usize = 64;
+
+/// Loads modules by name and version.
 pub(crate) struct Modules {
-    toolbox: Arc<Toolbox>,
-    loaded: Mutex<HashMap<String, Arc<Slot>>>,
+    shelf: Shelf,
+    blobs: BlobStore,
+    host: Arc<Host>,
+    loaded: Mutex<HashMap<Key, Arc<Slot>>>,
 }
+
+/// Name and digest.
+type Key = (String, String);
 
 /// Locked while its module is loaded: two steps that need it compile its rules once, and others do not wait.
 type Slot = Mutex<Option<Arc<dyn Module>>>;
 
 impl Modules {
-    pub(crate) fn new(toolbox: Arc<Toolbox>) -> Self {
+    pub(crate) fn new(shelf: Shelf, blobs: BlobStore, host: Arc<Host>) -> Self {
         Self {
-            toolbox,
+            shelf,
+            blobs,
+            host,
             loaded: Mutex::new(HashMap::new()),
         }
     }
 
-    /// The module of that name. Blocking when it is not loaded yet.
-    pub(crate) fn get(&self, name: &str) -> Result<Arc<dyn Module>, StepError> {
-        let slot = Arc::clone(lock(&self.loaded).entry(name.to_owned()).or_default());
+    /// The module of that name, in the version that the run pinned, or in the current one. Blocking when it is not
+    /// loaded yet.
+    pub(crate) fn get(&self, name: &str, version: Option<&str>) -> Result<Arc<dyn Module>, StepError> {
+        let version = match version {
+            Some(version) => version.to_owned(),
+            None => self.current(name).unwrap_or_default(),
+        };
+        let slot = self.slot((name.to_owned(), version.clone()));
         let mut loaded = lock(&slot);
         if let Some(module) = &*loaded {
             return Ok(Arc::clone(module));
         }
-        let module = self.load(name)?;
+        let module = self.load(name, &version)?;
         *loaded = Some(Arc::clone(&module));
         Ok(module)
     }
 
-    fn load(&self, name: &str) -> Result<Arc<dyn Module>, StepError> {
-        let files = self.toolbox.module_files(name).into_iter();
-        let files: Vec<RuleFile> = files.map(|(path, text)| RuleFile { path, text }).collect();
-        builtin(name, &files)
-            .ok_or_else(|| StepError::UnknownModule {
-                name: name.to_owned(),
-                hint: format!("; it carries {}", helve_modules::BUILTIN.join(", ")),
-            })?
-            .map_err(|source| StepError::Load {
-                module: name.to_owned(),
-                source,
-            })
+    fn current(&self, name: &str) -> Option<String> {
+        self.shelf
+            .current()
+            .module(name)
+            .ok()
+            .map(|module| module.digest.clone())
     }
+
+    fn slot(&self, key: Key) -> Arc<Slot> {
+        let mut loaded = lock(&self.loaded);
+        if loaded.len() >= MAX_LOADED && !loaded.contains_key(&key) {
+            // Those in use live on with their users.
+            loaded.clear();
+        }
+        Arc::clone(loaded.entry(key).or_default())
+    }
+
+    fn load(&self, name: &str, version: &str) -> Result<Arc<dyn Module>, StepError> {
+        let toolbox = self.shelf.current();
+        let (manifest, bundle) = match toolbox.module(name) {
+            Ok(module) if module.digest == version => (module.manifest.clone(), module.bundle.clone()),
+            _ if version.is_empty() => return Err(unknown(&toolbox, name)),
+            _ => self.pinned(name, version)?,
+        };
+        load(&toolbox, manifest, bundle, &self.host).map_err(|source| StepError::Load {
+            module: name.to_owned(),
+            source,
+        })
+    }
+
+    /// A version that the toolbox does not have, or not any more.
+    fn pinned(&self, name: &str, version: &str) -> Result<(ModuleManifest, Bundle), StepError> {
+        let bytes = self.blobs.get(&version.parse()?)?;
+        let bundle = Bundle::from_bytes(&bytes).map_err(|source| StepError::Json {
+            what: format!("the module `{name}` ({version}) cannot be read"),
+            source,
+        })?;
+        let manifest = ModuleManifest::of_bundle(name, &bundle).map_err(|problems| StepError::Load {
+            module: name.to_owned(),
+            source: load_error(name, &problems),
+        })?;
+        Ok((manifest, bundle))
+    }
+}
+
+fn load(
+    toolbox: &Toolbox,
+    manifest: ModuleManifest,
+    bundle: Bundle,
+    host: &Arc<Host>,
+) -> Result<Arc<dyn Module>, LoadError> {
+    match &manifest.kind {
+        ModuleKind::Builtin => {
+            let files = bundle.files.into_iter();
+            let files: Vec<RuleFile> = files.map(|(path, text)| RuleFile { path, text }).collect();
+            builtin(&manifest.name, &files).unwrap_or_else(|| {
+                Err(LoadError {
+                    file: "module.yaml".to_owned(),
+                    line: None,
+                    reason: format!(
+                        "Helve has no built-in module `{}`; it has {}",
+                        manifest.name,
+                        helve_modules::BUILTIN.join(", ")
+                    ),
+                })
+            })
+        }
+        ModuleKind::Command(spec) => {
+            let defaults = defaults(toolbox, &spec.tool.program);
+            command::load(&manifest, bundle, defaults, Arc::clone(host))
+        }
+    }
+}
+
+/// What the verticals that carry a program set for it.
+fn defaults(toolbox: &Toolbox, program: &str) -> Defaults {
+    let mut defaults = Defaults::default();
+    let carrying = toolbox
+        .verticals()
+        .filter(|vertical| vertical.tools.iter().any(|tool| tool.program == program));
+    for vertical in carrying {
+        for (name, value) in &vertical.environment {
+            defaults.env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        let (ours, theirs) = (&mut defaults.limits, &vertical.limits);
+        ours.time = ours.time.or(theirs.time);
+        ours.memory = ours.memory.or(theirs.memory);
+        ours.processes = ours.processes.or(theirs.processes);
+        ours.output = ours.output.or(theirs.output);
+    }
+    defaults
+}
+
+fn unknown(toolbox: &Toolbox, name: &str) -> StepError {
+    let names: Vec<&str> = toolbox.modules().map(|module| module.manifest.name.as_str()).collect();
+    StepError::UnknownModule {
+        name: name.to_owned(),
+        hint: format!("; it carries {}", names.join(", ")),
+    }
+}
+
+fn load_error(name: &str, problems: &[Problem]) -> LoadError {
+    match problems.first() {
+        Some(problem) => LoadError {
+            file: problem.file.clone(),
+            line: Some(problem.line),
+            reason: problem.message.clone(),
+        },
+        None => LoadError {
+            file: name.to_owned(),
+            line: None,
+            reason: "it cannot be read".to_owned(),
+        },
+    }
+}
+
+/// Stores the modules of a plan, so that every worker can load the versions that were pinned, and later too. Blocking.
+pub fn store_modules(toolbox: &Toolbox, plan: &Plan, blobs: &BlobStore) -> Result<(), StepError> {
+    for module in toolbox.used_by(plan) {
+        if !blobs.contains(&module.digest.parse()?) {
+            blobs.put_bytes(&module.bundle.to_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Loads every module of a toolbox, as a step would: what is wrong with their rules and patterns. Blocking.
+pub fn check_modules(toolbox: &Toolbox) -> Vec<Problem> {
+    let host = Arc::new(Host::new(
+        command::Search::default(),
+        std::env::temp_dir(),
+        Box::new(command::Unconfined),
+    ));
+    let mut problems = Vec::new();
+    for module in toolbox.modules() {
+        if let Err(error) = load(toolbox, module.manifest.clone(), module.bundle.clone(), &host) {
+            problems.push(Problem {
+                file: format!("{}/modules/{}/{}", module.origin, module.manifest.name, error.file),
+                line: error.line.unwrap_or(1),
+                column: 1,
+                message: error.reason,
+                hint: None,
+            });
+        }
+    }
+    problems
 }
 
 #[cfg(test)]
 impl Modules {
     /// The built-in ones, and one more.
-    pub(crate) fn with(name: &str, module: Arc<dyn Module>) -> Self {
-        let modules = Self::new(Arc::new(Toolbox::load(&[helve_toolbox::Layer::embedded()]).toolbox));
-        lock(&modules.loaded).insert(name.to_owned(), Arc::new(Mutex::new(Some(module))));
+    pub(crate) fn with(name: &str, module: Arc<dyn Module>, blobs: BlobStore) -> Self {
+        let toolbox = Arc::new(Toolbox::load(&[helve_toolbox::Layer::embedded()]).toolbox);
+        let host = Host::new(
+            command::Search::default(),
+            std::env::temp_dir(),
+            Box::new(command::Unconfined),
+        );
+        let modules = Self::new(Shelf::from(toolbox), blobs, Arc::new(host));
+        let key = (name.to_owned(), String::new());
+        lock(&modules.loaded).insert(key, Arc::new(Mutex::new(Some(module))));
         modules
     }
 }
@@ -69,29 +227,85 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use helve_toolbox::Layer;
 
-    fn modules() -> Modules {
-        Modules::new(Arc::new(Toolbox::load(&[helve_toolbox::Layer::embedded()]).toolbox))
+    fn toolbox(pattern: &str) -> Arc<Toolbox> {
+        let module = format!(
+            "name: marks\nversion: '1'\ndescription: d\nkind: command\ntool: {{program: grep}}\nargs: [-rn, {pattern}, .]\n\
+             exit_codes: [0, 1]\noutput: {{format: lines, pattern: '(?P<path>[^:]+):(?P<line>\\d+):(?P<message>.*)'}}\n"
+        );
+        let files = [
+            ("modules/marks/module.yaml", module.as_str()),
+            ("workflows/w/metadata.yaml", "name: w\nversion: '1'\ndescription: d\n"),
+            ("workflows/w/workflow.yaml", "steps: [{id: a, uses: marks}]\n"),
+        ];
+        let layer = Layer::memory("box", files.map(|(path, text)| (path.to_owned(), text.to_owned())));
+        let loaded = Toolbox::load(&[Layer::embedded(), layer]);
+        assert_eq!(loaded.problems, []);
+        Arc::new(loaded.toolbox)
+    }
+
+    fn modules(toolbox: &Arc<Toolbox>, blobs: &BlobStore) -> Modules {
+        let host = Host::new(
+            command::Search::default(),
+            std::env::temp_dir(),
+            Box::new(command::Unconfined),
+        );
+        Modules::new(Shelf::from(Arc::clone(toolbox)), blobs.clone(), Arc::new(host))
+    }
+
+    fn blobs() -> (tempfile::TempDir, BlobStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path()).unwrap();
+        (dir, blobs)
     }
 
     #[test]
-    fn a_module_is_loaded_once() {
-        let modules = modules();
+    fn a_module_is_loaded_once_for_each_version() {
+        let (_dir, blobs) = blobs();
+        let modules = modules(&toolbox("FIXME"), &blobs);
+        let digest = modules.current("secrets").unwrap();
         assert!(Arc::ptr_eq(
-            &modules.get("secrets").unwrap(),
-            &modules.get("secrets").unwrap()
+            &modules.get("secrets", None).unwrap(),
+            &modules.get("secrets", Some(&digest)).unwrap()
         ));
     }
 
     #[test]
+    fn a_pinned_version_is_loaded_although_the_toolbox_has_another_one_by_now() {
+        let (_dir, blobs) = blobs();
+        let before = toolbox("FIXME");
+        let plan = &before.workflow("w").unwrap().plan;
+        store_modules(&before, plan, &blobs).unwrap();
+        let pinned = before.module("marks").unwrap().digest.clone();
+        let after = toolbox("TODO");
+        assert_ne!(after.module("marks").unwrap().digest, pinned);
+        let modules = modules(&after, &blobs);
+        modules.get("marks", Some(&pinned)).unwrap();
+        let Err(error) = modules.get("marks", Some(&"0".repeat(64))) else {
+            panic!("nobody stored that version")
+        };
+        assert!(error.is_retryable(), "another worker may have it: {error}");
+    }
+
+    #[test]
     fn an_unknown_module_is_refused_for_good_with_what_there_is() {
-        let Err(error) = modules().get("fuzz") else {
+        let (_dir, blobs) = blobs();
+        let Err(error) = modules(&toolbox("FIXME"), &blobs).get("fuzz", None) else {
             panic!("there is no such module")
         };
-        assert_eq!(
-            error.to_string(),
-            "no module `fuzz` on this worker; it carries sast, secrets"
+        let text = error.to_string();
+        assert!(
+            text.starts_with("no module `fuzz` on this worker; it carries "),
+            "{text}"
         );
+        assert!(text.contains("sast, secrets"), "{text}");
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn every_shipped_module_loads() {
+        let toolbox = Toolbox::load(&[Layer::embedded()]).toolbox;
+        assert_eq!(check_modules(&toolbox), []);
     }
 }

@@ -1,11 +1,11 @@
 //! What a worker is started with.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
-use helve_toolbox::Toolbox;
+use helve_modules::command::{Runner, Search};
+use helve_toolbox::Shelf;
 use temporalio_client::Connection;
 use tokio::sync::mpsc;
 
@@ -19,8 +19,12 @@ pub struct WorkerOptions {
     pub namespace: String,
     /// How this worker calls itself in histories. The process id and host are a good choice.
     pub identity: String,
-    /// Workflows and modules.
-    pub toolbox: Arc<Toolbox>,
+    /// Workflows, modules and verticals, as they stand.
+    pub toolbox: Shelf,
+    /// Where the programs of modules are looked up.
+    pub search: Search,
+    /// Starts the programs of modules.
+    pub runner: Box<dyn Runner>,
     /// Where targets come from and reports go to.
     pub blobs: BlobStore,
     /// Folder for workspaces. Several workers, of several processes too, may share it.

@@ -1,10 +1,12 @@
 //! Starting and draining a worker.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use helve_modules::command::Host;
 use helve_runtime::{WorkflowOptions, WorkflowWorker};
 use helve_toolbox::run::{WORKFLOW_QUEUE, vertical_queue};
+use temporalio_client::Connection;
 use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_common::worker::WorkerTaskTypes;
 use temporalio_sdk_core::{
@@ -17,7 +19,7 @@ use crate::activities::{Activities, Shared};
 use crate::modules::Modules;
 use crate::step::StepRunner;
 use crate::workspace::Workspaces;
-use crate::{StartError, WorkerOptions};
+use crate::{Limits, StartError, WorkerOptions};
 
 /// Internal activities at a time: they are short, and merging reports holds them in memory.
 const INTERNAL_CONCURRENCY: usize = 2;
@@ -32,67 +34,95 @@ pub struct WorkerHandle {
     cores: Vec<Arc<CoreWorker>>,
     loops: JoinSet<()>,
     workflows: Option<WorkflowWorker>,
-    patience: Duration,
+    shared: Arc<Shared>,
+    setup: Setup,
+    verticals: BTreeSet<String>,
     // Core's tasks need it as long as the worker runs.
-    _core_runtime: CoreRuntime,
+    core_runtime: CoreRuntime,
+}
+
+/// What every queue of a worker is polled with.
+struct Setup {
+    connection: Connection,
+    namespace: String,
+    identity: String,
+    concurrency: usize,
+    limits: Limits,
 }
 
 impl Worker {
     /// Starts polling. Must be called within a tokio runtime.
     pub async fn start(options: WorkerOptions) -> Result<WorkerHandle, StartError> {
         let core_runtime = core_runtime()?;
-        let shared = shared(&options).await?;
-        preload(&shared, &options.preload);
-        let mut queues: Vec<(String, usize)> = Vec::new();
-        if options.roles.workflows {
-            queues.push((WORKFLOW_QUEUE.to_owned(), INTERNAL_CONCURRENCY));
-        }
-        if options.roles.activities {
-            queues.extend(
-                options
-                    .verticals
-                    .iter()
-                    .map(|vertical| (vertical_queue(vertical), options.concurrency)),
-            );
-        }
-        let mut cores = Vec::with_capacity(queues.len());
-        let mut loops = JoinSet::new();
-        for (queue, concurrency) in queues {
-            let core = Arc::new(core_worker(&core_runtime, &options, queue, concurrency)?);
-            core.validate().await.map_err(refused)?;
-            loops.spawn(
-                Arc::new(Activities {
-                    core: Arc::clone(&core),
-                    shared: Arc::clone(&shared),
-                })
-                .serve(),
-            );
-            cores.push(core);
-        }
-        let workflows = if options.roles.workflows {
-            Some(start_workflows(&core_runtime, &options).await?)
-        } else {
-            None
+        let setup = Setup {
+            connection: options.connection.clone(),
+            namespace: options.namespace.clone(),
+            identity: options.identity.clone(),
+            concurrency: options.concurrency,
+            limits: options.limits.clone(),
         };
-        let patience = options.limits.drain_grace + options.limits.abandon_after;
-        Ok(WorkerHandle {
-            cores,
-            loops,
-            workflows,
-            patience,
-            _core_runtime: core_runtime,
-        })
+        let workflows = WorkflowOptions::new(
+            options.namespace.as_str(),
+            options.identity.as_str(),
+            options.toolbox.clone(),
+        );
+        let (roles, verticals, modules) = (options.roles, options.verticals.clone(), options.preload.clone());
+        let shared = shared(options).await?;
+        preload(&shared, &modules);
+        let mut handle = WorkerHandle {
+            cores: Vec::new(),
+            loops: JoinSet::new(),
+            workflows: None,
+            shared,
+            setup,
+            verticals: BTreeSet::new(),
+            core_runtime,
+        };
+        if roles.workflows {
+            handle.poll(WORKFLOW_QUEUE.to_owned(), INTERNAL_CONCURRENCY).await?;
+        }
+        if roles.activities {
+            for vertical in verticals {
+                handle.serve_vertical(&vertical).await?;
+            }
+        }
+        if roles.workflows {
+            let connection = handle.setup.connection.clone();
+            handle.workflows = Some(start_workflows(&handle.core_runtime, connection, workflows).await?);
+        }
+        Ok(handle)
     }
 }
 
 impl WorkerHandle {
+    /// Polls the queue of one more vertical; does nothing if that is polled already.
+    pub async fn serve_vertical(&mut self, vertical: &str) -> Result<(), StartError> {
+        if !self.verticals.contains(vertical) {
+            self.poll(vertical_queue(vertical), self.setup.concurrency).await?;
+            self.verticals.insert(vertical.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn poll(&mut self, queue: String, concurrency: usize) -> Result<(), StartError> {
+        let core = Arc::new(core_worker(&self.core_runtime, &self.setup, queue, concurrency)?);
+        core.validate().await.map_err(refused)?;
+        let activities = Activities {
+            core: Arc::clone(&core),
+            shared: Arc::clone(&self.shared),
+        };
+        self.loops.spawn(Arc::new(activities).serve());
+        self.cores.push(core);
+        Ok(())
+    }
+
     /// Stops polling, lets running steps finish within the grace period, gives the others back, and returns.
     ///
     /// A module that does not listen to its cancellation is abandoned: its thread ends with the process, and the engine
     /// hands the step out again when its heartbeats stay away.
     pub async fn drain(mut self) {
         self.cores.iter().for_each(|core| core.initiate_shutdown());
-        let patience = self.patience;
+        let patience = self.setup.limits.drain_grace + self.setup.limits.abandon_after;
         let stopped = async {
             let workflows = async {
                 if let Some(workflows) = self.workflows.take() {
@@ -126,7 +156,7 @@ fn refused(error: WorkerValidationError) -> StartError {
 fn preload(shared: &Arc<Shared>, modules: &[String]) {
     for module in modules {
         let (shared, module) = (Arc::clone(shared), module.clone());
-        tokio::task::spawn_blocking(move || drop(shared.runner.modules.get(&module)));
+        tokio::task::spawn_blocking(move || drop(shared.runner.modules.get(&module, None)));
     }
 }
 
@@ -140,56 +170,56 @@ fn core_runtime() -> Result<CoreRuntime, StartError> {
     CoreRuntime::new_assume_tokio(options).map_err(|error| StartError::Options(error.to_string()))
 }
 
-async fn shared(options: &WorkerOptions) -> Result<Arc<Shared>, StartError> {
-    let (work_dir, blobs) = (options.work_dir.clone(), options.blobs.clone());
+async fn shared(options: WorkerOptions) -> Result<Arc<Shared>, StartError> {
+    let (work_dir, blobs) = (options.work_dir, options.blobs.clone());
     let (unpack, idle) = (options.limits.unpack.clone(), options.limits.idle_targets);
     // Removing leftovers may take a while on a slow disk.
     let workspaces = tokio::task::spawn_blocking(move || Workspaces::open(&work_dir, blobs, unpack, idle))
         .await
         .map_err(|error| StartError::Options(error.to_string()))??;
+    let host = Arc::new(Host::new(options.search, workspaces.root(), options.runner));
     Ok(Arc::new(Shared {
-        toolbox: Arc::clone(&options.toolbox),
+        shelf: options.toolbox.clone(),
         runner: StepRunner {
-            modules: Modules::new(Arc::clone(&options.toolbox)),
+            modules: Modules::new(options.toolbox, options.blobs.clone(), host),
             workspaces,
-            blobs: options.blobs.clone(),
-            limits: options.limits.clone(),
+            blobs: options.blobs,
+            limits: options.limits,
         },
-        events: options.events.clone(),
+        events: options.events,
     }))
 }
 
 fn core_worker(
     runtime: &CoreRuntime,
-    options: &WorkerOptions,
+    setup: &Setup,
     queue: String,
     concurrency: usize,
 ) -> Result<CoreWorker, StartError> {
     let config = WorkerConfig::builder()
-        .namespace(options.namespace.clone())
+        .namespace(setup.namespace.clone())
         .task_queue(queue)
-        .client_identity_override(options.identity.clone())
+        .client_identity_override(setup.identity.clone())
         .task_types(WorkerTaskTypes::activity_only())
         .versioning_strategy(WorkerVersioningStrategy::None {
             build_id: env!("CARGO_PKG_VERSION").to_owned(),
         })
         .max_outstanding_activities(concurrency)
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(concurrency.clamp(1, POLLERS)))
-        .max_heartbeat_throttle_interval(options.limits.heartbeat_interval)
-        .default_heartbeat_throttle_interval(options.limits.heartbeat_interval)
-        .graceful_shutdown_period(options.limits.drain_grace)
+        .max_heartbeat_throttle_interval(setup.limits.heartbeat_interval)
+        .default_heartbeat_throttle_interval(setup.limits.heartbeat_interval)
+        .graceful_shutdown_period(setup.limits.drain_grace)
         .build()
         .map_err(StartError::Options)?;
-    init_worker(runtime, config, options.connection.clone()).map_err(|error| StartError::Options(error.to_string()))
+    init_worker(runtime, config, setup.connection.clone()).map_err(|error| StartError::Options(error.to_string()))
 }
 
-async fn start_workflows(runtime: &CoreRuntime, options: &WorkerOptions) -> Result<WorkflowWorker, StartError> {
-    let workflows = WorkflowOptions::new(
-        options.namespace.as_str(),
-        options.identity.as_str(),
-        Arc::clone(&options.toolbox),
-    );
-    WorkflowWorker::start(runtime, options.connection.clone(), workflows)
+async fn start_workflows(
+    runtime: &CoreRuntime,
+    connection: Connection,
+    workflows: WorkflowOptions,
+) -> Result<WorkflowWorker, StartError> {
+    WorkflowWorker::start(runtime, connection, workflows)
         .await
         .map_err(|error| match error {
             helve_runtime::StartError::Options(_) => StartError::Options(error.to_string()),

@@ -42,7 +42,7 @@ impl StepRunner {
         input: &StepInput,
         watch: &Watch,
     ) -> Result<StepOutput, StepError> {
-        let module = self.modules.get(&input.module)?;
+        let module = self.modules.get(&input.module, input.version.as_deref())?;
         let attempt = Attempt {
             run,
             step: &input.step,

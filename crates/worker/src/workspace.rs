@@ -125,6 +125,11 @@ impl Workspaces {
         }))
     }
 
+    /// This worker's folder: what lies in it is removed when the worker ends, after a crash by the next one.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Lays out a workspace. Blocking.
     pub(crate) fn lay_out(
         self: &Arc<Self>,

@@ -1,6 +1,6 @@
 //! Workflows and modules as text and JSON.
 
-use helve_toolbox::{Metadata, ModuleManifest, Plan, Workflow};
+use helve_toolbox::{Metadata, Module, ModuleKind, Plan, Workflow};
 use serde_json::{Map, Value, json};
 
 use super::table::{Cell, table, wrap};
@@ -30,18 +30,20 @@ pub(crate) fn workflows(all: &[&Workflow], style: Style) -> String {
 }
 
 /// All modules.
-pub(crate) fn modules(all: &[&ModuleManifest], style: Style) -> String {
+pub(crate) fn modules(all: &[&Module], style: Style) -> String {
     let rows: Vec<Vec<Cell>> = all
         .iter()
         .map(|module| {
+            let manifest = &module.manifest;
             vec![
-                module.name.as_str().into(),
-                module.version.as_str().into(),
-                clean(&module.description).into(),
+                manifest.name.as_str().into(),
+                manifest.version.as_str().into(),
+                manifest.kind.name().into(),
+                clean(&manifest.description).into(),
             ]
         })
         .collect();
-    table(&["MODULE", "VERSION", "DESCRIPTION"], &rows, style)
+    table(&["MODULE", "VERSION", "KIND", "DESCRIPTION"], &rows, style)
 }
 
 /// One workflow in full.
@@ -71,13 +73,32 @@ pub(crate) fn workflow(workflow: &Workflow, style: Style) -> String {
 }
 
 /// One module in full.
-pub(crate) fn module(module: &ModuleManifest, style: Style) -> String {
-    let mut text = heading(&module.name, &module.version, &module.description, style);
+pub(crate) fn module(module: &Module, style: Style) -> String {
+    let manifest = &module.manifest;
+    let mut text = heading(&manifest.name, &manifest.version, &manifest.description, style);
+    let mut fact = |name: &str, value: &str| {
+        text.push_str(&format!(
+            "{} {}\n",
+            style.paint("2", &format!("{name:<10}")),
+            clean(value)
+        ));
+    };
+    fact("kind", manifest.kind.name());
+    if let ModuleKind::Command(command) = &manifest.kind {
+        let range = command.tool.version.as_ref().map(|range| format!(" {range}"));
+        fact(
+            "tool",
+            &format!("{}{}", command.tool.program, range.unwrap_or_default()),
+        );
+        fact("network", if command.network { "yes" } else { "no" });
+    }
+    fact("from", &module.origin);
+    fact("digest", &module.digest[..module.digest.len().min(16)]);
     text.push_str(&section("Configuration", style));
-    text.push_str(&fields(&module.config_schema, &Map::new(), style));
-    if !module.outputs.is_empty() {
+    text.push_str(&fields(&manifest.config_schema, &Map::new(), style));
+    if !manifest.outputs.is_empty() {
         text.push_str(&section("Outputs", style));
-        let rows: Vec<Vec<Cell>> = module
+        let rows: Vec<Vec<Cell>> = manifest
             .outputs
             .iter()
             .map(|(name, meaning)| vec![name.as_str().into(), clean(meaning).into()])
@@ -85,6 +106,14 @@ pub(crate) fn module(module: &ModuleManifest, style: Style) -> String {
         text.push_str(&table(&["NAME", "MEANING"], &rows, style));
     }
     text
+}
+
+/// A module for `--json`.
+pub(crate) fn module_json(module: &Module) -> Value {
+    let mut value = json!(module.manifest);
+    value["digest"] = json!(module.digest);
+    value["origin"] = json!(module.origin);
+    value
 }
 
 /// A workflow for `--json`.

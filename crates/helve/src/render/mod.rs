@@ -4,6 +4,7 @@ pub(crate) mod catalog;
 pub(crate) mod findings;
 pub(crate) mod runs;
 pub(crate) mod table;
+pub(crate) mod verticals;
 
 use jiff::Timestamp;
 

@@ -1,7 +1,7 @@
 //! `helve workflows` and `helve modules`.
 
 use helve_toolbox::NotFound;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::app::App;
 use crate::cli::NamedArgs;
@@ -34,30 +34,37 @@ pub(crate) fn modules(app: &App, args: &NamedArgs) -> Result<u8> {
     if let Some(name) = &args.name {
         let module = app.toolbox.module(name).map_err(not_found)?;
         match args.json {
-            true => print_json(&json!(module)),
+            true => print_json(&catalog::module_json(module)),
             false => print(&catalog::module(module, style)),
         }
         return Ok(0);
     }
     let all: Vec<_> = app.toolbox.modules().collect();
     match args.json {
-        true => print_json(&json!(all)),
+        true => print_json(&Value::Array(
+            all.iter().map(|module| catalog::module_json(module)).collect(),
+        )),
         false => print(&catalog::modules(&all, style)),
     }
     Ok(report_problems(app))
 }
 
 /// Broken workflows and modules are left out of a listing, but never without a word.
-fn report_problems(app: &App) -> u8 {
+pub(crate) fn report_problems(app: &App) -> u8 {
+    say_problems(&app.problems);
+    if app.problems.is_empty() { 0 } else { FAILED }
+}
+
+/// What is wrong with files of the toolbox, on standard error.
+pub(crate) fn say_problems(problems: &[helve_toolbox::Problem]) {
     let colour = Style::stderr().colour;
-    for problem in &app.problems {
+    for problem in problems {
         let place = format!("{}:{}:{}", problem.file, problem.line, problem.column);
         let text = Problem::new(problem.message.clone())
             .detail(place)
             .maybe_help(problem.hint.clone());
         eprint_line(&text.render(colour));
     }
-    if app.problems.is_empty() { 0 } else { FAILED }
 }
 
 /// A name that is not in the toolbox, or a workflow that is broken.

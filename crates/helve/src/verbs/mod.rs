@@ -9,10 +9,14 @@ mod parameters;
 mod report;
 mod run;
 mod runs;
+mod toolbox;
 mod up;
+mod verticals;
+
+pub(crate) use verticals::Examined;
 
 use crate::app::App;
-use crate::cli::{Cli, Verb};
+use crate::cli::{Cli, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
 use crate::errors::Result;
 
 /// Runs the verb and returns the exit code.
@@ -21,8 +25,16 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
     match cli.verb {
         Verb::Run(args) => run::run(&app, *args).await,
         Verb::Up(args) => up::up(&app, &args).await,
-        Verb::Workflows(args) => catalog::workflows(&app, &args),
-        Verb::Modules(args) => catalog::modules(&app, &args),
+        Verb::Workflows(args) => match args.verb {
+            Some(WorkflowsVerb::New { name, dir, uses }) => toolbox::new_workflow(&app, &name, dir, uses.as_deref()),
+            None => catalog::workflows(&app, &args.named),
+        },
+        Verb::Modules(args) => match args.verb {
+            Some(ModulesVerb::New { name, dir }) => toolbox::new_module(&app, &name, dir),
+            None => catalog::modules(&app, &args.named),
+        },
+        Verb::Verticals(args) => verticals::verticals(&app, args),
+        Verb::Toolbox(ToolboxVerb::Check { dirs, json }) => toolbox::check(&app, &dirs, json),
         Verb::Runs(verb) => runs::runs(&app, verb).await,
         Verb::Findings(args) => findings::findings(&app, args).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,

@@ -24,11 +24,17 @@ pub(crate) fn present(result: &RunResult, args: &RunArgs) -> Result<u8> {
         return Ok(FAILED);
     }
     sarif?;
-    Ok(if args.fail_on.is_met_by(result.report.worst()) {
+    let (worst, inconclusive) = (result.report.worst(), is_inconclusive(result));
+    Ok(if args.fail_on.iter().any(|on| on.is_met_by(worst, inconclusive)) {
         FINDINGS
     } else {
         0
     })
+}
+
+/// Whether something that was to be looked at was not.
+fn is_inconclusive(result: &RunResult) -> bool {
+    !result.inconclusive.is_empty() || result.report.inconclusive().next().is_some()
 }
 
 fn text(result: &RunResult) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::toolbox;
 use crate::app::{App, Tuning};
 use crate::cli::{EngineChoice, UpArgs};
 use crate::embedded::{Owned, Sharing, in_use};
@@ -37,7 +38,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         events: None,
         preload: Vec::new(),
     };
-    let worker = match app.worker(&session, &data, blobs, tuning).await {
+    let mut worker = match app.worker(&session, &data, blobs, tuning).await {
         Ok(worker) => worker,
         Err(problem) => {
             session.close().await;
@@ -57,7 +58,13 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         eprint_line(&format!("runs     {} under way go on", count(open as u64, "run")));
     }
     eprint_line("worker   ready; Ctrl-C stops after the running steps");
-    interrupted.cancelled().await;
+    super::catalog::say_problems(&app.problems);
+    loop {
+        tokio::select! {
+            () = interrupted.cancelled() => break,
+            change = toolbox::next_change(&app.keeper) => toolbox::apply(&change, &app.keeper, &mut worker).await,
+        }
+    }
     eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     worker.drain().await;
     session.close().await;

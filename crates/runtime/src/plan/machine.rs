@@ -356,6 +356,7 @@ impl Machine {
         let input = StepInput {
             step: id.clone(),
             module: step.uses.clone(),
+            version: pinned.modules.get(&step.uses).cloned(),
             target: self.input.target.clone(),
             config: config.clone(),
             isolation: pinned.isolation,

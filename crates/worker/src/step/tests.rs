@@ -60,7 +60,7 @@ fn fixture(behaviour: Behaviour) -> Fixture {
     });
     let workspaces = Workspaces::open(&dir.path().join("work"), blobs.clone(), UnpackLimits::default(), 0).unwrap();
     let runner = StepRunner {
-        modules: Modules::with("scripted", module.clone()),
+        modules: Modules::with("scripted", module.clone(), blobs.clone()),
         workspaces,
         blobs,
         limits: Limits {
@@ -72,6 +72,7 @@ fn fixture(behaviour: Behaviour) -> Fixture {
     let input = StepInput {
         step: "scan".into(),
         module: "scripted".into(),
+        version: None,
         target: Some(TargetRef {
             id: packed.id.to_string(),
             name: "app".into(),
