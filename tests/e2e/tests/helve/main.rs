@@ -4,5 +4,6 @@ mod bench;
 mod durability;
 mod limits;
 mod scanning;
+mod toolbox;
 mod verbs;
 mod wrong_input;
