@@ -9,6 +9,7 @@ mod python;
 mod report;
 mod sdk_suite;
 mod steps;
+mod tools;
 mod typescript;
 
 use std::process::ExitCode;

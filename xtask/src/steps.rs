@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::process::{exists, quietly, show};
 use crate::python;
 use crate::report::{Outcome, Tally};
+use crate::tools;
 use crate::typescript;
 
 /// One step, in the order they run.
@@ -225,22 +226,22 @@ fn deny(environment: &Environment) -> Result<Outcome> {
 
 fn e2e(environment: &Environment) -> Result<Outcome> {
     let mut variables = vec![("HELVE_BIN", environment.helve().into())];
-    let missing = match python::prepare(environment)? {
-        python::Prepared::Ready(python) => {
-            variables.push(("HELVE_TEMPORAL_BIN", python.temporal().into()));
-            None
-        }
-        python::Prepared::Missing(what) => Some(format!("{what}: runs on the real Temporal server")),
-    };
+    let tools = tools::prepare(environment)?;
+    variables.push(("HELVE_TOOLS_DIR", tools.dir.into()));
+    let mut missing = tools.missing;
+    match python::prepare(environment)? {
+        python::Prepared::Ready(python) => variables.push(("HELVE_TEMPORAL_BIN", python.temporal().into())),
+        python::Prepared::Missing(what) => missing.push(format!("{what}: runs on the real Temporal server")),
+    }
     let outcome = run_tests(
         environment,
         "package(helve-e2e)",
         &["--package", "helve-e2e"],
         &variables,
     )?;
-    Ok(match (outcome, missing) {
-        (Outcome::Passed(tally), Some(what)) => Outcome::Missing(tally, what),
-        (outcome, _) => outcome,
+    Ok(match outcome {
+        Outcome::Passed(tally) if !missing.is_empty() => Outcome::Missing(tally, missing.join("; ")),
+        outcome => outcome,
     })
 }
 

@@ -111,7 +111,7 @@ impl fmt::Display for Problem {
 
 /// A line of an error as a person reads it: without the number of a system error, and without a second `error:` where
 /// a library puts one of its own.
-fn plain(line: &str) -> String {
+pub(crate) fn plain(line: &str) -> String {
     let line = line.strip_prefix("error: ").unwrap_or(line);
     match line.split_once(" (os error ") {
         Some((before, rest)) => format!("{before}{}", rest.split_once(')').map_or("", |(_, after)| after)),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::catalog::say_problems;
 use crate::app::{App, verticals};
-use crate::errors::{FAILED, Problem, Result};
+use crate::errors::{FAILED, Problem, Result, plain};
 use crate::render::count;
 use crate::terminal::{eprint_line, print, print_json};
 
@@ -109,7 +109,7 @@ pub(crate) async fn next_change(keeper: &Arc<Mutex<Keeper>>) -> Change {
 /// Says what changed, and polls for verticals that are new.
 pub(crate) async fn apply(change: &Change, keeper: &Arc<Mutex<Keeper>>, worker: &mut WorkerHandle) {
     if let Some(error) = &change.error {
-        eprint_line(&format!("toolbox  unchanged: {error}"));
+        eprint_line(&format!("toolbox  unchanged: {}", plain(&error.to_string())));
         return;
     }
     say_problems(&change.problems);
