@@ -112,6 +112,8 @@ fn pack_at(
     if options.reuse
         && let Some(seen) = store.seen(place.key())
         && seen.metadata == metadata_digest(&target, options, control)?
+        // Young again, so that it is not removed before the run begins; gone, then it is packed again.
+        && store.touch(&seen.packed.id)?
     {
         return Ok(Packed {
             reused: true,

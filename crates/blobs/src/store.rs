@@ -58,7 +58,7 @@ impl BlobStore {
             size: bytes.len() as u64,
         };
         // Reading back is how a damaged copy gets replaced instead of kept.
-        if self.size(&blob.id) == Some(blob.size) && self.get(&blob.id).is_ok() {
+        if self.size(&blob.id) == Some(blob.size) && self.get(&blob.id).is_ok() && self.touch(&blob.id)? {
             return Ok(blob);
         }
         let mut writer = self.writer()?;

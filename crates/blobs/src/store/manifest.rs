@@ -48,6 +48,11 @@ impl BlobStore {
         )
     }
 
+    /// Best effort: a manifest without its target costs space, nothing else.
+    pub(crate) fn forget_target(&self, id: &BlobId) {
+        let _ = fs::remove_file(self.root.join("targets").join(format!("{id}.json")));
+    }
+
     pub(crate) fn seen(&self, place: &str) -> Option<Seen> {
         let seen: Seen = self.read_json(self.seen_path(place))?;
         (self.size(&seen.packed.id) == Some(seen.packed.packed_bytes)).then_some(seen)
