@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
-use helve_modules::command::{Search, Unconfined};
+use helve_modules::command::Search;
 use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Toolbox};
-use helve_worker::{Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
+use helve_worker::{Confined, Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
 use tokio::sync::mpsc;
 
 use crate::cli::Global;
@@ -17,6 +17,7 @@ use crate::connect::Session;
 use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
+use crate::terminal::eprint_line;
 
 /// How long a leaving process waits for steps that were told to stop.
 const ABANDON_AFTER: Duration = Duration::from_secs(3);
@@ -82,13 +83,17 @@ impl App {
         blobs: BlobStore,
         tuning: Tuning,
     ) -> Result<WorkerHandle> {
+        let (confined, walls) = self.sandbox(tuning.stays).await?;
+        if let Some(walls) = walls.filter(|_| tuning.stays) {
+            eprint_line(&format!("sandbox  {walls}"));
+        }
         let options = WorkerOptions {
             connection: session.client.connection.clone(),
             namespace: session.client.namespace.clone(),
             identity: session.worker_identity(),
             toolbox: self.shelf.clone(),
             search: self.search(data)?,
-            runner: Box::new(Unconfined),
+            runner: Box::new(confined),
             blobs,
             work_dir: data.work(),
             roles: Roles::ALL,
@@ -114,6 +119,28 @@ impl App {
         })
     }
 
+    /// What starts the programs of modules, and what it says of the machine if that was found out already. A level that is
+    /// required must be there before anything is promised; otherwise a process that does not stay finds out when it runs
+    /// its first program, which many never do.
+    async fn sandbox(&self, stays: bool) -> Result<(Confined, Option<String>)> {
+        let choice = self.global.sandbox.unwrap_or_default();
+        let confined = Confined::new(choice.into());
+        if !stays && choice.require.is_none() {
+            return Ok((confined, None));
+        }
+        let said = match confined.open().await {
+            Ok(support) if support.missing.is_empty() => support.level.to_string(),
+            Ok(support) => format!("{} ({})", support.level, support.missing.join("; ")),
+            Err(error) if choice.require.is_some() => {
+                return Err(Problem::new(error.to_string()).help(
+                    "docs/sandbox.md says what each level needs; without `require` tools run at the level that is there",
+                ));
+            }
+            Err(error) => error.to_string(),
+        };
+        Ok((confined, Some(said)))
+    }
+
     /// Every vertical that a workflow of the toolbox names. A tool that is missing shows in the step that needs it.
     fn verticals(&self) -> Vec<String> {
         verticals(&self.toolbox)
@@ -132,6 +159,8 @@ pub(crate) struct Tuning {
     pub(crate) concurrency: Option<NonZeroUsize>,
     pub(crate) drain_grace: Duration,
     pub(crate) events: Option<mpsc::Sender<StepEvent>>,
+    /// Whether it serves many runs: then it says what it can do when it starts.
+    pub(crate) stays: bool,
     /// Modules that are needed soon.
     pub(crate) preload: Vec<String>,
 }

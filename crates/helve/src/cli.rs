@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use helve_findings::Severity;
+use helve_sandbox::Level;
 use helve_toolbox::Span;
 
 const AFTER_HELP: &str = "\
@@ -73,6 +74,16 @@ pub(crate) struct Global {
     /// Where `helve verticals install` puts tools [default: `tools` in the data directory]
     #[arg(long, global = true, value_name = "DIR", env = "HELVE_TOOLS_DIR", hide_env_values = true, value_hint = ValueHint::DirPath)]
     pub(crate) tools_dir: Option<PathBuf>,
+    /// How tools are shut in: `require=LEVEL` refuses to run them at less than `limits`, `filtered`, `isolated` or `full`;
+    /// `at-most=LEVEL` goes no further. Both with a comma
+    #[arg(
+        long,
+        global = true,
+        value_name = "SETTING",
+        env = "HELVE_SANDBOX",
+        hide_env_values = true
+    )]
+    pub(crate) sandbox: Option<SandboxChoice>,
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -407,6 +418,40 @@ impl FromStr for KeyValue {
     }
 }
 
+/// How strong the sandbox around tools must be, and may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SandboxChoice {
+    pub(crate) require: Option<Level>,
+    pub(crate) at_most: Option<Level>,
+}
+
+impl FromStr for SandboxChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut choice = Self::default();
+        for part in text.split(',') {
+            let level = |level: &str| level.parse::<Level>().map(Some).map_err(|error| error.to_string());
+            match part.trim().split_once('=') {
+                Some(("require", name)) => choice.require = level(name)?,
+                Some(("at-most", name)) => choice.at_most = level(name)?,
+                _ => return Err("write it as `require=LEVEL` or `at-most=LEVEL`".to_owned()),
+            }
+        }
+        Ok(choice)
+    }
+}
+
+impl From<SandboxChoice> for helve_sandbox::Options {
+    fn from(choice: SandboxChoice) -> Self {
+        Self {
+            require: choice.require,
+            at_most: choice.at_most,
+            scratch: None,
+        }
+    }
+}
+
 /// Which engine runs the workflows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EngineChoice {
@@ -527,6 +572,18 @@ mod tests {
             "temporal://h:1/a/b",
         ] {
             assert!(text.parse::<EngineChoice>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sandbox_settings_name_levels() {
+        let choice: SandboxChoice = "require=filtered,at-most=isolated".parse().unwrap();
+        assert_eq!(
+            (choice.require, choice.at_most),
+            (Some(Level::Filtered), Some(Level::Isolated))
+        );
+        for wrong in ["", "full", "require=strong", "require"] {
+            assert!(wrong.parse::<SandboxChoice>().is_err(), "{wrong}");
         }
     }
 

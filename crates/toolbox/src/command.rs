@@ -162,6 +162,9 @@ pub struct ProcessLimits {
     /// Longest time on the wall clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Span>,
+    /// Time on all CPUs together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Span>,
     /// Memory in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
@@ -171,6 +174,31 @@ pub struct ProcessLimits {
     /// Bytes that it may print.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<u64>,
+    /// Open files of one process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u32>,
+    /// Bytes of one file that it writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<u64>,
+    /// Bytes that it may add to the disk, in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
+}
+
+impl ProcessLimits {
+    /// These limits, and the others' where these say nothing.
+    pub fn or(&self, others: &Self) -> Self {
+        Self {
+            time: self.time.or(others.time),
+            cpu: self.cpu.or(others.cpu),
+            memory: self.memory.or(others.memory),
+            processes: self.processes.or(others.processes),
+            output: self.output.or(others.output),
+            files: self.files.or(others.files),
+            file_size: self.file_size.or(others.file_size),
+            disk: self.disk.or(others.disk),
+        }
+    }
 }
 
 /// What is known of a rule of the tool.

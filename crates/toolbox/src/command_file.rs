@@ -497,17 +497,32 @@ fn artifact(reader: &mut Reader<'_>, node: &Node) -> Option<ArtifactSpec> {
 
 /// Bounds of a process, of a module or of a vertical.
 pub(crate) fn limits(reader: &mut Reader<'_>, node: &Node) -> ProcessLimits {
-    let keys = ["time", "memory", "processes", "output"];
+    let keys = [
+        "time",
+        "cpu",
+        "memory",
+        "processes",
+        "output",
+        "files",
+        "file_size",
+        "disk",
+    ];
     let Some(fields) = reader.fields(node, "`limits`", &keys, &[]) else {
         return ProcessLimits::default();
     };
     ProcessLimits {
         time: fields.get("time").and_then(|n| reader.span(n, "`time`")),
+        cpu: fields.get("cpu").and_then(|n| reader.span(n, "`cpu`")),
         memory: fields.get("memory").and_then(|n| bytes(reader, n, "`memory`")),
         processes: fields
             .get("processes")
             .and_then(|n| reader.number(n, "`processes`", 1, 100_000)),
         output: fields.get("output").and_then(|n| bytes(reader, n, "`output`")),
+        files: fields
+            .get("files")
+            .and_then(|n| reader.number(n, "`files`", 16, 1_000_000)),
+        file_size: fields.get("file_size").and_then(|n| bytes(reader, n, "`file_size`")),
+        disk: fields.get("disk").and_then(|n| bytes(reader, n, "`disk`")),
     }
 }
 

@@ -6,6 +6,7 @@
 //! hosts the workflow worker of crate `runtime`. It never sees the engine: everything goes through Temporal's protocol.
 
 mod activities;
+mod confined;
 mod error;
 mod events;
 mod internal;
@@ -19,6 +20,7 @@ mod step;
 mod tree;
 mod workspace;
 
+pub use confined::Confined;
 pub use error::{StartError, StepError};
 pub use events::{StepEvent, StepEventKind, StepProgress};
 pub use modules::{check_modules, store_modules};

@@ -139,11 +139,7 @@ fn defaults(toolbox: &Toolbox, program: &str) -> Defaults {
         for (name, value) in &vertical.environment {
             defaults.env.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        let (ours, theirs) = (&mut defaults.limits, &vertical.limits);
-        ours.time = ours.time.or(theirs.time);
-        ours.memory = ours.memory.or(theirs.memory);
-        ours.processes = ours.processes.or(theirs.processes);
-        ours.output = ours.output.or(theirs.output);
+        defaults.limits = defaults.limits.or(&vertical.limits);
     }
     defaults
 }

@@ -1,6 +1,6 @@
 //! Runs as text and JSON.
 
-use helve_toolbox::run::RunInput;
+use helve_toolbox::run::{RunInput, StepOutput};
 use helve_worker::StepProgress;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -237,9 +237,12 @@ impl Row {
             Outcome::Completed(Some(output)) => {
                 let findings = count(output.findings, "finding");
                 match output.status.reason() {
-                    Some(_) => closed("inconclusive", format!("{findings}; {}", status_text(&output.status))),
+                    Some(_) => {
+                        let outcome = format!("{findings}; {}", status_text(&output.status));
+                        closed("inconclusive", with_sandbox(outcome, output))
+                    }
                     None if activity.is_internal() => closed("completed", String::new()),
-                    None => closed("completed", findings),
+                    None => closed("completed", with_sandbox(findings, output)),
                 }
             }
             Outcome::Completed(None) => closed("completed", String::new()),
@@ -273,6 +276,18 @@ impl Row {
     }
 }
 
+/// The level of the sandbox that a program of the step ran in.
+fn sandbox(output: &StepOutput) -> Option<&str> {
+    output.summary.get("sandbox").and_then(Value::as_str)
+}
+
+fn with_sandbox(outcome: String, output: &StepOutput) -> String {
+    match sandbox(output) {
+        Some(level) => format!("{outcome}; sandbox {level}"),
+        None => outcome,
+    }
+}
+
 /// `1,200 of 10,000 files`.
 pub(crate) fn progress_text(progress: &StepProgress) -> String {
     match progress.total {
@@ -294,8 +309,8 @@ pub(crate) fn show_json(shown: &Shown<'_>) -> Value {
         .iter()
         .map(|activity| {
             let row = Row::new(activity, shown);
-            let findings = match &activity.outcome {
-                Outcome::Completed(Some(output)) if !activity.is_internal() => Some(output.findings),
+            let output = match &activity.outcome {
+                Outcome::Completed(Some(output)) if !activity.is_internal() => Some(&**output),
                 _ => None,
             };
             json!({
@@ -309,7 +324,8 @@ pub(crate) fn show_json(shown: &Shown<'_>) -> Value {
                 "started_at": row.started,
                 "ended_at": activity.ended,
                 "duration_ms": millis_between(row.started, activity.ended),
-                "findings": findings,
+                "findings": output.map(|output| output.findings),
+                "sandbox": output.and_then(sandbox),
                 "outcome": row.outcome,
                 "internal": activity.is_internal(),
             })

@@ -207,6 +207,13 @@ impl Run<'_> {
     async fn open(&self) -> Result<Open> {
         let session = self.app.session(&self.data, &self.role, Sharing::Shared).await?;
         if !session.needs_worker() {
+            if self.app.global.sandbox.is_some_and(|sandbox| sandbox.require.is_some()) {
+                session.close().await;
+                return Err(Problem::new(
+                    "the tools of this run are started by the process that has the data directory open",
+                )
+                .help("give `--sandbox` to that one; `helve runs show` says at which level each step ran"));
+            }
             return Ok(Open { session, worker: None });
         }
         let (sender, events) = mpsc::channel(EVENT_BUFFER);
@@ -214,6 +221,7 @@ impl Run<'_> {
             concurrency: None,
             drain_grace: INTERRUPT_GRACE,
             events: Some(sender),
+            stays: false,
             preload: self.modules.clone(),
         };
         match self.app.worker(&session, &self.data, self.blobs.clone(), tuning).await {

@@ -36,6 +36,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         concurrency: args.concurrency,
         drain_grace: DRAIN_GRACE,
         events: None,
+        stays: true,
         preload: Vec::new(),
     };
     let mut worker = match app.worker(&session, &data, blobs, tuning).await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use helve_findings::{ModuleReport, Notification, NotificationLevel, Status};
-use helve_toolbox::command::{ArtifactSpec, CommandSpec, GapSpec, Source};
+use helve_toolbox::command::{ArtifactSpec, CommandSpec, GapSpec, ProcessLimits, Source};
 use helve_toolbox::template::{self, Scope};
 use helve_toolbox::{Bundle, ModuleManifest};
 use regex::Regex;
@@ -25,6 +25,11 @@ const TIME: Duration = Duration::from_secs(3600);
 const MEMORY: u64 = 2 << 30;
 const PROCESSES: u32 = 512;
 const OUTPUT: u64 = 64 << 20;
+const FILES: u32 = 4096;
+const FILE_SIZE: u64 = 1 << 30;
+const DISK: u64 = 4 << 30;
+/// CPU time for each second of the wall clock where nothing is said of it: more means that it keeps many cores busy.
+const CPU_PER_SECOND: u32 = 8;
 /// Longest file that is read or kept.
 const MAX_FILE: u64 = 256 << 20;
 /// Files kept for one pattern.
@@ -154,7 +159,6 @@ impl Command {
         env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
         env.insert("HOME".to_owned(), room.home().to_string_lossy().into_owned());
         env.insert("TMPDIR".to_owned(), room.home().to_string_lossy().into_owned());
-        let (own, vertical) = (&self.spec.limits, &self.defaults.limits);
         let mut readable = vec![workspace.to_owned(), room.files()];
         readable.extend(self.host.search.tools.clone().filter(|tools| tools.is_dir()));
         readable.extend(roots(program));
@@ -171,12 +175,7 @@ impl Command {
                 .collect(),
             scratch: room.home(),
             network: self.spec.network,
-            bounds: Bounds {
-                time: own.time.or(vertical.time).map_or(TIME, |span| span.duration()),
-                memory: own.memory.or(vertical.memory).unwrap_or(MEMORY),
-                processes: own.processes.or(vertical.processes).unwrap_or(PROCESSES),
-                output: own.output.or(vertical.output).unwrap_or(OUTPUT),
-            },
+            bounds: bounds(&self.spec.limits.or(&self.defaults.limits)),
         })
     }
 
@@ -280,6 +279,22 @@ impl Command {
     }
 }
 
+fn bounds(limits: &ProcessLimits) -> Bounds {
+    let time = limits.time.map_or(TIME, |span| span.duration());
+    Bounds {
+        time,
+        cpu: limits
+            .cpu
+            .map_or_else(|| time.saturating_mul(CPU_PER_SECOND), |span| span.duration()),
+        memory: limits.memory.unwrap_or(MEMORY),
+        processes: limits.processes.unwrap_or(PROCESSES),
+        output: limits.output.unwrap_or(OUTPUT),
+        files: limits.files.unwrap_or(FILES),
+        file_size: limits.file_size.unwrap_or(FILE_SIZE),
+        disk: limits.disk.unwrap_or(DISK),
+    }
+}
+
 /// Makes the report inconclusive if there is a reason.
 fn note(report: &mut ModuleReport, mut reasons: Vec<String>) {
     reasons.dedup();
@@ -300,18 +315,30 @@ fn note(report: &mut ModuleReport, mut reasons: Vec<String>) {
         }));
 }
 
-/// Where a program and its interpreter have their libraries, outside of the system's folders: `.../bin/tool` lies in
-/// `.../`, and a Python environment's interpreter is a link to one that lies elsewhere.
+/// What a program and its interpreter need of the folders they are installed in, outside of the system's: `.../bin/tool`
+/// needs `.../bin` and `.../lib`, and a Python environment's interpreter is a link to one that lies elsewhere. Never the
+/// whole of `...`: it may be somebody's home.
 fn roots(program: &Path) -> Vec<PathBuf> {
+    const PARTS: [&str; 6] = ["bin", "lib", "lib64", "libexec", "include", "pyvenv.cfg"];
     let mut roots: Vec<PathBuf> = Vec::new();
+    let mut add = |path: PathBuf| {
+        if !roots.contains(&path) && path.exists() {
+            roots.push(path);
+        }
+    };
     for path in std::iter::once(program.to_owned()).chain(interpreter(program)) {
         for path in [path.canonicalize().ok(), Some(path)].into_iter().flatten() {
-            let Some(root) = path.parent().and_then(Path::parent) else {
+            if path.starts_with("/usr") || path.starts_with("/bin") {
                 continue;
-            };
-            let is_system = root.components().count() < 2 || root.starts_with("/usr");
-            if !is_system && !roots.iter().any(|known| known == root) {
-                roots.push(root.to_owned());
+            }
+            // A package of JavaScript finds its dependencies beside itself.
+            if let Some(packages) = path.ancestors().find(|dir| dir.ends_with("node_modules")) {
+                add(packages.to_owned());
+            }
+            let Some(folder) = path.parent() else { continue };
+            match folder.parent().filter(|_| folder.ends_with("bin")) {
+                Some(root) => PARTS.iter().for_each(|part| add(root.join(part))),
+                None => add(path.clone()),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How a program is started. The worker runs it in a sandbox; [`Unconfined`] is for machines and tests without one.
+//! How a program is started. The worker runs it in a sandbox; [`Unconfined`] is for tests.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -44,6 +44,14 @@ pub struct Bounds {
     pub processes: u32,
     /// Bytes on standard output, and on standard error, each.
     pub output: u64,
+    /// Time on all CPUs together.
+    pub cpu: Duration,
+    /// Open files of one process.
+    pub files: u32,
+    /// Bytes of one file.
+    pub file_size: u64,
+    /// Bytes added to the disk, in all.
+    pub disk: u64,
 }
 
 /// How a program ended.
@@ -98,7 +106,7 @@ pub trait Runner: Send + Sync {
 }
 
 /// Starts programs as they are: bounded in time and output only, in a process group of their own, their children killed
-/// with them. For tests, and for machines without a sandbox.
+/// with them. For tests.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unconfined;
 

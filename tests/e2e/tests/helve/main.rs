@@ -3,6 +3,7 @@
 mod bench;
 mod durability;
 mod limits;
+mod sandbox;
 mod scanning;
 mod toolbox;
 mod verbs;
