@@ -1,4 +1,4 @@
-//! Analysis modules behind one trait: built-in ones (`secrets`, `sast`), and programs ([`command`]).
+//! Analysis modules behind one trait: built-in ones (`secrets`, `sast`, `supply-chain`), and programs ([`command`]).
 //!
 //! A module looks at a workspace and answers with findings, a small summary and artifacts. What it could not look at it
 //! says in notifications: "no data" is never "clean". Built-in modules
@@ -9,6 +9,7 @@ mod config;
 mod limit;
 pub mod sast;
 pub mod secrets;
+mod supply;
 pub mod walk;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use serde_json::{Map, Value};
 use helve_findings::ModuleReport;
 
 /// The modules that are compiled in, sorted by name.
-pub const BUILTIN: &[&str] = &["sast", "secrets"];
+pub const BUILTIN: &[&str] = &["sast", "secrets", "supply-chain"];
 
 /// One analysis step: an activity type of the worker.
 pub trait Module: Send + Sync {
@@ -177,6 +178,7 @@ pub fn builtin(name: &str, files: &[RuleFile]) -> Option<Result<Arc<dyn Module>,
     match name {
         "secrets" => Some(secrets::load(files)),
         "sast" => Some(sast::load(files)),
+        "supply-chain" => Some(supply::load(files)),
         _ => None,
     }
 }

@@ -24,6 +24,7 @@ fn the_shipped_toolbox_is_whole() {
         "native-assessment",
         "web-assessment",
         "secrets-scan",
+        "supply-chain",
     ] {
         assert!(names.contains(&shipped), "{names:?}");
     }
@@ -37,7 +38,8 @@ fn the_shipped_toolbox_is_whole() {
             "flawfinder",
             "sast",
             "secrets",
-            "semgrep"
+            "semgrep",
+            "supply-chain"
         ]
     );
     assert!(loaded.toolbox.module("secrets").unwrap().bundle.files.len() > 5);

@@ -43,6 +43,7 @@ use crate::limit::{MAX_FINDINGS, Worst};
 use crate::walk::{Entry, WalkOptions, walk};
 use crate::{Context, LoadError, Metadata, Module, ModuleError, Output, Progress, RuleFile, config};
 use rules::RuleSet;
+pub(crate) use rules::globs;
 
 const NAME: &str = "secrets";
 /// Changes whenever findings may change.

@@ -191,13 +191,18 @@ fn places(finding: &Value) -> Vec<String> {
 }
 
 fn finds_what_was_planted(workflow: &str, vertical: &str, example: &str) {
+    finds_with(workflow, vertical, example, &[]);
+}
+
+fn finds_with(workflow: &str, vertical: &str, example: &str, options: &[&str]) {
     let home = Home::new();
     if !tools_are_there(&home, vertical) {
         return;
     }
     let examples = checkout().join("examples");
     let target = examples.join(example).to_string_lossy().into_owned();
-    let result = home.run(&["run", workflow, &target, "--json"]).expect_code(0).json();
+    let arguments = [&["run", workflow, &target, "--json"][..], options].concat();
+    let result = home.run(&arguments).expect_code(0).json();
     assert_eq!(result["summary"]["inconclusive"], serde_json::json!([]), "{example}");
     let found: Vec<String> = result["findings"].as_array().unwrap().iter().flat_map(places).collect();
     let expected = read(&examples.join(format!("expected/{example}.json")));
@@ -237,6 +242,17 @@ fn native_assessment_finds_what_was_planted_and_nothing_else() {
 #[test]
 fn web_assessment_finds_what_was_planted_and_nothing_else() {
     finds_what_was_planted("web-assessment", "web", "vulnerable-web");
+}
+
+#[test]
+fn supply_chain_finds_the_flawed_dependencies_and_nothing_else() {
+    let advisories = format!("advisories={}", checkout().join("examples/advisories").display());
+    finds_with(
+        "supply-chain",
+        "supply-chain",
+        "vulnerable-dependencies",
+        &["--param", &advisories],
+    );
 }
 
 #[test]
