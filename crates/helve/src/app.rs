@@ -12,12 +12,13 @@ use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Too
 use helve_worker::{Confined, Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
 use tokio::sync::mpsc;
 
-use crate::cli::Global;
+use crate::cli::{Global, Role, WorkerChoice};
 use crate::connect::Session;
 use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
 use crate::terminal::eprint_line;
+use crate::verbs::not_found;
 
 /// How long a leaving process waits for steps that were told to stop.
 const ABANDON_AFTER: Duration = Duration::from_secs(3);
@@ -96,8 +97,8 @@ impl App {
             runner: Box::new(confined),
             blobs,
             work_dir: data.work(),
-            roles: Roles::ALL,
-            verticals: self.verticals(),
+            roles: tuning.roles,
+            verticals: tuning.verticals,
             concurrency: tuning.concurrency.map_or_else(cores, NonZeroUsize::get),
             preload: tuning.preload,
             limits: Limits {
@@ -141,9 +142,27 @@ impl App {
         Ok((confined, Some(said)))
     }
 
-    /// Every vertical that a workflow of the toolbox names. A tool that is missing shows in the step that needs it.
-    fn verticals(&self) -> Vec<String> {
-        verticals(&self.toolbox)
+    /// A worker of a process that stays, as the command line describes it.
+    pub(crate) fn staying(&self, choice: &WorkerChoice, drain_grace: Duration) -> Result<Tuning> {
+        let known = verticals(&self.toolbox);
+        for name in choice.verticals.iter().filter(|name| !known.contains(name)) {
+            self.toolbox.vertical(name).map_err(not_found)?;
+        }
+        Ok(Tuning {
+            concurrency: choice.concurrency,
+            drain_grace,
+            events: None,
+            preload: Vec::new(),
+            roles: Roles {
+                workflows: choice.roles.contains(&Role::Workflows),
+                activities: choice.roles.contains(&Role::Activities),
+            },
+            verticals: match choice.verticals.as_slice() {
+                [] => known,
+                chosen => chosen.to_vec(),
+            },
+            stays: true,
+        })
     }
 }
 
@@ -163,6 +182,9 @@ pub(crate) struct Tuning {
     pub(crate) stays: bool,
     /// Modules that are needed soon.
     pub(crate) preload: Vec<String>,
+    pub(crate) roles: Roles,
+    /// Verticals whose steps it runs. A tool that is missing shows in the step that needs it.
+    pub(crate) verticals: Vec<String>,
 }
 
 fn cores() -> usize {

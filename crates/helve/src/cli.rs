@@ -32,6 +32,14 @@ Examples:
 The run is durable: when this process dies, start any `helve run` or `helve up` on the same data directory and the run
 goes on, or attach to it with `helve run --resume RUN_ID`.";
 
+const WORKER_HELP: &str = "\
+Examples:
+  helve worker --vertical python,web                         more hands for the `helve up` of this data directory
+  helve worker --vertical rust --role activities --engine temporal://127.0.0.1:7233
+
+Targets and reports are in the data directory, so a worker must have the same one as whoever starts the runs.
+SIGTERM and Ctrl-C stop it: running steps have 10 s to finish, and go back to their queue otherwise.";
+
 const BENCH_HELP: &str = "\
 Examples:
   helve bench
@@ -95,6 +103,8 @@ pub(crate) enum Verb {
     Run(Box<RunArgs>),
     /// Start the engine and a worker, and serve Temporal's gRPC protocol to other programs
     Up(UpArgs),
+    /// Run steps, or workflows, for an engine that runs elsewhere
+    Worker(WorkerArgs),
     /// List the workflows, show one, or begin a new one
     Workflows(WorkflowsArgs),
     /// List the modules, show one, or begin a new one
@@ -169,9 +179,43 @@ pub(crate) struct UpArgs {
     /// Address that Temporal clients and workers connect to
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7233")]
     pub(crate) grpc: std::net::SocketAddr,
+    #[command(flatten)]
+    pub(crate) worker: WorkerChoice,
+}
+
+/// `helve worker`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = WORKER_HELP)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) worker: WorkerChoice,
+}
+
+/// What a worker that stays does.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkerChoice {
+    /// Verticals whose steps it runs [default: all that the toolbox names]
+    #[arg(long = "vertical", value_name = "NAME,...", value_delimiter = ',')]
+    pub(crate) verticals: Vec<String>,
+    /// What it runs: the code of workflows, or their steps
+    #[arg(
+        long = "role",
+        value_name = "ROLE,...",
+        value_enum,
+        value_delimiter = ',',
+        default_values = ["workflows", "activities"]
+    )]
+    pub(crate) roles: Vec<Role>,
     /// Steps that run at the same time, per vertical [default: number of cores]
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<NonZeroUsize>,
+}
+
+/// A part of what workers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    Workflows,
+    Activities,
 }
 
 /// `helve bench`.

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         }
     };
     // A server has nobody to answer to, so its log is how it speaks.
-    let talkative = u8::from(matches!(cli.verb, Verb::Up(_)));
+    let talkative = u8::from(matches!(cli.verb, Verb::Up(_) | Verb::Worker(_)));
     logging::init(cli.global.verbose.saturating_add(talkative));
     quiet_panics();
     let outcome = tokio::runtime::Builder::new_multi_thread()

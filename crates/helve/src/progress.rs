@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use helve_toolbox::run::queue_vertical;
 use helve_worker::{StepEvent, StepEventKind, StepProgress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -14,6 +15,8 @@ use crate::terminal::{Style, clean, eprint_line};
 
 /// Plain lines about progress come no more often than this.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// A step that waits this long for a worker waits for one that is not there.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Redraws of a bar that has no progress of its own.
 const SPIN_EVERY: Duration = Duration::from_millis(120);
 
@@ -49,6 +52,11 @@ pub(crate) struct Display {
 /// What is shown of one step; the items of a fan-out are one step.
 struct Step {
     parts: BTreeMap<String, Part>,
+    /// Whose workers it needs.
+    vertical: String,
+    began: Instant,
+    /// Whether it was said that nobody takes it.
+    mentioned: bool,
     bar: Option<ProgressBar>,
     last_line: Instant,
 }
@@ -130,6 +138,25 @@ impl Display {
                 self.progress(&step.activity_id, progress);
             }
         }
+        self.mention_waiting();
+    }
+
+    /// Names the steps that no worker has taken for a while: what is missing is not a matter of time.
+    fn mention_waiting(&mut self) {
+        let mode = self.mode;
+        for (name, step) in &mut self.steps {
+            let waits = !step.parts.is_empty() && step.parts.values().all(|part| *part == Part::Waiting);
+            if !waits || step.mentioned || step.began.elapsed() < PATIENCE {
+                continue;
+            }
+            step.mentioned = true;
+            let text = format!("waiting for a worker with {}", clean(&step.vertical));
+            match &step.bar {
+                Some(bar) => bar.set_message(text),
+                None if mode == Mode::Lines => eprint_line(&format!("{}: {text}", clean(name))),
+                None => {}
+            }
+        }
     }
 
     /// Takes in the history so far.
@@ -145,15 +172,16 @@ impl Display {
                 continue;
             }
             if activity.outcome == Outcome::Open {
-                self.waiting(&activity.step);
+                self.waiting(&activity.step, queue_vertical(&activity.queue));
             } else {
                 self.ended(activity);
             }
         }
     }
 
-    fn waiting(&mut self, step: &str) {
+    fn waiting(&mut self, step: &str, vertical: &str) {
         let state = self.step(step);
+        vertical.clone_into(&mut state.vertical);
         let part = state.parts.entry(step.to_owned()).or_insert(Part::Waiting);
         if *part == Part::Ended {
             *part = Part::Waiting;
@@ -247,6 +275,9 @@ impl Display {
             });
             let step = Step {
                 parts: BTreeMap::new(),
+                vertical: String::new(),
+                began: Instant::now(),
+                mentioned: false,
                 bar,
                 last_line: Instant::now(),
             };

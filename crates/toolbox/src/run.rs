@@ -39,6 +39,11 @@ pub fn vertical_queue(vertical: &str) -> String {
     format!("helve-vertical-{vertical}")
 }
 
+/// What a task queue is called for people: the vertical that its workers carry, or the queue itself.
+pub fn queue_vertical(queue: &str) -> &str {
+    queue.strip_prefix("helve-vertical-").unwrap_or(queue)
+}
+
 /// A packed target in the blob store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetRef {

@@ -116,6 +116,13 @@ impl WorkerHandle {
         Ok(())
     }
 
+    /// Ready when a queue cannot be polled any more, because the engine has been away for long.
+    pub async fn lost(&mut self) {
+        if self.loops.join_next().await.is_none() {
+            std::future::pending().await
+        }
+    }
+
     /// Stops polling, lets running steps finish within the grace period, gives the others back, and returns.
     ///
     /// A module that does not listen to its cancellation is abandoned: its thread ends with the process, and the engine

@@ -1,6 +1,6 @@
 //! Runs as text and JSON.
 
-use helve_toolbox::run::{RunInput, StepOutput};
+use helve_toolbox::run::{RunInput, StepOutput, queue_vertical};
 use helve_worker::StepProgress;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -259,7 +259,7 @@ impl Row {
         let mut outcome = match (&pending.progress, pending.running) {
             (Some(progress), true) => progress_text(progress),
             (None, true) => String::new(),
-            (_, false) => format!("waits for a worker on {}", activity.queue),
+            (_, false) => format!("waiting for a worker with {}", queue_vertical(&activity.queue)),
         };
         if let Some(failure) = &pending.last_failure {
             outcome = format!("{outcome} (the attempt before failed: {failure})")

@@ -12,7 +12,9 @@ mod runs;
 mod toolbox;
 mod up;
 mod verticals;
+mod worker;
 
+pub(crate) use catalog::not_found;
 pub(crate) use verticals::Examined;
 
 use crate::app::App;
@@ -25,6 +27,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
     match cli.verb {
         Verb::Run(args) => run::run(&app, *args).await,
         Verb::Up(args) => up::up(&app, &args).await,
+        Verb::Worker(args) => worker::worker(&app, &args).await,
         Verb::Workflows(args) => match args.verb {
             Some(WorkflowsVerb::New { name, dir, uses }) => toolbox::new_workflow(&app, &name, dir, uses.as_deref()),
             None => catalog::workflows(&app, &args.named),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use helve_blobs::{BlobStore, Control, PackError, PackOptions, Packed, pack};
 use helve_toolbox::run::{MEMO_TARGET, MEMO_WORKFLOW_VERSION, PlanOutput, RunInput, TargetRef};
-use helve_worker::{StepEvent, WorkerHandle, store_modules};
+use helve_worker::{Roles, StepEvent, WorkerHandle, store_modules};
 use serde_json::{Value, json};
 use temporalio_client::tonic::{Code, Status};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::follow::follow;
 use super::parameters;
 use super::report;
-use crate::app::{App, Tuning};
+use crate::app::{App, Tuning, verticals};
 use crate::cli::RunArgs;
 use crate::client::{StartRun, from_payload};
 use crate::connect::Session;
@@ -221,6 +221,8 @@ impl Run<'_> {
             concurrency: None,
             drain_grace: INTERRUPT_GRACE,
             events: Some(sender),
+            roles: Roles::ALL,
+            verticals: verticals(&self.app.toolbox),
             stays: false,
             preload: self.modules.clone(),
         };

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::catalog::say_problems;
 use crate::app::{App, verticals};
+use crate::cli::{Role, WorkerChoice};
 use crate::errors::{FAILED, Problem, Result, plain};
 use crate::render::count;
 use crate::terminal::{eprint_line, print, print_json};
@@ -94,8 +95,39 @@ fn refused(error: ScaffoldError) -> Problem {
     }
 }
 
+/// Follows the toolbox until `end`.
+///
+/// # Errors
+///
+/// When the engine has not been reached for so long that the worker has given up.
+pub(crate) async fn serve(
+    app: &App,
+    choice: &WorkerChoice,
+    worker: &mut WorkerHandle,
+    end: impl Future<Output = ()>,
+) -> Result<()> {
+    // Whoever named verticals gets these, and no others that come along.
+    let serves_all = choice.verticals.is_empty() && choice.roles.contains(&Role::Activities);
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => return Ok(()),
+            () = worker.lost() => {
+                return Err(Problem::new("the engine cannot be reached any more")
+                    .help("start this again when it is back; what was running is tried again"));
+            }
+            change = next_change(&app.keeper) => {
+                say(&change);
+                if serves_all {
+                    serve_new_verticals(&app.keeper, worker).await;
+                }
+            }
+        }
+    }
+}
+
 /// Waits until the toolbox changes, or an edit is found that broke something.
-pub(crate) async fn next_change(keeper: &Arc<Mutex<Keeper>>) -> Change {
+async fn next_change(keeper: &Arc<Mutex<Keeper>>) -> Change {
     loop {
         tokio::time::sleep(LOOK).await;
         let keeper = Arc::clone(keeper);
@@ -106,8 +138,8 @@ pub(crate) async fn next_change(keeper: &Arc<Mutex<Keeper>>) -> Change {
     }
 }
 
-/// Says what changed, and polls for verticals that are new.
-pub(crate) async fn apply(change: &Change, keeper: &Arc<Mutex<Keeper>>, worker: &mut WorkerHandle) {
+/// Says what changed.
+fn say(change: &Change) {
     if let Some(error) = &change.error {
         eprint_line(&format!("toolbox  unchanged: {}", plain(&error.to_string())));
         return;
@@ -121,6 +153,10 @@ pub(crate) async fn apply(change: &Change, keeper: &Arc<Mutex<Keeper>>, worker: 
     if !change.changed.is_empty() {
         eprint_line(&format!("toolbox  new runs use the new {}", change.changed.join(", ")));
     }
+}
+
+/// Polls for verticals that are new.
+async fn serve_new_verticals(keeper: &Arc<Mutex<Keeper>>, worker: &mut WorkerHandle) {
     let shelf = keeper.lock().unwrap_or_else(PoisonError::into_inner).shelf();
     for vertical in verticals(&shelf.current()) {
         if let Err(error) = worker.serve_vertical(&vertical).await {

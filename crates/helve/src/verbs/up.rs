@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::toolbox;
-use crate::app::{App, Tuning};
+use crate::app::App;
 use crate::cli::{EngineChoice, UpArgs};
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::Result;
@@ -12,10 +12,11 @@ use crate::signals;
 use crate::terminal::eprint_line;
 
 /// How long steps may go on after the first Ctrl-C.
-const DRAIN_GRACE: Duration = Duration::from_secs(10);
+pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let interrupted = signals::listen();
+    let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
     let data = app.data_dir()?;
     let blobs = app.blobs(&data)?;
     let session = app.session(&data, "helve up", Sharing::Shared).await?;
@@ -31,13 +32,6 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
             }
         },
         None => None,
-    };
-    let tuning = Tuning {
-        concurrency: args.concurrency,
-        drain_grace: DRAIN_GRACE,
-        events: None,
-        stays: true,
-        preload: Vec::new(),
     };
     let mut worker = match app.worker(&session, &data, blobs, tuning).await {
         Ok(worker) => worker,
@@ -60,14 +54,11 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     }
     eprint_line("worker   ready; Ctrl-C stops after the running steps");
     super::catalog::say_problems(&app.problems);
-    loop {
-        tokio::select! {
-            () = interrupted.cancelled() => break,
-            change = toolbox::next_change(&app.keeper) => toolbox::apply(&change, &app.keeper, &mut worker).await,
-        }
+    let served = toolbox::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
+    if served.is_ok() {
+        eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     }
-    eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     worker.drain().await;
     session.close().await;
-    Ok(0)
+    served.map(|()| 0)
 }

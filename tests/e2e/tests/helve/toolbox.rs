@@ -159,6 +159,48 @@ fn a_running_helve_up_serves_a_changed_toolbox_and_keeps_the_last_good_version()
     up.wait().expect_code(0);
 }
 
+#[test]
+fn a_step_says_which_worker_it_waits_for_and_goes_on_when_that_comes() {
+    let home = Home::new();
+    let (toolbox, app) = (scaffolded(&home), target(&home));
+    let metadata = toolbox.join("workflows/marks-scan/metadata.yaml");
+    let text = fs::read_to_string(&metadata).unwrap();
+    fs::write(&metadata, text.replace("vertical: builtin", "vertical: odd")).unwrap();
+    let dir = toolbox.to_string_lossy().into_owned();
+    let refused = home.run(&["worker", "--toolbox", &dir]).expect_code(1);
+    assert!(refused.stderr.contains("no engine runs"), "{}", refused.stderr);
+    let mut up = home.start(&["up", "--grpc", "127.0.0.1:0", "--role", "workflows", "--toolbox", &dir]);
+    up.wait_for_line("worker   ready");
+    let mut run = home.start(&["run", "marks-scan", &app, "--toolbox", &dir, "--json"]);
+    run.wait_for_line("scan: waiting for a worker with odd");
+    let shown = home.show(home.runs()[0]["run_id"].as_str().expect("an id"));
+    assert!(
+        shown["steps"].to_string().contains("waiting for a worker with odd"),
+        "{shown}"
+    );
+    let unknown = home
+        .run(&["worker", "--vertical", "od", "--toolbox", &dir])
+        .expect_code(1);
+    assert!(unknown.stderr.contains("no vertical `od`"), "{}", unknown.stderr);
+    let mut worker = home.start(&[
+        "worker",
+        "--vertical",
+        "odd",
+        "--role",
+        "activities",
+        "--concurrency",
+        "1",
+        "--toolbox",
+        &dir,
+    ]);
+    worker.wait_for_line("worker   ready for odd");
+    assert_eq!(lines(&run.wait().expect_code(0).json()), [2]);
+    worker.signal("TERM");
+    worker.wait().expect_code(0);
+    up.signal("TERM");
+    up.wait().expect_code(0);
+}
+
 /// The tools of a vertical, or a word about what is not checked.
 fn tools_are_there(home: &Home, vertical: &str) -> bool {
     let doctor = home.run(&["verticals", "doctor", vertical, "--json"]);

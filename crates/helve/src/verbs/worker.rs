@@ -1,0 +1,37 @@
+//! `helve worker`: a worker for an engine that runs elsewhere, until somebody asks to stop.
+
+use super::up::DRAIN_GRACE;
+use super::{catalog, toolbox};
+use crate::app::App;
+use crate::cli::WorkerArgs;
+use crate::embedded::Sharing;
+use crate::errors::{Problem, Result};
+use crate::signals;
+use crate::terminal::eprint_line;
+
+pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
+    let interrupted = signals::listen();
+    let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
+    let data = app.data_dir()?;
+    let blobs = app.blobs(&data)?;
+    let session = app.session(&data, "helve worker", Sharing::Brief).await?;
+    if session.owned().is_some() {
+        session.close().await;
+        return Err(Problem::new("no engine runs on this data directory")
+            .help("start `helve up` on it first, or name a server with --engine temporal://HOST:PORT"));
+    }
+    let verticals = tuning.verticals.join(", ");
+    let mut worker = app.worker(&session, &data, blobs, tuning).await?;
+    eprint_line(&format!("engine   {}", session.engine));
+    eprint_line(&format!("data     {}", data.root().display()));
+    eprint_line(&format!(
+        "worker   ready for {verticals}; Ctrl-C stops after the running steps"
+    ));
+    catalog::say_problems(&app.problems);
+    let served = toolbox::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
+    if served.is_ok() {
+        eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
+    }
+    worker.drain().await;
+    served.map(|()| 0)
+}
