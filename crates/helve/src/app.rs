@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use helve_blobs::BlobStore;
 use helve_modules::command::Search;
+use helve_sandbox::Level;
 use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Toolbox};
 use helve_worker::{Confined, Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
 use tokio::sync::mpsc;
@@ -130,7 +131,8 @@ impl App {
             return Ok((confined, None));
         }
         let said = match confined.open().await {
-            Ok(support) if support.missing.is_empty() => support.level.to_string(),
+            // What is missing for no level is of no interest.
+            Ok(support) if support.level == Level::Full => support.level.to_string(),
             Ok(support) => format!("{} ({})", support.level, support.missing.join("; ")),
             Err(error) if choice.require.is_some() => {
                 return Err(Problem::new(error.to_string()).help(
