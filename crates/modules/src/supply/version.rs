@@ -65,7 +65,7 @@ fn python(text: &str) -> Python {
     };
     let end = rest
         .char_indices()
-        .find(|(n, c)| !c.is_ascii_digit() && !(*c == '.' && rest[n + 1..].starts_with(|d: char| d.is_ascii_digit())))
+        .find(|(n, c)| !(c.is_ascii_digit() || *c == '.' && rest[n + 1..].starts_with(|d: char| d.is_ascii_digit())))
         .map_or(rest.len(), |(n, _)| n);
     let mut release: Vec<u64> = rest[..end].split('.').map(|n| n.parse().unwrap_or(0)).collect();
     while release.last() == Some(&0) {
