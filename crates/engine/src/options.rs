@@ -39,7 +39,8 @@ pub struct EngineOptions {
     /// What the states of open runs may take in memory, roughly. Beyond, those of runs that only wait are dropped and read
     /// again when they are needed.
     pub max_open_bytes: u64,
-    /// Events in one page of history; the rest comes with the next page.
+    /// Events in one page of history; the rest comes with the next page. Temporal counts batches of events, 256 of them,
+    /// and a worker that replays waits for every page.
     pub page_events: usize,
     /// Bytes in one page of history; the rest comes with the next page.
     pub page_bytes: usize,
@@ -67,7 +68,7 @@ impl EngineOptions {
             max_closed_runs: 1_000,
             max_closed_bytes: 32 << 20,
             max_open_bytes: 64 << 20,
-            page_events: 256,
+            page_events: 2_000,
             page_bytes: 2 << 20,
             max_database_bytes: None,
             clock: Arc::new(SystemClock),

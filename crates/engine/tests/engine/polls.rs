@@ -125,11 +125,11 @@ async fn a_long_history_comes_in_pages() {
     let task = world.client.poll().await;
     world
         .client
-        .complete(&task, (0..400).map(|n| start_timer(&format!("t{n}"), 1000)).collect())
+        .complete(&task, (0..2_400).map(|n| start_timer(&format!("t{n}"), 1000)).collect())
         .await;
     world.client.signal("w", "s").await.unwrap();
     let task = world.client.poll().await;
-    assert_eq!(events(&task).len(), 256);
+    assert_eq!(events(&task).len(), 2_000);
     let mut ids: Vec<i64> = events(&task).iter().map(|event| event.event_id).collect();
     let mut token = task.next_page_token.clone();
     while !token.is_empty() {
