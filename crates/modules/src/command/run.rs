@@ -211,6 +211,10 @@ impl Command {
 
     fn judge_end(&self, ran: &Ran, reasons: &mut Vec<String>) {
         let program = &self.spec.tool.program;
+        // First, because a limit is often why a program ended as it did, and the first reason is the one that is shown.
+        for limit in &ran.felt {
+            reasons.push(format!("{program} came up against its limit of {limit}"));
+        }
         match &ran.end {
             End::Exited(code) => match self.spec.inconclusive_exit_codes.get(code) {
                 Some(meaning) => reasons.push(format!("{program} ended with code {code}: {meaning}")),
@@ -222,9 +226,6 @@ impl Command {
             }
             End::Limited(limit) => reasons.push(format!("{program} was stopped: its limit of {limit} was reached")),
             End::Cancelled => {}
-        }
-        for limit in &ran.felt {
-            reasons.push(format!("{program} came up against its limit of {limit}"));
         }
     }
 
