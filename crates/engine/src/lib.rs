@@ -8,6 +8,7 @@
 //! | file | what it owns |
 //! | --- | --- |
 //! | `shell` | decide, commit, publish |
+//! | `combine` | inputs to one run that share a commit |
 //! | `ahead` | tasks started in the commit that makes them, for pollers that wait |
 //! | `publish` | obligations compared with what was published |
 //! | `start`, `reset`, `find`, `outbox`, `tasks`, `queries`, `updates`, `sticky`, `queue_config`, `loops` | the ways in which inputs come about |
@@ -21,6 +22,7 @@
 mod ahead;
 mod audit;
 mod clock;
+mod combine;
 mod deletion;
 mod encoded;
 mod engine;

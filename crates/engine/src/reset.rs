@@ -99,8 +99,7 @@ impl Shell {
             copied: Some(copied(base, history, reset.copied)),
         };
         if let Some(current) = reset.current {
-            let step = self.commit(slot, cell, current, Some(beginning)).await?;
-            return Ok(Some(step.effects));
+            return Ok(Some(self.commit(slot, cell, current, Some(beginning)).await?));
         }
         match self.commit_start(&slot.namespace, beginning, slot.row).await {
             Ok(effects) => Ok(Some(effects)),

@@ -13,6 +13,7 @@ use temporalio_protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
+    combine::Inputs,
     encoded::EncodedEvents,
     error::{Failed, Fault},
     namespaces::Namespace,
@@ -27,6 +28,8 @@ pub(crate) struct Slot {
     pub(crate) row: RowId,
     pub(crate) namespace: Arc<Namespace>,
     cell: Arc<Mutex<Cell>>,
+    /// What is to be decided next.
+    pub(crate) inputs: Inputs,
     /// What long polls of its history wait for.
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) queries: QueryBuffer,
@@ -127,6 +130,7 @@ impl Slot {
             row,
             namespace,
             cell: Arc::new(Mutex::new(Cell::Unread)),
+            inputs: Inputs::default(),
             progress: watch::Sender::new(progress),
             queries: QueryBuffer::default(),
             updates: UpdateWaiters::default(),

@@ -1,6 +1,7 @@
 //! Decide, commit, publish: the one way in which a run changes.
 //!
-//! A run's lock is held across its own commit; different runs share commits. Nothing here knows what an input means.
+//! A run's lock is held across its own commit. Inputs that come meanwhile share the next one (`combine`); different runs
+//! share what the disk writes at once. Nothing here knows what an input means.
 
 use std::{
     collections::HashMap,
@@ -174,12 +175,8 @@ impl Shell {
         T: Send + 'static,
         F: FnOnce(&Loaded, Reply) -> T + Send + 'static,
     {
-        let (shell, slot) = (self.clone(), slot.clone());
-        self.detached(async move {
-            let guard = shell.lock(&slot).await?;
-            shell.apply_locked(&slot, guard, input, then).await
-        })
-        .await
+        let made = self.combine(slot, input, |_, _| true, then).await?;
+        made.ok_or_else(|| Fault::Conflict.into())
     }
 
     /// Like [`Shell::apply`], unless another run took over the workflow id meanwhile: then nothing happens.
@@ -193,30 +190,9 @@ impl Shell {
         T: Send + 'static,
         F: FnOnce(&Loaded, Reply) -> T + Send + 'static,
     {
-        let (shell, slot) = (self.clone(), slot.clone());
-        self.detached(async move {
-            let guard = shell.lock(&slot).await;
-            // A run gives up its workflow id only under its lock, so this stays true until the lock is released.
-            if !shell.registry.is_current(&slot) {
-                return Ok(None);
-            }
-            shell.apply_locked(&slot, guard?, input, then).await.map(Some)
-        })
-        .await
-    }
-
-    async fn apply_locked<T>(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        mut guard: RunGuard,
-        input: Input,
-        then: impl FnOnce(&Loaded, Reply) -> T,
-    ) -> Result<T, Failed> {
-        let Step { reply, effects } = self.step(slot, &mut guard, input).await?;
-        let answer = guard.loaded().map(|loaded| then(loaded, reply));
-        drop(guard);
-        self.publish(effects);
-        answer.ok_or_else(|| Fault::Conflict.into())
+        // A run gives up its workflow id only under its lock, so this stays true until the lock is released.
+        let is_current = |shell: &Shell, slot: &Arc<Slot>| shell.registry.is_current(slot);
+        self.combine(slot, input, is_current, then).await
     }
 
     /// Takes a run's lock and makes sure that its state is there.
@@ -238,27 +214,34 @@ impl Shell {
         cell: &mut Cell,
         input: Input,
     ) -> Result<Step, Failed> {
-        let transition = self.decide(slot, cell, input)?;
+        let mut transition = self.decide(slot, cell, input)?;
+        let reply = std::mem::replace(&mut transition.reply, Reply::Done);
+        let effects = self.carry_out(slot, cell, transition).await?;
+        Ok(Step { reply, effects })
+    }
+
+    /// Makes a transition of a run whose lock the caller holds true, in whatever way it needs.
+    pub(crate) async fn carry_out(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        cell: &mut Cell,
+        transition: Transition,
+    ) -> Result<Effects, Failed> {
         if transition.is_noop() {
-            return Ok(Step {
-                reply: transition.reply,
-                effects: Effects::default(),
-            });
+            Ok(Effects::default())
+        } else if transition.is_memory_only() {
+            self.keep(slot, cell, transition)
+        } else {
+            self.commit(slot, cell, transition, None).await
         }
-        if transition.is_memory_only() {
-            return self.keep(slot, cell, transition);
-        }
-        self.commit(slot, cell, transition, None).await
     }
 
     /// Installs a transition of which nothing is to be stored. [trap 10]
-    fn keep(&self, slot: &Arc<Slot>, cell: &mut Cell, transition: Transition) -> Result<Step, Failed> {
+    fn keep(&self, slot: &Arc<Slot>, cell: &mut Cell, transition: Transition) -> Result<Effects, Failed> {
         let loaded = cell.loaded().ok_or(Fault::Conflict)?;
         loaded.state = transition.next;
         slot.updates.tell(transition.updates);
-        let effects = Effects::of(obligations(slot, loaded, self, false));
-        let reply = transition.reply;
-        Ok(Step { reply, effects })
+        Ok(Effects::of(obligations(slot, loaded, self, false)))
     }
 
     /// Only decides.
@@ -290,13 +273,12 @@ impl Shell {
         cell: &mut Cell,
         mut transition: Transition,
         replacement: Option<Beginning>,
-    ) -> Result<Step, Failed> {
+    ) -> Result<Effects, Failed> {
         let loaded = cell.loaded().ok_or(Fault::Conflict)?;
         let ahead = self.start_ahead(slot, &loaded.published, &mut transition);
         let Transition {
             next,
             events,
-            reply,
             successor,
             updates,
             ..
@@ -344,7 +326,7 @@ impl Shell {
         let mut effects = Effects::of(obligations(slot, loaded, self, newly_settled).hand_out(ahead, loaded));
         self.install(newborn, &mut effects);
         slot.updates.tell(updates);
-        Ok(Step { reply, effects })
+        Ok(effects)
     }
 
     /// Commits the first run of a workflow id, or one that follows a closed run (`previous`, whose lock the caller

@@ -357,8 +357,8 @@ impl Starting {
         let started = new_run(&transition);
         let order = Termination::replaced_by(&started.run_id);
         let end = self.shell.decide(slot, guard, Input::Terminate(order))?;
-        let step = self.shell.commit(slot, guard, end, Some(transition.into())).await?;
-        Ok(Outcome::Done(started, step.effects))
+        let effects = self.shell.commit(slot, guard, end, Some(transition.into())).await?;
+        Ok(Outcome::Done(started, effects))
     }
 }
 

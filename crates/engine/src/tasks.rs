@@ -27,7 +27,7 @@ use crate::{
     matching::{Poller, QueueId, Rank, Task},
     queries::PendingQuery,
     run::{Loaded, Slot},
-    shell::{Shell, Step},
+    shell::Shell,
 };
 
 /// A task as matching has it.
@@ -312,7 +312,7 @@ impl Shell {
         Ok(WorkflowTaskHandout { started, page, queries })
     }
 
-    async fn start_task(self: &Arc<Self>, offer: &Offer, start: &Start, answer: &Answer) -> HandedOut {
+    async fn start_task(self: &Arc<Self>, offer: &Offer, start: &Start, answer: &Arc<Answer>) -> HandedOut {
         let slot = &offer.slot;
         if let Work::Query { query, sticky } = &offer.work {
             return self.hand_out_query(slot, query, *sticky).await;
@@ -320,8 +320,12 @@ impl Shell {
         let Some(input) = offer.work.start(&start.poller, &start.request_id) else {
             return Ok(None);
         };
-        let make = |loaded: &Loaded, reply| Ready::new(slot, loaded, reply);
-        match self.start_for(slot, input, answer, make).await?.flatten() {
+        // Nothing is started for a poller that is gone.
+        let poll = Arc::downgrade(answer);
+        let is_there = move |_: &Shell, _: &Arc<Slot>| poll.upgrade().is_some_and(|answer| !answer.is_closed());
+        let run = slot.clone();
+        let make = move |loaded: &Loaded, reply| Ready::new(&run, loaded, reply);
+        match self.combine(slot, input, is_there, make).await?.flatten() {
             Some(ready) => Ok(Some(self.complete(slot, ready).await?)),
             None => Ok(None),
         }
@@ -332,25 +336,6 @@ impl Shell {
             Ready::WorkflowTask(task) => Handout::WorkflowTask(Box::new(self.with_history(slot, *task).await?)),
             Ready::Activity(started) => Handout::Activity(started),
         })
-    }
-
-    /// Gives the run the input that starts a task, unless the poller is gone: then `None`.
-    async fn start_for<T>(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        input: Input,
-        answer: &Answer,
-        make: impl FnOnce(&Loaded, Reply) -> T,
-    ) -> Result<Option<T>, Failed> {
-        let mut guard = self.lock(slot).await?;
-        if answer.is_closed() {
-            return Ok(None);
-        }
-        let Step { reply, effects } = self.step(slot, &mut guard, input).await?;
-        let made = guard.loaded().map(|loaded| make(loaded, reply));
-        drop(guard);
-        self.publish(effects);
-        Ok(made)
     }
 
     async fn hand_out_query(self: &Arc<Self>, slot: &Arc<Slot>, query: &Arc<PendingQuery>, sticky: bool) -> HandedOut {
@@ -400,7 +385,12 @@ struct Start {
 async fn hand_over(shell: Arc<Shell>, queue: QueueId, offer: Offer, poller: Poller, answer: Answer) {
     let request_id = offer.started_by.clone().unwrap_or_else(|| shell.fresh_id());
     let start = Start { poller, request_id };
+    let answer = Arc::new(answer);
     let result = shell.start_task(&offer, &start, &answer).await;
+    // The run looked at it under its lock, and does not any more.
+    let Some(answer) = Arc::into_inner(answer) else {
+        return shell.matching.give_back(queue, offer.started(start.request_id));
+    };
     match result {
         Ok(Some(handout)) => {
             // Not taken, it gives the task back, wherever it is dropped.

@@ -1,5 +1,6 @@
 //! Everything that can happen to a run, as facts handed in by the shell.
 
+use prost::Message;
 use temporalio_protos::temporal::api::common::v1::MeteringMetadata;
 
 use crate::{
@@ -145,6 +146,35 @@ pub enum Input {
 
     /// [`RunState::next_deadline`](crate::RunState::next_deadline) has come.
     Tick,
+}
+
+impl Input {
+    /// Roughly how many bytes its caller brought, for whoever gives a run several inputs at once. Commands of a workflow
+    /// task are not counted: what is large of them shows in [`RunState::history_size`](crate::RunState::history_size).
+    pub fn payload_size(&self) -> usize {
+        fn size<M: Message>(part: Option<&M>) -> usize {
+            part.map_or(0, Message::encoded_len)
+        }
+        match self {
+            Input::Signal(signal) => size(signal.input.as_ref()) + size(signal.header.as_ref()),
+            Input::Terminate(order) => size(order.details.as_ref()),
+            Input::Update(update) => update.request.encoded_len(),
+            Input::FailWorkflowTask(failed) => size(failed.failure.as_ref()),
+            Input::Heartbeat { details, .. } | Input::CancelActivity { details, .. } => size(details.as_ref()),
+            Input::CompleteActivity { result, .. } => size(result.as_ref()),
+            Input::FailActivity {
+                failure,
+                last_heartbeat_details,
+                ..
+            } => size(failure.as_deref()) + size(last_heartbeat_details.as_ref()),
+            Input::ChildClosed(closed) => match &closed.close {
+                ChildClose::Completed { result: details } | ChildClose::Canceled { details } => size(details.as_ref()),
+                ChildClose::Failed { failure, .. } => size(failure.as_deref()),
+                ChildClose::TimedOut { .. } | ChildClose::Terminated => 0,
+            },
+            _ => 0,
+        }
+    }
 }
 
 /// A signal to a run.

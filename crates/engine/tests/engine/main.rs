@@ -15,6 +15,7 @@ mod requests;
 mod reset;
 mod schedules;
 mod search_attributes;
+mod shared_commits;
 mod standalone;
 mod sticky;
 mod task_queues;

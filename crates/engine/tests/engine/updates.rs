@@ -22,7 +22,7 @@ use crate::client::*;
 
 type Updated = Result<UpdateWorkflowExecutionResponse, Status>;
 
-fn update_request(workflow: &str, id: &str, stage: Stage) -> UpdateWorkflowExecutionRequest {
+pub(crate) fn update_request(workflow: &str, id: &str, stage: Stage) -> UpdateWorkflowExecutionRequest {
     UpdateWorkflowExecutionRequest {
         namespace: NAMESPACE.to_owned(),
         workflow_execution: execution(workflow),

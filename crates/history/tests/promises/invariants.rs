@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use helve_history::{Buffered, RunKey, RunKind, RunState, Transition, fact_changes};
+use helve_history::{
+    Buffered, Env, Input, Rejection, Reply, RunKey, RunKind, RunState, Transition, decide, fact_changes,
+};
 use prost::Message;
 use temporalio_protos::temporal::api::{
     enums::v1::EventType,
@@ -76,6 +78,59 @@ impl Stored {
             &self.buffered,
         )
         .expect("what was stored can be loaded")
+    }
+}
+
+/// A database of the same run in which inputs share commits, as they do when they come while the disk is busy.
+pub(crate) struct Batched {
+    stored: Stored,
+    /// What waits to be committed: the state before it, and how many inputs it is.
+    waiting: Option<(RunState, Transition)>,
+    inputs: usize,
+}
+
+impl Batched {
+    /// How many inputs share a commit.
+    const INPUTS: usize = 3;
+
+    /// Of a run as it is stored now.
+    pub(crate) fn new(stored: &Stored) -> Self {
+        Self {
+            stored: stored.clone(),
+            waiting: None,
+            inputs: 0,
+        }
+    }
+
+    /// Decides an input on top of what waits.
+    pub(crate) fn decide(&mut self, state: &RunState, input: Input, env: &Env<'_>) -> Result<Reply, Rejection> {
+        match &mut self.waiting {
+            Some((_, waiting)) => waiting.extend(input, env),
+            None => {
+                let transition = decide(state, input, env)?;
+                let reply = transition.reply.clone();
+                self.waiting = Some((state.clone(), transition));
+                Ok(reply)
+            }
+        }
+    }
+
+    /// It came to what it comes to alone. The end of a run ends the batch.
+    pub(crate) fn check(&mut self, combined: Result<Reply, Rejection>, alone: &Transition) {
+        assert_eq!(combined.as_ref(), Ok(&alone.reply), "the same answer as alone");
+        let (_, waiting) = self.waiting.as_ref().expect("an input that was accepted");
+        assert_eq!(waiting.next, alone.next, "the same state as alone");
+        self.inputs += 1;
+        if self.inputs == Self::INPUTS || alone.successor.is_some() || !alone.next.is_running() {
+            self.commit();
+        }
+    }
+
+    pub(crate) fn commit(&mut self) {
+        self.inputs = 0;
+        if let Some((before, waiting)) = self.waiting.take() {
+            self.stored.commit(Some(&before), &waiting);
+        }
     }
 }
 

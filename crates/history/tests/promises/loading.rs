@@ -57,7 +57,7 @@ fn a_run_can_be_loaded_in_the_middle_of_everything_and_goes_on() {
     s.signal("wake up");
     let task = s.poll();
     s.signal("buffered");
-    s.state = s.stored.rebuild(s.state.key().clone());
+    s.crash();
     s.pass_seconds(5);
     let activity = s.poll_activity();
     assert_eq!(activity.attempt, 2);

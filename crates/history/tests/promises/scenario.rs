@@ -23,7 +23,7 @@ use temporalio_protos::temporal::api::{
     workflowservice::v1::StartWorkflowExecutionRequest,
 };
 
-use crate::invariants::{self, Stored};
+use crate::invariants::{self, Batched, Stored};
 
 pub(crate) const NAMESPACE_ID: &str = "ns-id";
 
@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     pub(crate) limits: Limits,
     pub(crate) state: RunState,
     pub(crate) stored: Stored,
+    /// The same run where several inputs share a commit.
+    batched: Batched,
     /// The successor of the last transition.
     pub(crate) successor: Option<Transition>,
     /// What became of updates, in the order in which it was told.
@@ -76,6 +78,7 @@ impl Scenario {
             now,
             limits,
             state: transition.next,
+            batched: Batched::new(&stored),
             stored,
             successor: None,
             news: Vec::new(),
@@ -114,6 +117,7 @@ impl Scenario {
         let reset = reset(base, &self.state, request, &env)?;
         if let Some(transition) = reset.current {
             self.stored.commit(Some(&self.state), &transition);
+            self.batched = Batched::new(&self.stored);
             invariants::check(&transition, &self.stored.events);
             self.state = transition.next;
         }
@@ -134,8 +138,10 @@ impl Scenario {
             search_attributes: Default::default(),
         };
         let tick = matches!(input, Input::Tick);
+        let combined = self.batched.decide(&self.state, input.clone(), &env);
         let transition = decide(&self.state, input, &env)?;
         self.stored.commit(Some(&self.state), &transition);
+        self.batched.check(combined, &transition);
         invariants::check(&transition, &self.stored.events);
         if transition.is_noop() {
             assert_eq!(transition.next, self.state, "a no-op changes nothing");
@@ -372,6 +378,7 @@ impl Scenario {
 
     /// The process ends, and the run is loaded again.
     pub(crate) fn crash(&mut self) {
+        self.batched.commit();
         self.state = self.stored.rebuild(self.state.key().clone());
     }
 
