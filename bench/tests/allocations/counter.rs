@@ -1,7 +1,9 @@
 //! The system's allocator with a counter.
 
-// An allocator cannot be written without it. Every call is handed on unchanged.
-#![allow(unsafe_code)]
+#![expect(
+    unsafe_code,
+    reason = "an allocator cannot be written without it; every call is handed on unchanged"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
