@@ -66,6 +66,11 @@ impl EncodedEvents {
         self.first + self.count - 1
     }
 
+    /// The event that follows them, if they begin with `from`.
+    pub(crate) fn end(&self, from: EventId) -> EventId {
+        from + self.count
+    }
+
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }

@@ -79,7 +79,7 @@ impl Shell {
         if is_cut {
             let next = HistoryToken {
                 run_id: slot.key.run_id.clone(),
-                next_event_id: if events.is_empty() { from } else { events.last() + 1 },
+                next_event_id: events.end(from),
                 last_event_id: to,
                 suffix,
             };

@@ -16,7 +16,7 @@ use crate::{
     encoded::EncodedEvents,
     error::{Failed, Fault},
     find::Target,
-    history_pages::{FirstPage, HistoryToken},
+    history_pages::HistoryToken,
     run::{Progress, Slot},
     storage::{read_close_event, read_events_reverse},
 };
@@ -43,7 +43,8 @@ impl Frontend {
             .place(&request.namespace, request.execution, &request.next_page_token)
             .await?;
         if token.last_event_id > 0 {
-            return Ok(for_a_worker(self.shell.next_page(&slot, token).await?));
+            let page = self.shell.next_page(&slot, token).await?;
+            return Ok(answer(page.history, page.next));
         }
         let wait = request.wait_new_event.then_some(deadline);
         let wanted = usize::try_from(request.maximum_page_size).unwrap_or(0);
@@ -193,7 +194,7 @@ impl Frontend {
             (progress.last_event_id, EncodedEvents::default())
         };
         let (mut events, _) = self.shell.stored_page(slot, from, last, wanted).await?;
-        let next_event_id = if events.is_empty() { from } else { events.last() + 1 };
+        let next_event_id = events.end(from);
         if next_event_id > last {
             events = EncodedEvents::join([&events, &suffix]);
         }
@@ -220,10 +221,6 @@ impl Frontend {
             () = self.shell.stopping.cancelled() => false,
         }
     }
-}
-
-fn for_a_worker(page: FirstPage) -> WithHistory<GetWorkflowExecutionHistoryResponse> {
-    answer(page.history, page.next)
 }
 
 fn answer(history: Bytes, next_page_token: Vec<u8>) -> WithHistory<GetWorkflowExecutionHistoryResponse> {
