@@ -272,11 +272,7 @@ impl Toolbox {
     }
 }
 
-fn find<'a, T>(
-    what: &'static str,
-    all: &'a BTreeMap<String, Result<T, Vec<Problem>>>,
-    name: &str,
-) -> Result<&'a T, NotFound> {
+fn find<'a, T>(what: &'static str, all: &'a Items<T>, name: &str) -> Result<&'a T, NotFound> {
     let not_found = |suggestions, problems| NotFound {
         what,
         name: name.to_owned(),
