@@ -1,11 +1,13 @@
 //! Analysis modules behind one trait: built-in ones (`secrets`, `sast`, `supply-chain`), and programs ([`command`]).
 //!
 //! A module looks at a workspace and answers with findings, a small summary and artifacts. What it could not look at it
-//! says in notifications: "no data" is never "clean". Built-in modules
-//! do no network IO and never leave the workspace; programs run in whatever the worker puts around them.
+//! says in notifications: "no data" is never "clean". Built-in modules do no network IO, and read nothing outside of the
+//! workspace but what their configuration names; programs run in whatever the worker puts around them.
 
 pub mod command;
 mod config;
+mod doubts;
+mod globs;
 mod limit;
 pub mod sast;
 pub mod secrets;
@@ -54,7 +56,7 @@ pub struct Metadata {
 
 /// What a module may touch while it runs.
 pub struct Context<'a> {
-    /// The directory to look at; nothing outside of it is read.
+    /// The directory to look at; what is outside of it is no part of the target.
     pub workspace: &'a Path,
     /// Called now and then, from any thread; becomes the activity's heartbeat.
     pub progress: &'a (dyn Fn(Progress) + Sync),

@@ -8,6 +8,7 @@ mod collect;
 mod host;
 mod parse;
 mod place;
+mod room;
 mod run;
 mod runner;
 mod tool;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
-use helve_findings::{ModuleReport, Notification, NotificationLevel, Status};
-use helve_toolbox::command::{ArtifactSpec, CommandSpec, GapSpec, ProcessLimits, Source};
+use helve_findings::{ModuleReport, Notification, NotificationLevel};
+use helve_toolbox::command::{CommandSpec, GapSpec, ProcessLimits, Source};
 use helve_toolbox::template::{self, Scope};
 use helve_toolbox::{Bundle, ModuleManifest};
 use regex::Regex;
@@ -16,9 +16,10 @@ use serde_json::{Map, Value, json};
 use super::collect::Collector;
 use super::parse::Parser;
 use super::place::Places;
+use super::room::Room;
 use super::runner::{Bounds, End, Job, Ran};
 use super::{Defaults, Host};
-use crate::{Artifact, Context, Metadata, Module, ModuleError, Output, Progress};
+use crate::{Artifact, Context, Metadata, Module, ModuleError, Output, Progress, doubts};
 
 /// Bounds where neither the module nor its vertical says anything.
 const TIME: Duration = Duration::from_secs(3600);
@@ -32,8 +33,6 @@ const DISK: u64 = 4 << 30;
 const CPU_PER_SECOND: u32 = 8;
 /// Longest file that is read or kept.
 const MAX_FILE: u64 = 256 << 20;
-/// Files kept for one pattern.
-const MAX_ARTIFACTS: usize = 50;
 /// How much of what a program said goes into a reason.
 const QUOTED: usize = 300;
 /// Lines that name a gap in the notifications; the rest is counted.
@@ -299,21 +298,12 @@ fn bounds(limits: &ProcessLimits) -> Bounds {
 /// Makes the report inconclusive if there is a reason.
 fn note(report: &mut ModuleReport, mut reasons: Vec<String>) {
     reasons.dedup();
-    let Some(first) = reasons.first() else { return };
-    let more = match reasons.len() {
-        1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
-    };
-    report.status = Status::Inconclusive {
-        reason: format!("{first}{more}"),
-    };
-    report
-        .notifications
-        .extend(reasons.into_iter().map(|message| Notification {
-            level: NotificationLevel::Error,
-            message,
-            path: None,
-        }));
+    let doubts = reasons.into_iter().map(|message| Notification {
+        level: NotificationLevel::Error,
+        message,
+        path: None,
+    });
+    doubts::tell(report, doubts.collect());
 }
 
 /// What a program and its interpreter need of the folders they are installed in, outside of the system's: `.../bin/tool`
@@ -407,72 +397,9 @@ fn quote(line: &str) -> String {
     }
 }
 
-fn unreadable(path: &Path, source: io::Error) -> ModuleError {
+pub(super) fn unreadable(path: &Path, source: io::Error) -> ModuleError {
     ModuleError::Io {
         path: path.to_owned(),
         source,
-    }
-}
-
-/// The private folders of one run of a command; gone when it is dropped.
-pub(crate) struct Room(tempfile::TempDir);
-
-impl Room {
-    fn new(scratch: &Path, bundle: &Bundle) -> Result<Self, ModuleError> {
-        let dir = tempfile::Builder::new()
-            .prefix("command-")
-            .tempdir_in(scratch)
-            .map_err(|e| unreadable(scratch, e))?;
-        let room = Self(dir);
-        for folder in [room.out(), room.home(), room.files()] {
-            fs::create_dir(&folder).map_err(|e| unreadable(&folder, e))?;
-        }
-        for (name, text) in &bundle.files {
-            let path = room.files().join(name);
-            let fine = !name.split('/').any(|part| part.is_empty() || part == "..");
-            let folder = path.parent().filter(|_| fine);
-            let folder =
-                folder.ok_or_else(|| ModuleError::Internal(format!("a file of the module is called `{name}`")))?;
-            fs::create_dir_all(folder)
-                .and_then(|()| fs::write(&path, text))
-                .map_err(|e| unreadable(&path, e))?;
-        }
-        Ok(room)
-    }
-
-    fn out(&self) -> PathBuf {
-        self.0.path().join("out")
-    }
-
-    fn home(&self) -> PathBuf {
-        self.0.path().join("home")
-    }
-
-    fn files(&self) -> PathBuf {
-        self.0.path().join("files")
-    }
-
-    /// Files that match, sorted.
-    fn matching(&self, spec: &ArtifactSpec) -> Vec<PathBuf> {
-        if !spec.file.contains('*') {
-            let path = self.out().join(&spec.file);
-            return path.exists().then_some(path).into_iter().collect();
-        }
-        let Ok(glob) = globset::GlobBuilder::new(&spec.file).literal_separator(true).build() else {
-            return Vec::new();
-        };
-        let (matcher, out) = (glob.compile_matcher(), self.out());
-        let walk = ignore::WalkBuilder::new(&out)
-            .standard_filters(false)
-            .follow_links(false)
-            .build();
-        let mut paths: Vec<PathBuf> = walk
-            .flatten()
-            .map(ignore::DirEntry::into_path)
-            .filter(|path| path.strip_prefix(&out).is_ok_and(|relative| matcher.is_match(relative)) && path.is_file())
-            .take(MAX_ARTIFACTS)
-            .collect();
-        paths.sort();
-        paths
     }
 }

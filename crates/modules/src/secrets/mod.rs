@@ -39,11 +39,11 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::globs::globs;
 use crate::limit::{MAX_FINDINGS, Worst};
 use crate::walk::{Entry, WalkOptions, walk};
 use crate::{Context, LoadError, Metadata, Module, ModuleError, Output, Progress, RuleFile, config};
 use rules::RuleSet;
-pub(crate) use rules::globs;
 
 const NAME: &str = "secrets";
 /// Changes whenever findings may change.
@@ -221,7 +221,7 @@ impl Secrets {
             field: field.into(),
             message,
         };
-        let exclude = rules::globs(&config.exclude).map_err(|error| refuse("exclude", error))?;
+        let exclude = globs(&config.exclude).map_err(|error| refuse("exclude", error))?;
         let mut disabled = HashSet::new();
         for id in &config.rules.disable {
             let full = format!("{NAME}/{}", id.trim_start_matches("secrets/"));

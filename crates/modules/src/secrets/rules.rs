@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::GlobSet;
 use helve_findings::Rule;
 use regex_automata::MatchKind;
 use regex_automata::meta::Regex;
@@ -11,6 +11,7 @@ use regex_automata::util::syntax;
 
 use super::prefilter::{Prefilter, SHORTEST_KEYWORD};
 use super::spec::{Defaults, Judge, RuleFileSpec, RuleSpec, Structure, Validator};
+use crate::globs::globs;
 use crate::{LoadError, RuleFile};
 
 /// CWE-798: use of hard-coded credentials.
@@ -349,22 +350,4 @@ fn meta(spec: &RuleSpec, defaults: &Defaults) -> Rule {
         remediation: spec.remediation.clone().unwrap_or_else(|| defaults.remediation.clone()),
         references: spec.references.clone(),
     }
-}
-
-/// Globs that match a relative path; a glob without a slash matches in any directory.
-pub(crate) fn globs(patterns: &[String]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let anywhere = if pattern.contains('/') {
-            pattern.clone()
-        } else {
-            format!("**/{pattern}")
-        };
-        let glob = GlobBuilder::new(&anywhere)
-            .literal_separator(true)
-            .case_insensitive(true)
-            .build();
-        set.add(glob.map_err(|error| error.to_string())?);
-    }
-    set.build().map_err(|error| error.to_string())
 }

@@ -17,14 +17,15 @@ use std::sync::Arc;
 
 use globset::GlobSet;
 use helve_findings::{
-    Confidence, Finding, Location, ModuleReport, Notification, NotificationLevel, Region, Rule, Status, code_anchor,
+    Confidence, Finding, Location, ModuleReport, Notification, NotificationLevel, Region, Rule, code_anchor,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::globs::globs;
 use crate::limit::{MAX_FINDINGS, Worst};
 use crate::walk::{Entry, WalkOptions, walk};
-use crate::{Artifact, Context, LoadError, Metadata, Module, ModuleError, Output, Progress, RuleFile, config};
+use crate::{Artifact, Context, LoadError, Metadata, Module, ModuleError, Output, Progress, RuleFile, config, doubts};
 use ecosystem::Ecosystem;
 use lock::{Kind, Lock, Package};
 use osv::{Advisory, Database, Hit};
@@ -114,7 +115,7 @@ impl Module for SupplyChain {
 
     fn execute(&self, cx: &Context<'_>, config: &Value) -> Result<Output, ModuleError> {
         let config: Config = config::parse(NAME, &self.metadata.config_schema, config)?;
-        let exclude = crate::secrets::globs(&config.exclude).map_err(|message| ModuleError::Config {
+        let exclude = globs(&config.exclude).map_err(|message| ModuleError::Config {
             module: NAME.to_owned(),
             field: "exclude".to_owned(),
             message,
@@ -137,21 +138,6 @@ impl Doubts {
             message,
             path: path.map(str::to_owned),
         });
-    }
-
-    /// Makes the report inconclusive if there are any.
-    fn tell(self, report: &mut ModuleReport) {
-        if let Some(first) = self.0.first() {
-            let place = first.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
-            let more = match self.0.len() {
-                1 => String::new(),
-                n => format!(" (and {} more)", n - 1),
-            };
-            report.status = Status::Inconclusive {
-                reason: format!("{place}{}{more}", first.message),
-            };
-        }
-        report.notifications.extend(self.0);
     }
 }
 
@@ -317,7 +303,7 @@ fn report(locks: &Locks, database: &Database, doubts: Doubts) -> Output {
         }
     }
     report.rules = rules.into_values().collect();
-    doubts.tell(&mut report);
+    doubts::tell(&mut report, doubts.0);
     let findings = worst.finish(&mut report);
     let bill = sbom::cyclonedx(locks);
     let packages = bill["components"].as_array().map_or(0, Vec::len);

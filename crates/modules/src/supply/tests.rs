@@ -1,6 +1,8 @@
 use std::fs;
 use std::sync::atomic::AtomicBool;
 
+use helve_findings::Status;
+
 use super::*;
 
 const CARGO: &str = "version = 4\n\n[[package]]\nname = \"time\"\nversion = \"0.1.42\"\n\
