@@ -9,6 +9,7 @@ mod parameters;
 mod report;
 mod run;
 mod runs;
+mod staying;
 mod toolbox;
 mod up;
 mod verticals;

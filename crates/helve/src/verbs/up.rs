@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::toolbox;
+use super::staying;
 use crate::app::App;
 use crate::cli::{EngineChoice, UpArgs};
 use crate::embedded::{Owned, Sharing, in_use};
@@ -54,7 +54,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     }
     eprint_line("worker   ready; Ctrl-C stops after the running steps");
     super::catalog::say_problems(&app.problems);
-    let served = toolbox::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
+    let served = staying::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
     if served.is_ok() {
         eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     }

@@ -1,7 +1,7 @@
 //! `helve worker`: a worker for an engine that runs elsewhere, until somebody asks to stop.
 
 use super::up::DRAIN_GRACE;
-use super::{catalog, toolbox};
+use super::{catalog, staying};
 use crate::app::App;
 use crate::cli::WorkerArgs;
 use crate::embedded::Sharing;
@@ -28,7 +28,7 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
         "worker   ready for {verticals}; Ctrl-C stops after the running steps"
     ));
     catalog::say_problems(&app.problems);
-    let served = toolbox::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
+    let served = staying::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
     if served.is_ok() {
         eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     }
