@@ -32,7 +32,7 @@ pub(crate) struct App {
     pub(crate) problems: Vec<ToolboxProblem>,
     /// Follows the directories of the toolbox, for commands that stay.
     pub(crate) keeper: Arc<Mutex<Keeper>>,
-    shelf: Shelf,
+    pub(crate) shelf: Shelf,
 }
 
 impl App {
@@ -98,6 +98,7 @@ impl App {
             runner: Box::new(confined),
             blobs,
             work_dir: data.work(),
+            compiled: Some(data.compiled()),
             roles: tuning.roles,
             verticals: tuning.verticals,
             concurrency: tuning.concurrency.map_or_else(cores, NonZeroUsize::get),

@@ -275,6 +275,17 @@ pub(crate) enum WorkflowsVerb {
         #[arg(long, value_name = "MODULE")]
         uses: Option<String>,
     },
+    /// Say whether changed code could go on with a recorded run; nothing is changed
+    Replay {
+        /// The run
+        run_id: String,
+        /// The changed workflow.wasm [default: the code that the run began with]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        with: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `helve modules`.

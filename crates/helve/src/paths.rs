@@ -47,6 +47,11 @@ impl DataDir {
         self.root.join("work")
     }
 
+    /// Compiled code of workflows.
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.root.join("compiled")
+    }
+
     /// Where the process that holds the engine listens for other `helve` commands.
     pub(crate) fn socket(&self) -> PathBuf {
         self.root.join("engine.sock")

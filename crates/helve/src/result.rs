@@ -236,45 +236,55 @@ pub(crate) fn read_blob(blobs: &BlobStore, run_id: &str, blob: &BlobRef) -> Resu
     })
 }
 
-/// The plan's steps in order with what history says about each; steps of an unknown plan in the order they started.
+/// The plan's steps in order with what history says about each; steps of an unknown plan, and of code, in the order they
+/// started.
 pub(crate) fn steps(history: &RunHistory, output: Option<&RunOutput>) -> Vec<StepSummary> {
-    let named: Vec<(String, String)> = match &history.plan {
-        Some(plan) => plan
-            .plan
-            .steps
-            .iter()
-            .map(|step| (step.id.clone(), step.uses.clone()))
-            .collect(),
-        None => {
-            let mut seen = Vec::new();
-            for activity in history.activities.iter().filter(|a| !a.is_internal()) {
-                let entry = (base_id(&activity.step).to_owned(), activity.uses.clone());
-                if !seen.contains(&entry) {
-                    seen.push(entry);
-                }
-            }
-            seen
+    // The items of a plan's step are one step. Code names its steps itself: `scan[2]` is as much a step as any.
+    let is_code = history.plan.as_ref().is_some_and(|plan| plan.code.is_some());
+    let id_of = |activity: &Activity| match is_code {
+        true => activity.step.clone(),
+        false => base_id(&activity.step).to_owned(),
+    };
+    let mut parts: BTreeMap<String, Vec<&Activity>> = BTreeMap::new();
+    let mut started: Vec<(String, String)> = Vec::new();
+    for activity in history.activities.iter().filter(|a| !a.is_internal()) {
+        let id = id_of(activity);
+        let known = parts.entry(id.clone()).or_default();
+        if known.is_empty() {
+            started.push((id, activity.uses.clone()));
         }
+        known.push(activity);
+    }
+    let named = match &history.plan {
+        Some(plan) if !is_code => {
+            let steps = plan.plan.steps.iter();
+            steps.map(|step| (step.id.clone(), step.uses.clone())).collect()
+        }
+        _ => started,
     };
     named
         .into_iter()
-        .map(|(id, uses)| summary(id, uses, history, output))
+        .map(|(id, uses)| {
+            let parts = parts.get(&id).map(Vec::as_slice).unwrap_or_default();
+            summary(id, uses, parts, history, output)
+        })
         .collect()
 }
 
-fn summary(id: String, uses: String, history: &RunHistory, output: Option<&RunOutput>) -> StepSummary {
-    let parts: Vec<&Activity> = history
-        .activities
-        .iter()
-        .filter(|a| !a.is_internal() && base_id(&a.step) == id)
-        .collect();
-    let last = latest(&parts);
+fn summary(
+    id: String,
+    uses: String,
+    parts: &[&Activity],
+    history: &RunHistory,
+    output: Option<&RunOutput>,
+) -> StepSummary {
+    let last = latest(parts);
     let result = output.and_then(|output| output.steps.get(&id));
     let status = result.map_or_else(|| state_of(&last, history.end.is_some()), |step| step.status.state());
     StepSummary {
         status,
         reason: result.and_then(|step| step.status.reason()).map(str::to_owned),
-        attempts: attempts(&parts),
+        attempts: attempts(parts),
         duration_ms: millis_between(
             parts.iter().filter_map(|part| part.started).min(),
             parts.iter().filter_map(|part| part.ended).max(),

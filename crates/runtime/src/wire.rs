@@ -1,20 +1,31 @@
 //! Between the interpreter's plain types and core's messages.
 
-use helve_toolbox::run::RunInput;
+use helve_toolbox::run::{RunInput, WORKFLOW_QUEUE};
+use helve_wasm::Moment;
 use serde::Serialize;
 use serde_json::Value;
 use temporalio_protos::coresdk::activity_result::{ActivityResolution, activity_resolution};
-use temporalio_protos::coresdk::workflow_activation::{QueryWorkflow, SignalWorkflow};
+use temporalio_protos::coresdk::child_workflow::{
+    ChildWorkflowCancellationType, ChildWorkflowResult, ParentClosePolicy, StartChildWorkflowExecutionFailedCause,
+    child_workflow_result,
+};
+use temporalio_protos::coresdk::workflow_activation::{
+    QueryWorkflow, ResolveChildWorkflowExecutionStart, SignalWorkflow, WorkflowActivation,
+    resolve_child_workflow_execution_start, workflow_activation_job::Variant as JobVariant,
+};
 use temporalio_protos::coresdk::workflow_commands::{
-    ActivityCancellationType, CancelWorkflowExecution, CompleteWorkflowExecution, FailWorkflowExecution, QueryResult,
-    QuerySuccess, RequestCancelActivity, ScheduleActivity, WorkflowCommand, query_result, workflow_command::Variant,
+    ActivityCancellationType, CancelChildWorkflowExecution, CancelTimer, CancelWorkflowExecution,
+    CompleteWorkflowExecution, FailWorkflowExecution, QueryResult, QuerySuccess, RequestCancelActivity,
+    ScheduleActivity, StartChildWorkflowExecution, StartTimer, WorkflowCommand, query_result,
+    workflow_command::Variant,
 };
 use temporalio_protos::temporal::api::common::v1::{Payload, Payloads, RetryPolicy};
 use temporalio_protos::temporal::api::enums::v1::TimeoutType;
 use temporalio_protos::temporal::api::failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo};
 use temporalio_protos::temporal::api::sdk::v1::UserMetadata;
 
-use crate::plan::{Activity, Command, Job, Resolution, RunFailure};
+use crate::code::At;
+use crate::exchange::{Activity, Cause, Child, Command, Job, Resolution, RunFailure};
 
 /// Where failures say that they come from.
 const SOURCE: &str = "helve";
@@ -58,11 +69,7 @@ pub(crate) fn run_input(arguments: &[Payload]) -> Result<RunInput, String> {
 }
 
 /// The end of an activity.
-pub(crate) fn resolution(result: Option<&ActivityResolution>) -> Resolution {
-    let failed = |reason: String| Resolution::Failed {
-        reason,
-        worker_lost: false,
-    };
+fn resolution(result: Option<&ActivityResolution>) -> Resolution {
     match result.and_then(|r| r.status.as_ref()) {
         Some(activity_resolution::Status::Completed(success)) => match success.result.as_ref().map(value) {
             None => Resolution::Completed(Value::Null),
@@ -72,13 +79,104 @@ pub(crate) fn resolution(result: Option<&ActivityResolution>) -> Resolution {
         Some(activity_resolution::Status::Failed(failure)) => match &failure.failure {
             Some(failure) => Resolution::Failed {
                 reason: reason(failure),
-                worker_lost: is_worker_lost(failure),
+                cause: cause(failure),
             },
             None => failed("no reason was given".to_owned()),
         },
         Some(activity_resolution::Status::Cancelled(_)) => Resolution::Cancelled,
         Some(activity_resolution::Status::Backoff(_)) | None => failed("the engine gave no result".to_owned()),
     }
+}
+
+/// The end of a child that was started.
+fn child_resolution(result: Option<&ChildWorkflowResult>) -> Resolution {
+    match result.and_then(|r| r.status.as_ref()) {
+        Some(child_workflow_result::Status::Completed(success)) => match success.result.as_ref().map(value) {
+            None => Resolution::Completed(Value::Null),
+            Some(Ok(value)) => Resolution::Completed(value),
+            Some(Err(reason)) => failed(format!("its result is {reason}")),
+        },
+        Some(child_workflow_result::Status::Failed(ended)) => match &ended.failure {
+            Some(failure) => Resolution::Failed {
+                reason: reason(failure),
+                cause: cause(failure),
+            },
+            None => failed("no reason was given".to_owned()),
+        },
+        Some(child_workflow_result::Status::Cancelled(_)) => Resolution::Cancelled,
+        None => failed("the engine gave no result".to_owned()),
+    }
+}
+
+/// What became of the start of a child; None if it runs.
+fn child_start(resolve: &ResolveChildWorkflowExecutionStart) -> Option<Resolution> {
+    use resolve_child_workflow_execution_start::Status;
+    match &resolve.status {
+        Some(Status::Succeeded(_)) => None,
+        Some(Status::Failed(start)) => Some(failed(match start.cause() {
+            StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists => {
+                format!("there is a run `{}` already", start.workflow_id)
+            }
+            other => format!("it cannot be started: {}", other.as_str_name()),
+        })),
+        Some(Status::Cancelled(_)) => Some(Resolution::Cancelled),
+        None => Some(failed("the engine did not say whether it was started".to_owned())),
+    }
+}
+
+fn failed(reason: String) -> Resolution {
+    Resolution::Failed {
+        reason,
+        cause: Cause::Error,
+    }
+}
+
+/// What happened, for the machine of a run; None for what it needs not know.
+pub(crate) fn job(variant: &JobVariant) -> Result<Option<Job>, String> {
+    Ok(Some(match variant {
+        JobVariant::ResolveActivity(resolve) => Job::ActivityResolved {
+            seq: resolve.seq,
+            resolution: resolution(resolve.result.as_ref()),
+        },
+        JobVariant::FireTimer(timer) => Job::TimerFired { seq: timer.seq },
+        JobVariant::ResolveChildWorkflowExecutionStart(resolve) => match child_start(resolve) {
+            Some(resolution) => Job::ChildResolved {
+                seq: resolve.seq,
+                resolution,
+            },
+            None => return Ok(None),
+        },
+        JobVariant::ResolveChildWorkflowExecution(resolve) => Job::ChildResolved {
+            seq: resolve.seq,
+            resolution: child_resolution(resolve.result.as_ref()),
+        },
+        JobVariant::CancelWorkflow(_) => Job::Cancel,
+        JobVariant::SignalWorkflow(sent) => signal(sent),
+        JobVariant::UpdateRandomSeed(update) => Job::Seed(update.randomness_seed),
+        other => {
+            return Err(format!(
+                "the engine sent something that workflows here do not use: {other:?}"
+            ));
+        }
+    }))
+}
+
+/// Where in its history a run is.
+pub(crate) fn at(activation: &WorkflowActivation) -> At {
+    At {
+        moment: Moment {
+            now: milliseconds(activation.timestamp.as_ref()),
+            replaying: activation.is_replaying,
+        },
+        event: activation.history_length,
+    }
+}
+
+/// Milliseconds since 1970.
+fn milliseconds(time: Option<&prost_types::Timestamp>) -> u64 {
+    let time = time.cloned().unwrap_or_default();
+    let milliseconds = i128::from(time.seconds) * 1000 + i128::from(time.nanos) / 1_000_000;
+    u64::try_from(milliseconds).unwrap_or_default()
 }
 
 /// The innermost message: what went wrong, without the layers that carried it here.
@@ -98,11 +196,14 @@ fn reason(failure: &Failure) -> String {
 }
 
 // A worker that was lost or left is no fault of the step.
-fn is_worker_lost(failure: &Failure) -> bool {
+fn cause(failure: &Failure) -> Cause {
     match &innermost(failure).failure_info {
-        Some(FailureInfo::TimeoutFailureInfo(timeout)) => timeout.timeout_type() == TimeoutType::Heartbeat,
-        Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type == GIVEN_BACK,
-        _ => false,
+        Some(FailureInfo::TimeoutFailureInfo(timeout)) => match timeout.timeout_type() {
+            TimeoutType::Heartbeat => Cause::WorkerLost,
+            _ => Cause::TimedOut,
+        },
+        Some(FailureInfo::ApplicationFailureInfo(info)) if info.r#type == GIVEN_BACK => Cause::WorkerLost,
+        _ => Cause::Error,
     }
 }
 
@@ -119,7 +220,7 @@ fn innermost(failure: &Failure) -> &Failure {
 }
 
 /// A signal. Arguments that are not JSON count as null.
-pub(crate) fn signal(signal: &SignalWorkflow) -> Job {
+fn signal(signal: &SignalWorkflow) -> Job {
     Job::Signal {
         name: signal.signal_name.clone(),
         arguments: signal.input.iter().map(|p| value(p).unwrap_or_default()).collect(),
@@ -167,6 +268,18 @@ pub(crate) fn command(command: Command) -> WorkflowCommand {
     match command {
         Command::Schedule(activity) => schedule(activity),
         Command::CancelActivity { seq } => Variant::RequestCancelActivity(RequestCancelActivity { seq }).into(),
+        Command::StartTimer { seq, duration } => Variant::StartTimer(StartTimer {
+            seq,
+            start_to_fire_timeout: prost_types::Duration::try_from(duration).ok(),
+        })
+        .into(),
+        Command::CancelTimer { seq } => Variant::CancelTimer(CancelTimer { seq }).into(),
+        Command::StartChild(child) => start_child(child),
+        Command::CancelChild { seq } => Variant::CancelChildWorkflowExecution(CancelChildWorkflowExecution {
+            child_workflow_seq: seq,
+            reason: "the workflow that started it cancelled it".to_owned(),
+        })
+        .into(),
         Command::Complete(output) => {
             let result = Some(payload(&output));
             Variant::CompleteWorkflowExecution(CompleteWorkflowExecution { result }).into()
@@ -181,6 +294,27 @@ pub(crate) fn command(command: Command) -> WorkflowCommand {
             Variant::CancelWorkflowExecution(CancelWorkflowExecution { details }).into()
         }
     }
+}
+
+fn start_child(child: Child) -> WorkflowCommand {
+    let Child {
+        seq,
+        id,
+        workflow,
+        input,
+    } = child;
+    Variant::StartChildWorkflowExecution(StartChildWorkflowExecution {
+        seq,
+        workflow_id: id,
+        workflow_type: workflow,
+        task_queue: WORKFLOW_QUEUE.to_owned(),
+        input: vec![payload(&input)],
+        // A child cleans up, as its parent does.
+        parent_close_policy: ParentClosePolicy::RequestCancel as i32,
+        cancellation_type: ChildWorkflowCancellationType::WaitCancellationCompleted as i32,
+        ..Default::default()
+    })
+    .into()
 }
 
 fn schedule(activity: Activity) -> WorkflowCommand {
@@ -304,35 +438,35 @@ mod tests {
                 )),
             }))
         };
-        for (failure, reason, worker_lost) in [
-            (failure("disk full", Some("x"), None), "disk full", false),
-            (failure("", None, None), "no reason was given", false),
+        for (failure, reason, cause) in [
+            (failure("disk full", Some("x"), None), "disk full", Cause::Error),
+            (failure("", None, None), "no reason was given", Cause::Error),
             (
                 failure("the worker shut down", Some(GIVEN_BACK), None),
                 "the worker shut down",
-                true,
+                Cause::WorkerLost,
             ),
             (
                 timeout(TimeoutType::Heartbeat, None),
                 "its worker stopped answering",
-                true,
+                Cause::WorkerLost,
             ),
             (
                 timeout(TimeoutType::StartToClose, None),
                 "it took longer than its timeout",
-                false,
+                Cause::TimedOut,
             ),
             (
                 timeout(TimeoutType::ScheduleToClose, Some(failure("disk full", None, None))),
                 "it took longer than it may, with all retries",
-                false,
+                Cause::TimedOut,
             ),
         ] {
             assert_eq!(
                 resolved(carried(failure)),
                 Resolution::Failed {
                     reason: reason.to_owned(),
-                    worker_lost
+                    cause
                 }
             );
         }

@@ -1,11 +1,9 @@
 //! The workflow worker: polls activations and keeps one machine per cached run.
 //!
-//! Owns the loop between core and the machines. It does not know what a plan means: it turns activations into jobs
-//! and commands into completions.
+//! Owns the loop between core and the runs: which run an activation is for, and which thread works on it.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use helve_toolbox::Shelf;
@@ -13,21 +11,15 @@ use helve_toolbox::run::WORKFLOW_QUEUE;
 use temporalio_client::Connection;
 use temporalio_common::worker::WorkerTaskTypes;
 use temporalio_protos::coresdk::workflow_activation::workflow_activation_job::Variant;
-use temporalio_protos::coresdk::workflow_activation::{InitializeWorkflow, QueryWorkflow, WorkflowActivation};
-use temporalio_protos::coresdk::workflow_commands::{
-    UpdateResponse, WorkflowCommand, update_response, workflow_command,
-};
-use temporalio_protos::coresdk::workflow_completion::{
-    self, WorkflowActivationCompletion, workflow_activation_completion,
-};
-use temporalio_protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
+use temporalio_protos::coresdk::workflow_activation::{WorkflowActivation, WorkflowActivationJob};
+use temporalio_protos::coresdk::workflow_completion::WorkflowActivationCompletion;
 use temporalio_sdk_core::{
     CoreRuntime, PollError, PollerBehavior, Worker, WorkerConfig, WorkerVersioningStrategy, init_worker,
 };
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::plan::{Command, Job, Machine};
-use crate::wire;
+use crate::cached::{Cached, Surroundings};
+use crate::code::Codes;
 
 /// What a workflow worker is started with.
 #[derive(Clone)]
@@ -40,6 +32,8 @@ pub struct WorkflowOptions {
     pub task_queue: String,
     /// Which workflows there are. A run that has its plan does not need it.
     pub toolbox: Shelf,
+    /// The code of workflows that are code; None works on plans only.
+    pub codes: Option<Codes>,
     /// Runs whose machine is kept between tasks; of the others the history is fetched again.
     pub max_cached_runs: usize,
     /// Workflow tasks at a time.
@@ -57,6 +51,7 @@ impl WorkflowOptions {
             identity: identity.into(),
             task_queue: WORKFLOW_QUEUE.to_owned(),
             toolbox: toolbox.into(),
+            codes: None,
             max_cached_runs: 500,
             max_tasks: 50,
             sticky_timeout: Duration::from_secs(2),
@@ -109,8 +104,12 @@ impl WorkflowWorker {
         core.validate().await.map_err(|e| StartError::Refused(e.to_string()))?;
         let core = Arc::new(core);
         let runs = Runs {
-            machines: HashMap::new(),
-            toolbox: options.toolbox,
+            cached: HashMap::new(),
+            surroundings: Surroundings {
+                toolbox: options.toolbox,
+                codes: options.codes,
+                instead: None,
+            },
         };
         let poll = tokio::spawn(poll(Arc::clone(&core), runs));
         Ok(Self { core, poll })
@@ -146,10 +145,18 @@ async fn poll(core: Arc<Worker>, mut runs: Runs) {
             }
         };
         let run_id = activation.run_id.clone();
-        let completion = runs.work(activation);
+        let work = runs.work(activation);
         let core = Arc::clone(&core);
         // Core hands out nothing more of a run until this is done, so completions of different runs may overlap.
         completions.spawn(async move {
+            let completion = match work {
+                Work::Done(completion) => completion,
+                Work::Blocking(thread) => match thread.await {
+                    Ok(completion) => completion,
+                    // The runtime shuts down; another worker goes on.
+                    Err(_) => return,
+                },
+            };
             if let Err(error) = core.complete_workflow_activation(completion).await {
                 tracing::error!(%error, run_id, "a workflow task could not be completed");
             }
@@ -161,130 +168,34 @@ async fn poll(core: Arc<Worker>, mut runs: Runs) {
 
 /// The runs in the cache.
 struct Runs {
-    machines: HashMap<String, Machine>,
-    toolbox: Shelf,
+    /// Locked while its run computes. Core hands out nothing more of a run meanwhile, so nobody waits.
+    cached: HashMap<String, Arc<Mutex<Cached>>>,
+    surroundings: Surroundings,
 }
 
 impl Runs {
-    /// One activation, completed. Whatever goes wrong here fails the workflow task, not the run: the server tries
-    /// again, and a repaired toolbox or a fixed Helve lets the run go on.
-    fn work(&mut self, activation: WorkflowActivation) -> WorkflowActivationCompletion {
+    /// One activation, completed at once, or by a thread that may block for as long as the workflow's code computes.
+    fn work(&mut self, activation: WorkflowActivation) -> Work {
         let run_id = activation.run_id.clone();
-        let result = catch_unwind(AssertUnwindSafe(|| self.activate(activation)));
-        let failed = match result {
-            Ok(Ok(commands)) => {
-                let success = workflow_completion::Success {
-                    commands,
-                    ..Default::default()
-                };
-                return WorkflowActivationCompletion {
-                    run_id,
-                    status: Some(workflow_activation_completion::Status::Successful(success)),
-                    ..Default::default()
-                };
-            }
-            Ok(Err(message)) => message,
-            Err(_) => "the interpreter of plans panicked: this is a bug of Helve, please report it".to_owned(),
+        let is_removed = |job: &WorkflowActivationJob| matches!(job.variant, Some(Variant::RemoveFromCache(_)));
+        let run = match activation.jobs.iter().any(is_removed) {
+            true => self.cached.remove(&run_id).unwrap_or_default(),
+            false => Arc::clone(self.cached.entry(run_id).or_default()),
         };
-        tracing::warn!(run_id, "workflow task failed: {failed}");
-        self.machines.remove(&run_id);
-        let cause = WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure;
-        WorkflowActivationCompletion::fail(run_id, wire::failure(&failed, None, None), Some(cause))
-    }
-
-    fn activate(&mut self, activation: WorkflowActivation) -> Result<Vec<WorkflowCommand>, String> {
-        let WorkflowActivation {
-            run_id,
-            is_replaying,
-            jobs,
-            ..
-        } = activation;
-        let mut commands: Vec<WorkflowCommand> = Vec::new();
-        let mut queries: Vec<QueryWorkflow> = Vec::new();
-        let mut evict = false;
-        for variant in jobs.into_iter().filter_map(|job| job.variant) {
-            let decided = match variant {
-                Variant::InitializeWorkflow(init) => self.initialize(&run_id, &init, is_replaying)?,
-                Variant::ResolveActivity(resolve) => {
-                    let resolution = wire::resolution(resolve.result.as_ref());
-                    self.apply(
-                        &run_id,
-                        Job::ActivityResolved {
-                            seq: resolve.seq,
-                            resolution,
-                        },
-                    )?
-                }
-                Variant::CancelWorkflow(_) => self.apply(&run_id, Job::Cancel)?,
-                Variant::SignalWorkflow(signal) => self.apply(&run_id, wire::signal(&signal))?,
-                Variant::QueryWorkflow(query) => {
-                    queries.push(query);
-                    Vec::new()
-                }
-                Variant::RemoveFromCache(_) => {
-                    evict = true;
-                    Vec::new()
-                }
-                Variant::DoUpdate(update) => {
-                    commands.push(refuse_update(update.protocol_instance_id, &update.name));
-                    Vec::new()
-                }
-                // Plans use no randomness and no patches.
-                Variant::UpdateRandomSeed(_) | Variant::NotifyHasPatch(_) => Vec::new(),
-                other => return Err(format!("the engine sent something that plans do not use: {other:?}")),
-            };
-            commands.extend(decided.into_iter().map(wire::command));
+        let mut cached = run.lock().unwrap_or_else(PoisonError::into_inner);
+        if !cached.may_block(&activation) {
+            return Work::Done(cached.work(&self.surroundings, activation));
         }
-        if evict {
-            self.machines.remove(&run_id);
-            return Ok(Vec::new());
-        }
-        for query in queries {
-            let answer = self.machine(&run_id)?.query(&query.query_type);
-            commands.push(wire::answer(&query, answer));
-        }
-        Ok(commands)
-    }
-
-    fn initialize(&mut self, run_id: &str, init: &InitializeWorkflow, replaying: bool) -> Result<Vec<Command>, String> {
-        let name = &init.workflow_type;
-        let input = wire::run_input(&init.arguments);
-        // A run that began goes on whatever became of the toolbox; one that has a plan needs none.
-        let has_plan = input.as_ref().is_ok_and(|input| input.plan.is_some());
-        if !replaying
-            && !has_plan
-            && let Err(not_found) = self.toolbox.current().workflow(name)
-        {
-            return Err(format!(
-                "{not_found}; add it to the toolbox, and this run goes on by itself"
-            ));
-        }
-        let (machine, commands) = Machine::start(name, input);
-        self.machines.insert(run_id.to_owned(), machine);
-        Ok(commands)
-    }
-
-    fn apply(&mut self, run_id: &str, job: Job) -> Result<Vec<Command>, String> {
-        Ok(self.machine(run_id)?.apply(job))
-    }
-
-    fn machine(&mut self, run_id: &str) -> Result<&mut Machine, String> {
-        self.machines
-            .get_mut(run_id)
-            .ok_or_else(|| "the run is not in the worker's cache".to_owned())
+        drop(cached);
+        let surroundings = self.surroundings.clone();
+        Work::Blocking(tokio::task::spawn_blocking(move || {
+            let mut cached = run.lock().unwrap_or_else(PoisonError::into_inner);
+            cached.work(&surroundings, activation)
+        }))
     }
 }
 
-fn refuse_update(protocol_instance_id: String, name: &str) -> WorkflowCommand {
-    let failure = wire::failure(
-        &format!("the workflow takes no updates, so not `{name}` either"),
-        None,
-        None,
-    );
-    let response = Some(update_response::Response::Rejected(failure));
-    workflow_command::Variant::UpdateResponse(UpdateResponse {
-        protocol_instance_id,
-        response,
-    })
-    .into()
+enum Work {
+    Done(WorkflowActivationCompletion),
+    Blocking(JoinHandle<WorkflowActivationCompletion>),
 }

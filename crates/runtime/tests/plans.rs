@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Run, found};
-use helve_runtime::plan::{HEARTBEAT_TIMEOUT, Job, MAX_LOST, Resolution};
+use helve_runtime::plan::{Cause, HEARTBEAT_TIMEOUT, Job, MAX_LOST, Resolution};
 use helve_toolbox::run::{FAILURE_INPUT, FAILURE_STEPS, RunInput, RunStatus, StepState};
 use serde_json::{Value, json};
 
@@ -253,7 +253,7 @@ fn an_answer_that_is_not_an_output_fails_its_step() {
 fn a_lost_worker_does_not_count_against_the_step() {
     let lost = || Resolution::Failed {
         reason: "its worker stopped answering".to_owned(),
-        worker_lost: true,
+        cause: Cause::WorkerLost,
     };
     let mut run = Run::of("steps: [{id: a, uses: m, retry: 1}]\n", json!({}));
     for _ in 0..MAX_LOST {

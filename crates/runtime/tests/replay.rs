@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{found, merged};
-use helve_runtime::plan::{Activity, Command, Job, Machine, Resolution};
+use helve_runtime::plan::{Activity, Cause, Command, Job, Machine, Resolution};
 use helve_toolbox::run::RunInput;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -93,11 +93,11 @@ fn resolution(activity: &Activity, how: u8, findings: u64) -> Resolution {
     match (activity.kind.as_str(), how) {
         (_, 0) => Resolution::Failed {
             reason: "no".to_owned(),
-            worker_lost: false,
+            cause: Cause::Error,
         },
         (_, 1) => Resolution::Failed {
             reason: "gone".to_owned(),
-            worker_lost: true,
+            cause: Cause::WorkerLost,
         },
         (_, 2) => Resolution::Cancelled,
         ("helve.report", _) => Resolution::Completed(merged()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 use crate::embedded;
@@ -9,6 +10,10 @@ use crate::problem::Problem;
 
 /// Longest file of a toolbox.
 const MAX_FILE: u64 = 8 << 20;
+/// Longest code of a workflow. Languages that bring their interpreter make some 20 MiB.
+const MAX_CODE: u64 = 64 << 20;
+/// The code of a workflow, in its folder.
+pub(crate) const CODE_FILE: &str = "workflow.wasm";
 /// Most files in one layer: more is surely a mistaken `--toolbox /`.
 const MAX_FILES: usize = 20_000;
 /// How deep folders may lie below `workflows` and the like.
@@ -23,6 +28,8 @@ const LITTER: [&str; 3] = ["__pycache__", "node_modules", "target"];
 pub struct Layer {
     origin: String,
     files: BTreeMap<String, String>,
+    /// Workflows' code, by path.
+    code: BTreeMap<String, Arc<[u8]>>,
     unreadable: BTreeMap<String, Problem>,
 }
 
@@ -64,6 +71,7 @@ impl Layer {
         Self {
             origin: "built-in".to_owned(),
             files,
+            code: BTreeMap::new(),
             unreadable: BTreeMap::new(),
         }
     }
@@ -79,6 +87,7 @@ impl Layer {
         let mut layer = Self {
             origin: root.display().to_string(),
             files: BTreeMap::new(),
+            code: BTreeMap::new(),
             unreadable: BTreeMap::new(),
         };
         let mut any = false;
@@ -100,8 +109,16 @@ impl Layer {
         Self {
             origin: origin.to_owned(),
             files: files.into_iter().collect(),
+            code: BTreeMap::new(),
             unreadable: BTreeMap::new(),
         }
+    }
+
+    /// Adds a workflow's code to files held in memory.
+    #[must_use]
+    pub fn with_code(mut self, workflow: &str, code: impl Into<Arc<[u8]>>) -> Self {
+        self.code.insert(code_path(workflow), code.into());
+        self
     }
 
     /// Where it comes from, for people.
@@ -118,6 +135,38 @@ impl Layer {
         &self.files
     }
 
+    /// The code of the workflow in that folder.
+    pub(crate) fn code(&self, folder: &str) -> Option<&Arc<[u8]>> {
+        self.code.get(&code_path(folder))
+    }
+
+    /// What is wrong with a folder whose workflow is code.
+    pub(crate) fn problems_of_code(&self, folder: &str) -> Vec<Problem> {
+        let problem = |file: &str, message: &str, hint: &str| Problem {
+            file: self.display(&format!("workflows/{folder}/{file}")),
+            line: 1,
+            column: 1,
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()),
+        };
+        let mut problems = Vec::new();
+        if self.files.contains_key(&format!("workflows/{folder}/workflow.yaml")) {
+            problems.push(problem(
+                "workflow.yaml",
+                "the workflow is code already: there is a workflow.wasm beside this file",
+                "remove one of the two",
+            ));
+        }
+        if self.code(folder).is_some_and(|code| !code.starts_with(b"\0asm")) {
+            problems.push(problem(
+                CODE_FILE,
+                "the file is not WebAssembly",
+                "build it for the target wasm32-wasip2",
+            ));
+        }
+        problems
+    }
+
     /// Files that are there but cannot be read, by path.
     pub(crate) fn unreadable(&self) -> &BTreeMap<String, Problem> {
         &self.unreadable
@@ -129,6 +178,7 @@ impl Layer {
         let mut names: Vec<String> = self
             .files
             .keys()
+            .chain(self.code.keys())
             .chain(self.unreadable.keys())
             .filter_map(|path| {
                 path.strip_prefix(&prefix)?
@@ -168,6 +218,8 @@ impl Layer {
             } else if kind.is_file() && (relative.starts_with("modules/") || is_yaml(name)) {
                 // Whatever lies in a module's folder belongs to the module: rules, scripts, settings of its tool.
                 self.read(root, path, kind.len());
+            } else if kind.is_file() && relative.starts_with("workflows/") && name == CODE_FILE {
+                self.read_code(root, path, kind.len());
             }
             if self.files.len() > MAX_FILES {
                 return Err(LayerError::TooMany { path: root.to_owned() });
@@ -202,6 +254,19 @@ impl Layer {
         }
     }
 
+    fn read_code(&mut self, root: &Path, path: String, size: u64) {
+        let bytes = match size > MAX_CODE {
+            true => Err(format!("the file is longer than {} MiB", MAX_CODE >> 20)),
+            false => fs::read(root.join(&path)).map_err(|e| format!("the file cannot be read: {e}")),
+        };
+        match bytes {
+            Ok(bytes) => {
+                self.code.insert(path, bytes.into());
+            }
+            Err(message) => self.note_unreadable(path, message),
+        }
+    }
+
     fn note_unreadable(&mut self, path: String, message: String) {
         let file = self.display(&path);
         let problem = Problem {
@@ -213,6 +278,10 @@ impl Layer {
         };
         self.unreadable.insert(path, problem);
     }
+}
+
+fn code_path(folder: &str) -> String {
+    format!("workflows/{folder}/{CODE_FILE}")
 }
 
 fn is_yaml(name: &str) -> bool {

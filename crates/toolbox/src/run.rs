@@ -29,6 +29,12 @@ pub const MEMO_TARGET: &str = "helve.target";
 pub const MEMO_WORKFLOW_VERSION: &str = "helve.workflow_version";
 /// Application failure type of a run some of whose steps failed; its details hold a [`RunOutput`].
 pub const FAILURE_STEPS: &str = "helve.StepsFailed";
+/// Application failure type of a run whose workflow is code and failed by its own decision; its details hold a
+/// [`RunOutput`].
+pub const FAILURE_WORKFLOW: &str = "helve.WorkflowFailed";
+/// Application failure type of a run whose workflow is code that did what it may not do: it trapped, looped or took too
+/// much memory; its details hold a [`RunOutput`].
+pub const FAILURE_CODE: &str = "helve.WorkflowFault";
 /// Application failure type of a run whose input cannot be used.
 pub const FAILURE_INPUT: &str = "helve.InvalidInput";
 /// Application failure type of an activity whose workflow, module or parameters are wrong: retrying cannot help.
@@ -80,15 +86,19 @@ pub struct PinnedPlan {
     pub workflow: String,
     /// Version of the workflow, from its metadata.
     pub version: String,
-    /// BLAKE3 of the plan's canonical JSON.
+    /// BLAKE3 of the plan's canonical JSON, or of the code.
     pub digest: String,
     /// Vertical of the steps that do not name their own.
     pub vertical: String,
     /// How the workspaces of its steps are laid out.
     #[serde(default)]
     pub isolation: Isolation,
-    /// The plan itself.
+    /// The plan itself. Without steps if the workflow is code.
+    #[serde(default)]
     pub plan: Plan,
+    /// Of a workflow that is code: BLAKE3 of its component, which is also the id of the blob that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// The versions of the modules that it uses: BLAKE3 of [`crate::Bundle`], which is also the id of the blob that
     /// holds it. A plan from elsewhere may have none; then the worker takes the module that it carries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -263,6 +273,25 @@ pub struct ReportInput {
     pub target: Option<TargetRef>,
     /// The steps in plan order; skipped ones are left out.
     pub steps: Vec<StepReport>,
+    /// What the workflow itself found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<EmittedFinding>,
+}
+
+/// A finding of the workflow itself, made from what its modules said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmittedFinding {
+    /// A stable name, such as `no-update-in-a-year`.
+    pub rule: String,
+    /// `critical`, `high`, `medium`, `low` or `note`.
+    pub severity: String,
+    /// One or two sentences for people.
+    pub message: String,
+    /// A path within the target.
+    pub path: String,
+    /// From 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 /// The result of [`REPORT_ACTIVITY`].
@@ -387,6 +416,20 @@ pub struct RunView {
     /// What the run was told and did not act on: unknown signals and the like.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What a workflow that is code says about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<RunProgress>,
+}
+
+/// What a workflow that is code says about itself while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// In a few words.
+    pub text: String,
+    /// How much is done.
+    pub done: u64,
+    /// Of how much; 0 when that is not known.
+    pub total: u64,
 }
 
 /// One step in a [`RunView`].

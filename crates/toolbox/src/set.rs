@@ -1,6 +1,7 @@
 //! The toolbox as a whole: layers of folders become workflows, modules and verticals by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -23,9 +24,11 @@ use crate::yaml;
 pub struct Workflow {
     /// What `metadata.yaml` says.
     pub metadata: Metadata,
-    /// What `workflow.yaml` says.
+    /// What `workflow.yaml` says; without steps if the workflow is code.
     pub plan: Plan,
-    /// BLAKE3 of the plan's canonical JSON.
+    /// What `workflow.wasm` holds, if the workflow is code.
+    pub code: Option<Arc<[u8]>>,
+    /// BLAKE3 of the plan's canonical JSON, or of the code.
     pub digest: String,
     /// The layer it comes from, for people.
     pub origin: String,
@@ -41,6 +44,7 @@ impl Workflow {
             vertical: self.metadata.vertical.clone(),
             isolation: self.metadata.workspace_isolation,
             plan: self.plan.clone(),
+            code: self.code.as_ref().map(|_| self.digest.clone()),
             modules: BTreeMap::new(),
         }
     }
@@ -229,16 +233,26 @@ impl Toolbox {
             })?;
         let mut plan = workflow.pinned();
         plan.modules = self
-            .used_by(&workflow.plan)
+            .used_by(&plan)
+            .into_iter()
             .map(|m| (m.manifest.name.clone(), m.digest.clone()))
             .collect();
         Ok(PlanOutput { plan, parameters })
     }
 
-    /// The modules that a plan uses. Whoever pins a plan stores their bundles, so that every worker can have them.
-    pub fn used_by<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Module> {
-        let names: BTreeSet<&str> = plan.steps.iter().map(|step| step.uses.as_str()).collect();
-        names.into_iter().filter_map(|name| self.module(name).ok())
+    /// The modules that a plan uses; code may use any. Whoever pins a plan stores their bundles, so that every worker
+    /// can have them.
+    pub fn used_by(&self, plan: &PinnedPlan) -> Vec<&Module> {
+        let names: BTreeSet<&str> = plan.plan.steps.iter().map(|step| step.uses.as_str()).collect();
+        self.modules()
+            .filter(|module| plan.code.is_some() || names.contains(module.manifest.name.as_str()))
+            .collect()
+    }
+
+    /// The code of a workflow that is code, by its digest, if some workflow has it now.
+    pub fn code(&self, digest: &str) -> Option<Arc<[u8]>> {
+        let workflow = self.workflows().find(|w| w.code.is_some() && w.digest == digest)?;
+        workflow.code.clone()
     }
 
     fn load_workflow(&self, layer: &Layer, folder: &str) -> Result<Workflow, Vec<Problem>> {
@@ -253,16 +267,24 @@ impl Toolbox {
             module: &module,
             modules: &names,
         };
-        let (plan, more) = load_file(layer, "workflows", folder, "workflow.yaml", |reader, node| {
-            plan_file::plan(reader, node, around)
-        });
+        let (plan, more) = match layer.code(folder) {
+            Some(_) => (Some(Plan::default()), layer.problems_of_code(folder)),
+            None => load_file(layer, "workflows", folder, "workflow.yaml", |reader, node| {
+                plan_file::plan(reader, node, around)
+            }),
+        };
         problems.extend(more);
         match (metadata, plan) {
             (Some(metadata), Some(plan)) if problems.is_empty() => {
-                let digest = plan.digest();
+                let code = layer.code(folder).cloned();
+                let digest = match &code {
+                    Some(code) => blake3::hash(code).to_hex().to_string(),
+                    None => plan.digest(),
+                };
                 Ok(Workflow {
                     metadata,
                     plan,
+                    code,
                     digest,
                     origin: layer.origin().to_owned(),
                 })

@@ -5,7 +5,7 @@ use helve_toolbox::run::{PlanInput, PlanOutput};
 use helve_toolbox::{PinError, Toolbox};
 
 use crate::StepError;
-use crate::modules::store_modules;
+use crate::code::store_pinned;
 
 /// Looks a workflow up, checks the parameters, and pins the plan with its modules. Blocking.
 pub(crate) fn plan(toolbox: &Toolbox, blobs: &BlobStore, input: &PlanInput) -> Result<PlanOutput, StepError> {
@@ -13,6 +13,6 @@ pub(crate) fn plan(toolbox: &Toolbox, blobs: &BlobStore, input: &PlanInput) -> R
         PinError::NotFound(_) => StepError::UnknownWorkflow(error.to_string()),
         PinError::Parameters { .. } => StepError::Parameters(error.to_string()),
     })?;
-    store_modules(toolbox, &output.plan.plan, blobs)?;
+    store_pinned(toolbox, &output.plan, blobs)?;
     Ok(output)
 }

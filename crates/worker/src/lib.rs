@@ -6,6 +6,7 @@
 //! hosts the workflow worker of crate `runtime`. It never sees the engine: everything goes through Temporal's protocol.
 
 mod activities;
+mod code;
 mod confined;
 mod error;
 mod events;
@@ -20,10 +21,12 @@ mod step;
 mod tree;
 mod workspace;
 
+pub use code::{Code, replay, store_pinned};
 pub use confined::Confined;
 pub use error::{StartError, StepError};
 pub use events::{StepEvent, StepEventKind, StepProgress};
-pub use modules::{check_modules, store_modules};
+pub use helve_runtime::{ReplayError, Verdict};
+pub use modules::check_modules;
 pub use options::{Limits, Roles, WorkerOptions};
 pub use service::{Worker, WorkerHandle};
 pub use workspace::WorkspaceError;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use helve_blobs::BlobStore;
 use helve_modules::command::{self, Defaults, Host};
 use helve_modules::{LoadError, Module, RuleFile, builtin};
-use helve_toolbox::{Bundle, ModuleKind, ModuleManifest, Plan, Problem, Shelf, Toolbox};
+use helve_toolbox::{Bundle, ModuleKind, ModuleManifest, Problem, Shelf, Toolbox};
 
 use crate::StepError;
 
@@ -167,16 +167,6 @@ fn load_error(name: &str, problems: &[Problem]) -> LoadError {
     }
 }
 
-/// Stores the modules of a plan, so that every worker can load the versions that were pinned, and later too. Blocking.
-pub fn store_modules(toolbox: &Toolbox, plan: &Plan, blobs: &BlobStore) -> Result<(), StepError> {
-    for module in toolbox.used_by(plan) {
-        if !blobs.contains(&module.digest.parse()?) {
-            blobs.put_bytes(&module.bundle.to_bytes())?;
-        }
-    }
-    Ok(())
-}
-
 /// Loads every module of a toolbox, as a step would: what is wrong with their rules and patterns. Blocking.
 pub fn check_modules(toolbox: &Toolbox) -> Vec<Problem> {
     let host = Arc::new(Host::new(
@@ -271,8 +261,8 @@ mod tests {
     fn a_pinned_version_is_loaded_although_the_toolbox_has_another_one_by_now() {
         let (_dir, blobs) = blobs();
         let before = toolbox("FIXME");
-        let plan = &before.workflow("w").unwrap().plan;
-        store_modules(&before, plan, &blobs).unwrap();
+        let plan = before.workflow("w").unwrap().pinned();
+        crate::store_pinned(&before, &plan, &blobs).unwrap();
         let pinned = before.module("marks").unwrap().digest.clone();
         let after = toolbox("TODO");
         assert_ne!(after.module("marks").unwrap().digest, pinned);

@@ -2,7 +2,9 @@
 
 use helve_blobs::BlobStore;
 use helve_findings::sarif::{self, SarifOptions};
-use helve_findings::{ModuleReport, Notification, NotificationLevel, Status, merge};
+use helve_findings::{
+    Confidence, Finding, Location, ModuleReport, Notification, NotificationLevel, Region, Rule, Severity, Status, merge,
+};
 use helve_toolbox::run::{BlobRef, ReportInput, ReportOutput, StepReport, StepStatus};
 use serde::de::DeserializeOwned;
 
@@ -21,6 +23,9 @@ pub(crate) fn report(blobs: &BlobStore, run_id: &str, input: &ReportInput) -> Re
             Some(blob) => read::<ModuleReport>(blobs, blob)?,
             None => without_report(step),
         });
+    }
+    if !input.findings.is_empty() {
+        reports.push(of_workflow(input));
     }
     let report = merge(reports);
     let options = SarifOptions {
@@ -61,6 +66,42 @@ fn read<T: DeserializeOwned>(blobs: &BlobStore, blob: &BlobRef) -> Result<T, Ste
     })
 }
 
+/// What the workflow itself found, as the report of a module of its name.
+fn of_workflow(input: &ReportInput) -> ModuleReport {
+    let mut report = ModuleReport::new(&input.workflow, &input.version);
+    for found in &input.findings {
+        let rule = Rule {
+            id: format!("{}/{}", input.workflow, found.rule),
+            name: found.rule.clone(),
+            description: format!("A conclusion of the workflow `{}`.", input.workflow),
+            severity: found.severity.parse().unwrap_or(Severity::Medium),
+            confidence: Confidence::Medium,
+            cwe: Vec::new(),
+            tags: Vec::new(),
+            remediation: String::new(),
+            references: Vec::new(),
+        };
+        let location = match found.line {
+            Some(line) => {
+                let region = Region {
+                    start_line: line,
+                    start_column: 1,
+                    end_line: line,
+                    end_column: 1,
+                };
+                Location::region(&found.path, region)
+            }
+            None => Location::file(&found.path),
+        };
+        let finding = Finding::new(&rule, &input.workflow, &found.message, location, &found.message);
+        report.findings.push(finding);
+        if report.rules.iter().all(|known| known.id != rule.id) {
+            report.rules.push(rule);
+        }
+    }
+    report
+}
+
 /// A step that left no report did not look: the merged report must not read as "clean".
 fn without_report(step: &StepReport) -> ModuleReport {
     let reason = match &step.status {
@@ -83,6 +124,8 @@ fn without_report(step: &StepReport) -> ModuleReport {
 
 #[cfg(test)]
 mod tests {
+    use helve_toolbox::run::EmittedFinding;
+
     use super::*;
 
     fn input(steps: Vec<StepReport>) -> ReportInput {
@@ -92,6 +135,7 @@ mod tests {
             digest: "0".into(),
             target: None,
             steps,
+            findings: Vec::new(),
         }
     }
 
@@ -144,6 +188,27 @@ mod tests {
         assert_eq!(sarif["version"], "2.1.0");
         assert_eq!(sarif["runs"].as_array().unwrap().len(), 2);
         assert_eq!(output.by_severity["critical"], 0);
+    }
+
+    #[test]
+    fn what_the_workflow_itself_found_is_in_the_report() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path()).unwrap();
+        let found = |message: &str| EmittedFinding {
+            rule: "stale".into(),
+            severity: "high".into(),
+            message: message.into(),
+            path: "a.txt".into(),
+            line: Some(3),
+        };
+        let input = ReportInput {
+            findings: vec![found("Old."), found("Very old.")],
+            ..input(Vec::new())
+        };
+        let output = report(&blobs, "run-1", &input).unwrap();
+        assert_eq!((output.total, output.by_severity["high"]), (2, 2));
+        let sarif: serde_json::Value = read(&blobs, &output.sarif).unwrap();
+        assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "assessment/stale");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use temporalio_sdk_core::{
 use tokio::task::JoinSet;
 
 use crate::activities::{Activities, Shared};
+use crate::code::Code;
 use crate::modules::Modules;
 use crate::step::StepRunner;
 use crate::workspace::Workspaces;
@@ -61,11 +62,18 @@ impl Worker {
             concurrency: options.concurrency,
             limits: options.limits.clone(),
         };
-        let workflows = WorkflowOptions::new(
+        let mut workflows = WorkflowOptions::new(
             options.namespace.as_str(),
             options.identity.as_str(),
             options.toolbox.clone(),
         );
+        let code = Code {
+            toolbox: options.toolbox.clone(),
+            blobs: options.blobs.clone(),
+            compiled: options.compiled.clone(),
+            instead: None,
+        };
+        workflows.codes = Some(code.codes().0);
         let (roles, verticals, modules) = (options.roles, options.verticals.clone(), options.preload.clone());
         let shared = shared(options).await?;
         preload(&shared, &modules);

@@ -64,11 +64,18 @@ pub(crate) fn workflow(workflow: &Workflow, style: Style) -> String {
     fact("vertical", &metadata.vertical);
     fact("tools", &metadata.requirements.tools.join(", "));
     fact("from", &workflow.origin);
-    fact("plan", &workflow.digest[..workflow.digest.len().min(16)]);
+    let kind = if workflow.code.is_some() { "code" } else { "plan" };
+    fact(kind, &workflow.digest[..workflow.digest.len().min(16)]);
     text.push_str(&section("Parameters", style));
     text.push_str(&fields(&metadata.parameters, &metadata.default_parameters, style));
     text.push_str(&section("Steps", style));
-    text.push_str(&plan(&workflow.plan, style));
+    match &workflow.code {
+        Some(code) => text.push_str(&format!(
+            "decided by {} KiB of WebAssembly\n",
+            code.len().div_ceil(1024)
+        )),
+        None => text.push_str(&plan(&workflow.plan, style)),
+    }
     text
 }
 
@@ -121,7 +128,10 @@ pub(crate) fn workflow_json(workflow: &Workflow) -> Value {
     let mut value = json!(workflow.metadata);
     value["digest"] = json!(workflow.digest);
     value["origin"] = json!(workflow.origin);
-    value["steps"] = json!(workflow.plan.steps);
+    match &workflow.code {
+        Some(code) => value["code"] = json!({"bytes": code.len()}),
+        None => value["steps"] = json!(workflow.plan.steps),
+    }
     value
 }
 

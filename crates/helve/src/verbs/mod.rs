@@ -6,6 +6,7 @@ mod completions;
 mod findings;
 mod follow;
 mod parameters;
+mod replay;
 mod report;
 mod run;
 mod runs;
@@ -31,6 +32,9 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Worker(args) => worker::worker(&app, &args).await,
         Verb::Workflows(args) => match args.verb {
             Some(WorkflowsVerb::New { name, dir, uses }) => toolbox::new_workflow(&app, &name, dir, uses.as_deref()),
+            Some(WorkflowsVerb::Replay { run_id, with, json }) => {
+                replay::replay_run(&app, &run_id, with.as_deref(), json).await
+            }
             None => catalog::workflows(&app, &args.named),
         },
         Verb::Modules(args) => match args.verb {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use helve_blobs::{BlobStore, Control, PackError, PackOptions, Packed, pack};
 use helve_toolbox::run::{MEMO_TARGET, MEMO_WORKFLOW_VERSION, PlanOutput, RunInput, TargetRef};
-use helve_worker::{Roles, StepEvent, WorkerHandle, store_modules};
+use helve_worker::{Roles, StepEvent, WorkerHandle, store_pinned};
 use serde_json::{Value, json};
 use temporalio_client::tonic::{Code, Status};
 use tokio::sync::mpsc;
@@ -145,11 +145,9 @@ impl Run<'_> {
                 };
             }
         };
-        if let Err(error) = store_modules(&self.app.toolbox, &order.plan.plan.plan, &self.blobs) {
+        if let Err(error) = store_pinned(&self.app.toolbox, &order.plan.plan, &self.blobs) {
             open.close().await;
-            return Err(Problem::new(format!(
-                "the modules of the workflow cannot be stored: {error}"
-            )));
+            return Err(Problem::new(format!("the workflow cannot be stored: {error}")));
         }
         let run_id = new_run_id(&order.plan.plan.workflow);
         let workflow = order.plan.plan.workflow.clone();

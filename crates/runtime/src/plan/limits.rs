@@ -18,6 +18,8 @@ pub const MAX_INPUT_BYTES: usize = 64 * 1024;
 pub(crate) const MAX_REASON_CHARS: usize = 2_000;
 /// Most notes that are kept for the status query; later ones are dropped.
 pub(crate) const MAX_NOTES: usize = 20;
+/// Most signals that are kept until the plan is known; later ones are dropped.
+pub(crate) const MAX_EARLY: usize = 1_000;
 /// Longest time of one attempt of a step whose plan sets none.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// Longest time of one attempt to look a workflow up.

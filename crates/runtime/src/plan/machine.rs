@@ -14,12 +14,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::limits::{
-    CANCELLED_REPORT_WAIT, HEARTBEAT_TIMEOUT, MAX_INPUT_BYTES, MAX_LOST, MAX_NOTES, PLAN_TIMEOUT, REPORT_TIMEOUT,
-    STEP_TIMEOUT, internal_retry,
+    CANCELLED_REPORT_WAIT, HEARTBEAT_TIMEOUT, MAX_EARLY, MAX_INPUT_BYTES, MAX_LOST, MAX_NOTES, PLAN_TIMEOUT,
+    REPORT_TIMEOUT, STEP_TIMEOUT, internal_retry,
 };
 use super::prepare::prepare;
 use super::step::{Ended, Item, StepRun};
-use super::{Activity, Command, Job, Resolution, RunFailure, fold, scope};
+use super::{Activity, Cause, Command, Job, Resolution, RunFailure, fold, scope};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -35,7 +35,22 @@ pub struct Machine {
     last_seq: u32,
     cancelled: bool,
     pub(super) notes: Vec<String>,
+    /// Signals that came before the plan.
+    early: Vec<(String, Vec<Value>)>,
     commands: Vec<Command>,
+}
+
+/// A run whose workflow turned out to be code, not a plan.
+#[derive(Debug)]
+pub struct Handover {
+    /// What the run was started with, parameters resolved.
+    pub input: RunInput,
+    /// The workflow; its plan has no steps.
+    pub pinned: PinnedPlan,
+    /// The last number that an activity of the run has.
+    pub last_seq: u32,
+    /// Signals that came already.
+    pub signals: Vec<(String, Vec<Value>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +61,8 @@ pub(super) enum Phase {
     Running,
     /// All steps ended; waits for the merged report.
     Reporting,
+    /// The workflow is code, and somebody else goes on with it.
+    HandedOver,
     /// Nothing more happens.
     Ended(RunStatus),
 }
@@ -71,6 +88,7 @@ impl Machine {
             last_seq: 0,
             cancelled: false,
             notes: Vec::new(),
+            early: Vec::new(),
             commands: Vec::new(),
         };
         match input {
@@ -95,9 +113,33 @@ impl Machine {
             (Phase::Ended(_), _) => {}
             (_, Job::ActivityResolved { seq, resolution }) => self.resolved(seq, resolution),
             (_, Job::Cancel) => self.cancel(),
-            (_, Job::Signal { name, arguments }) => self.signal(&name, &arguments),
+            (_, Job::Signal { name, arguments }) => {
+                self.signal(&name, &arguments);
+                // Code may wait for it, and whether the workflow is code is not known yet.
+                if self.phase == Phase::Planning && self.early.len() < MAX_EARLY {
+                    self.early.push((name, arguments));
+                }
+            }
+            // A plan has no timers, no children and no random numbers.
+            (_, Job::TimerFired { .. } | Job::ChildResolved { .. } | Job::Seed(_)) => {}
         }
         std::mem::take(&mut self.commands)
+    }
+
+    /// What is needed to run the workflow as code. None while it is not known, and for plans.
+    pub fn handover(&mut self) -> Option<Handover> {
+        let pinned = self.plan.as_ref().filter(|_| self.phase == Phase::HandedOver)?;
+        Some(Handover {
+            input: std::mem::take(&mut self.input),
+            pinned: PinnedPlan::clone(pinned),
+            last_seq: self.last_seq,
+            signals: std::mem::take(&mut self.early),
+        })
+    }
+
+    /// Whether it still has to find out what the workflow is.
+    pub fn is_planning(&self) -> bool {
+        self.phase == Phase::Planning
     }
 
     /// Whether the run ended.
@@ -120,6 +162,11 @@ impl Machine {
                 "its plan is of the workflow `{}`, not `{}`",
                 plan.workflow, self.workflow
             ));
+        }
+        if plan.code.is_some() {
+            self.plan = Some(Arc::new(plan));
+            self.phase = Phase::HandedOver;
+            return;
         }
         if let Err(reason) = plan.plan.check() {
             return self.refuse(format!("its plan cannot be run: {reason}"));
@@ -177,7 +224,10 @@ impl Machine {
         let (config, lost) = (config.clone(), *lost);
         let output = match resolution {
             // A worker's death is not the step's fault and does not count against its attempts.
-            Resolution::Failed { worker_lost: true, .. } if lost < MAX_LOST && !self.cancelled => {
+            Resolution::Failed {
+                cause: Cause::WorkerLost,
+                ..
+            } if lost < MAX_LOST && !self.cancelled => {
                 return self.start_item(step, item, config, lost + 1);
             }
             Resolution::Completed(value) => match serde_json::from_value::<StepOutput>(value) {
@@ -425,6 +475,7 @@ impl Machine {
             digest: pinned.digest.clone(),
             target: self.input.target.clone(),
             steps,
+            findings: Vec::new(),
         };
         let activity = self.internal_activity(REPORT_ACTIVITY, &input, REPORT_TIMEOUT);
         self.schedule(activity, Owner::Report);

@@ -23,7 +23,7 @@ impl Machine {
     pub fn view(&self) -> RunView {
         let status = match &self.phase {
             Phase::Ended(status) => *status,
-            Phase::Planning | Phase::Running | Phase::Reporting => RunStatus::Running,
+            Phase::Planning | Phase::Running | Phase::Reporting | Phase::HandedOver => RunStatus::Running,
         };
         let steps = self.plan.iter().flat_map(|pinned| &pinned.plan.steps);
         let steps = steps
@@ -37,6 +37,7 @@ impl Machine {
             status,
             steps,
             notes: self.notes.clone(),
+            progress: None,
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use helve_runtime::plan::{Activity, Command, Job, Machine, Resolution, RunFailure};
+use helve_runtime::plan::{Activity, Cause, Command, Job, Machine, Resolution, RunFailure};
 use helve_toolbox::run::{PinnedPlan, PlanInput, RunInput, RunOutput, TargetRef};
 use helve_toolbox::{Layer, Toolbox};
 use serde_json::{Value, json};
@@ -147,7 +147,7 @@ impl Run {
             id,
             Resolution::Failed {
                 reason: reason.to_owned(),
-                worker_lost: false,
+                cause: Cause::Error,
             },
         )
     }

@@ -1,6 +1,7 @@
 //! End-to-end tests: the helve program from outside.
 
 mod bench;
+mod code;
 mod durability;
 mod limits;
 mod sandbox;

@@ -1,0 +1,126 @@
+//! The code of workflows: what runs pin, and where a worker has it from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use helve_blobs::BlobStore;
+use helve_runtime::code::{CodeSource, Codes, GuestLimits};
+use helve_runtime::{ReplayError, Verdict};
+use helve_toolbox::run::PinnedPlan;
+use helve_toolbox::{Shelf, Toolbox};
+use temporalio_protos::temporal::api::history::v1::History;
+
+use crate::StepError;
+
+/// Code from the toolbox as it stands, or from the blobs of what runs have pinned.
+struct Sources {
+    shelf: Shelf,
+    blobs: BlobStore,
+    /// Other code, and its digest.
+    other: Option<(String, Arc<[u8]>)>,
+}
+
+/// Where workflow code is found and kept.
+pub struct Code {
+    /// Workflows as they stand.
+    pub toolbox: Shelf,
+    /// What runs have pinned.
+    pub blobs: BlobStore,
+    /// Folder for compiled code, as in [`crate::WorkerOptions::compiled`].
+    pub compiled: Option<PathBuf>,
+    /// A component to replay with, instead of what the run pinned.
+    pub instead: Option<Vec<u8>>,
+}
+
+impl Code {
+    /// Ready to run, and the digest of what runs instead.
+    pub(crate) fn codes(self) -> (Codes, Option<String>) {
+        let other = self
+            .instead
+            .map(|code| (blake3::hash(&code).to_hex().to_string(), Arc::from(code)));
+        let instead = other.as_ref().map(|(digest, _)| digest.clone());
+        let sources = Sources {
+            shelf: self.toolbox,
+            blobs: self.blobs,
+            other,
+        };
+        (Codes::new(GuestLimits::default(), self.compiled, sources), instead)
+    }
+}
+
+/// Whether a recorded run could have been made by this code: see [`helve_runtime::replay`].
+pub async fn replay(run_id: &str, history: History, code: Code) -> Result<Verdict, ReplayError> {
+    let (codes, instead) = code.codes();
+    helve_runtime::replay(run_id, history, codes, instead).await
+}
+
+impl CodeSource for Sources {
+    fn source(&self, digest: &str) -> Result<Vec<u8>, String> {
+        if let Some((_, code)) = self.other.as_ref().filter(|(other, _)| other == digest) {
+            return Ok(code.to_vec());
+        }
+        if let Some(code) = self.shelf.current().code(digest) {
+            return Ok(code.to_vec());
+        }
+        let id = digest.parse().map_err(|_| format!("{digest:?} is not a digest"))?;
+        self.blobs.get(&id).map_err(|error| error.to_string())
+    }
+}
+
+/// Stores what a run has pinned, the modules it may use and its code, so that every worker can load these versions, and
+/// later too. Blocking.
+pub fn store_pinned(toolbox: &Toolbox, plan: &PinnedPlan, blobs: &BlobStore) -> Result<(), StepError> {
+    for module in toolbox.used_by(plan) {
+        if !blobs.contains(&module.digest.parse()?) {
+            blobs.put_bytes(&module.bundle.to_bytes())?;
+        }
+    }
+    if let Some(digest) = &plan.code
+        && let Some(code) = toolbox.code(digest)
+        && !blobs.contains(&digest.parse()?)
+    {
+        blobs.put_bytes(&code)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use helve_toolbox::Layer;
+    use helve_toolbox::run::PlanInput;
+
+    use super::*;
+
+    const METADATA: &str = "name: w\nversion: '1'\ndescription: d\n";
+
+    fn toolbox(code: &[u8]) -> Toolbox {
+        let files = [("workflows/w/metadata.yaml".to_owned(), METADATA.to_owned())];
+        let layer = Layer::memory("box", files).with_code("w", code);
+        let loaded = Toolbox::load(&[Layer::embedded(), layer]);
+        assert_eq!(loaded.problems, []);
+        loaded.toolbox
+    }
+
+    #[test]
+    fn a_run_finds_the_code_that_it_began_with_although_the_toolbox_has_other_code_by_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path()).unwrap();
+        let before = toolbox(b"\0asm old");
+        let input = PlanInput {
+            workflow: "w".to_owned(),
+            parameters: Default::default(),
+        };
+        let plan = before.pin(&input).unwrap().plan;
+        assert!(plan.modules.contains_key("secrets"), "code may call any module");
+        store_pinned(&before, &plan, &blobs).unwrap();
+        let sources = Sources {
+            shelf: Shelf::from(Arc::new(toolbox(b"\0asm new"))),
+            blobs,
+            other: None,
+        };
+        let pinned = plan.code.unwrap();
+        assert_eq!(sources.source(&pinned).unwrap(), b"\0asm old");
+        assert!(sources.source(&"0".repeat(64)).is_err());
+        assert!(sources.source("x").unwrap_err().contains("not a digest"));
+    }
+}

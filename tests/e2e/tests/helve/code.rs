@@ -1,0 +1,126 @@
+//! Workflows that are WebAssembly, from a folder to a report.
+
+#[path = "../../../../crates/wasm/tests/common/guests.rs"]
+mod guests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use helve_e2e::home::Home;
+use helve_e2e::server::TemporalServer;
+use helve_e2e::tree;
+use serde_json::Value;
+
+const METADATA: &str = "name: guided\nversion: '1'\ndescription: Two modules and a person.\nparameters:\n  type: object\n  \
+                        properties:\n    review_hours: {type: integer, default: 0}\n";
+/// Moments of a run at which it is killed.
+const POINTS: u32 = 8;
+
+/// A toolbox whose workflow `guided` is the example of the SDK.
+fn toolbox(home: &Home) -> String {
+    let folder = home.path().join("box/workflows/guided");
+    tree::write(&folder.join("metadata.yaml"), METADATA);
+    tree::write(&folder.join("workflow.wasm"), guests::component("assessment"));
+    home.path().join("box").to_string_lossy().into_owned()
+}
+
+fn target(home: &Home) -> PathBuf {
+    let root = home.path().join("tree");
+    tree::grow(&root, 60, 1_000);
+    root
+}
+
+/// What must not depend on interruptions, and that no step that completed ran again.
+fn lasting(home: &Home, result: &Value) -> (Value, Value, Vec<String>) {
+    let shown = home.show(result["run_id"].as_str().unwrap());
+    let steps = shown["steps"].as_array().expect("steps").iter();
+    let mut steps: Vec<String> = steps.map(|step| format!("{}:{}", step["id"], step["status"])).collect();
+    steps.sort();
+    (result["findings"].clone(), result["output"].clone(), steps)
+}
+
+fn kill_and_resume(home: &Home) {
+    let (dir, target) = (toolbox(home), target(home));
+    let target = target.to_string_lossy();
+    let start = || home.start(&["run", "guided", &target, "--toolbox", &dir, "--json"]);
+    let undisturbed = start().wait().expect_code(0);
+    let wanted = lasting(home, &undisturbed.json());
+    assert_eq!(wanted.1["found"], wanted.0.as_array().map_or(0, Vec::len) as u64);
+    assert_eq!(wanted.2, ["\"sast\":\"completed\"", "\"secrets\":\"completed\""]);
+    let mut interrupted = 0;
+    for point in 1..=POINTS {
+        let delay = undisturbed.took.mul_f64(f64::from(point) / f64::from(POINTS) * 0.95) + Duration::from_millis(5);
+        let before = home.runs().len();
+        let (killed, left) = start().kill_after(delay);
+        let runs = home.runs();
+        let result = if runs.len() > before {
+            interrupted += u32::from(killed);
+            let run_id = runs[0]["run_id"].as_str().unwrap().to_owned();
+            home.run(&["run", "--resume", &run_id, "--toolbox", &dir, "--json"])
+        } else {
+            // It died before it had promised anything.
+            start().wait()
+        };
+        let result = result.expect_code(0).json();
+        assert_eq!(
+            lasting(home, &result),
+            wanted,
+            "killed after {delay:?}; it had said:\n{}",
+            left.stderr
+        );
+    }
+    assert!(
+        interrupted * 4 >= POINTS,
+        "only {interrupted} of {POINTS} kills met a run that had begun"
+    );
+}
+
+#[test]
+fn a_run_of_code_killed_anywhere_finishes_with_the_same_findings_and_no_step_twice() {
+    kill_and_resume(&Home::new());
+}
+
+#[test]
+fn a_run_of_code_killed_anywhere_finishes_on_the_real_temporal_server_too() {
+    let Some(server) = TemporalServer::start() else { return };
+    kill_and_resume(&Home::on(&server.engine()));
+}
+
+#[test]
+fn a_workflow_that_is_code_is_listed_shown_and_checked_like_any_other() {
+    let home = Home::new();
+    let dir = toolbox(&home);
+    let listed = home.run(&["workflows", "--toolbox", &dir]).expect_code(0);
+    assert!(listed.stdout.contains("guided"), "{}", listed.stdout);
+    let shown = home.run(&["workflows", "guided", "--toolbox", &dir]).expect_code(0);
+    assert!(shown.stdout.contains("KiB of WebAssembly"), "{}", shown.stdout);
+    tree::write(&home.path().join("box/workflows/guided/workflow.yaml"), "steps: []\n");
+    let checked = home.run(&["toolbox", "check", &dir]).expect_code(1);
+    let said = format!("{}{}", checked.stdout, checked.stderr);
+    assert!(said.contains("workflow.wasm beside this file"), "{said}");
+}
+
+#[test]
+fn replay_says_whether_changed_code_could_go_on_with_a_recorded_run() {
+    let home = Home::new();
+    let (dir, target) = (toolbox(&home), target(&home));
+    let result = home
+        .run(&["run", "guided", &target.to_string_lossy(), "--toolbox", &dir, "--json"])
+        .expect_code(0)
+        .json();
+    let run_id = result["run_id"].as_str().unwrap();
+    let own = home.run(&["workflows", "replay", run_id]).expect_code(0);
+    assert!(own.stdout.contains(": compatible"), "{}", own.stdout);
+    let other = home.path().join("other.wasm");
+    tree::write(&other, guests::component("trials"));
+    let other = other.to_string_lossy();
+    let said = home
+        .run(&["workflows", "replay", run_id, "--with", &other, "--json"])
+        .expect_code(1)
+        .json();
+    assert_eq!(said["compatible"], false);
+    assert!(
+        said["reason"].as_str().unwrap().contains("ActivityTaskScheduled"),
+        "{said}"
+    );
+}
