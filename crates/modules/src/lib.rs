@@ -1,4 +1,5 @@
-//! Analysis modules behind one trait: built-in ones (`secrets`, `sast`, `supply-chain`), and programs ([`command`]).
+//! Analysis modules behind one trait: built-in ones (`secrets`, `sast`, `supply-chain`, `hardening`), and programs
+//! ([`command`]).
 //!
 //! A module looks at a workspace and answers with findings, a small summary and artifacts. What it could not look at it
 //! says in notifications: "no data" is never "clean". Built-in modules do no network IO, and read nothing outside of the
@@ -8,6 +9,7 @@ pub mod command;
 mod config;
 mod doubts;
 mod globs;
+mod hardening;
 mod limit;
 pub mod sast;
 pub mod secrets;
@@ -26,7 +28,7 @@ use serde_json::{Map, Value};
 use helve_findings::ModuleReport;
 
 /// The modules that are compiled in, sorted by name.
-pub const BUILTIN: &[&str] = &["sast", "secrets", "supply-chain"];
+pub const BUILTIN: &[&str] = &["hardening", "sast", "secrets", "supply-chain"];
 
 /// One analysis step: an activity type of the worker.
 pub trait Module: Send + Sync {
@@ -178,6 +180,7 @@ impl fmt::Display for LoadError {
 /// Loads a built-in module from its data files; `None` if there is no module of that name.
 pub fn builtin(name: &str, files: &[RuleFile]) -> Option<Result<Arc<dyn Module>, LoadError>> {
     match name {
+        "hardening" => Some(hardening::load(files)),
         "secrets" => Some(secrets::load(files)),
         "sast" => Some(sast::load(files)),
         "supply-chain" => Some(supply::load(files)),
