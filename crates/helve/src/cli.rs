@@ -503,6 +503,7 @@ impl From<SandboxChoice> for helve_sandbox::Options {
             require: choice.require,
             at_most: choice.at_most,
             scratch: None,
+            keep_ready: true,
         }
     }
 }

@@ -25,6 +25,11 @@ impl Sandbox {
         match self.0 {}
     }
 
+    /// Whether a supervisor waits for the next tool.
+    pub fn is_ready(&self) -> bool {
+        match self.0 {}
+    }
+
     /// Starts a tool.
     pub async fn spawn(&self, _: &Spec) -> Result<Running, Error> {
         match self.0 {}

@@ -25,6 +25,9 @@
 //! runs before `main`, from a constructor that looks for one environment variable, so nothing has to be called by the
 //! programs and tests that use this crate.
 //!
+//! Most of the time that a start takes is spent on things that do not depend on the tool: starting the supervisor, making
+//! namespaces, entering control groups. A sandbox that [keeps one ready](Options::keep_ready) has done that before.
+//!
 //! What is promised at which level is written in `docs/sandbox.md`.
 
 #[cfg(not(target_os = "linux"))]
@@ -40,7 +43,11 @@ mod outcome;
 mod running;
 #[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(target_os = "linux")]
+mod spare;
 mod spec;
+#[cfg(target_os = "linux")]
+mod supervisor;
 #[cfg(target_os = "linux")]
 mod wire;
 

@@ -15,6 +15,9 @@ pub struct Options {
     pub at_most: Option<Level>,
     /// Where scratch directories are made; the system's directory for temporary files when not set.
     pub scratch: Option<PathBuf>,
+    /// Keep one supervisor ready, with namespaces and control groups, so that the next tool starts sooner. It is two
+    /// sleeping processes for as long as the sandbox lives.
+    pub keep_ready: bool,
 }
 
 /// What a machine can do.

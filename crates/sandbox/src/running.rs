@@ -32,7 +32,8 @@ pub(crate) struct Tool {
     pub(crate) program: String,
     pub(crate) reports: BufReader<UnixStream>,
     pub(crate) canceller: Canceller,
-    pub(crate) supervisor: Child,
+    /// Until it is waited for.
+    pub(crate) supervisor: Option<Child>,
     /// Removed when the tool is gone.
     pub(crate) scratch: Option<TempDir>,
 }
@@ -54,6 +55,12 @@ impl Canceller {
 }
 
 impl Running {
+    /// Gives it the scratch directory that was made for it.
+    pub(crate) fn owning(mut self, scratch: Option<TempDir>) -> Self {
+        self.tool.scratch = scratch;
+        self
+    }
+
     /// A handle that kills the tool.
     pub fn canceller(&self) -> Canceller {
         self.tool.canceller.clone()
@@ -110,17 +117,22 @@ impl Tool {
                 }
                 Some(Report::SetupFailed(why)) => return Err(Error::Setup(why)),
                 Some(Report::Ended(outcome)) => {
-                    // Collected here, so that whoever waits for the tool leaves no zombie; it is at its end.
-                    let _ = self.supervisor.wait().await;
+                    // Everything of the tool is gone. The supervisor still has its control groups to remove, for which
+                    // nobody needs to wait; it is collected so that it leaves no zombie.
+                    if let Some(mut supervisor) = self.supervisor.take() {
+                        tokio::spawn(async move { supervisor.wait().await });
+                    }
                     if let Some(scratch) = self.scratch.take() {
                         remove(scratch).await;
                     }
                     return Ok(outcome);
                 }
                 None => {
-                    let status = self.supervisor.wait().await;
-                    let status = status.map_or_else(|e| e.to_string(), |status| status.to_string());
-                    return Err(Error::SupervisorDied(status));
+                    let status = match &mut self.supervisor {
+                        Some(supervisor) => supervisor.wait().await.map(|status| status.to_string()),
+                        None => Ok("it has ended".to_owned()),
+                    };
+                    return Err(Error::SupervisorDied(status.unwrap_or_else(|e| e.to_string())));
                 }
             }
         }

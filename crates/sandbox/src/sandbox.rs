@@ -1,18 +1,15 @@
 //! What this machine can do, and starting tools with it.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
-use tokio::process::Command;
 
-use crate::running::{Canceller, Running, Tool, ToolStream};
-use crate::wire::{Plan, Report, VARIABLE, Walls};
-use crate::{Error, Level, Options, Outcome, Output, Protections, Spec, Support};
+use crate::running::Running;
+use crate::spare::Spare;
+use crate::supervisor::Supervisor;
+use crate::wire::{Ground, Plan, Walls};
+use crate::{Error, Level, Network, Options, Outcome, Output, Protections, Spec, Support};
 
 /// Runs tools. Cheap to clone; one per worker.
 #[derive(Debug, Clone)]
@@ -23,18 +20,29 @@ struct Inner {
     walls: Walls,
     support: Support,
     scratch: Option<PathBuf>,
+    spare: Option<Spare>,
 }
 
 impl Sandbox {
     /// Finds out which walls stand on this machine, by putting them up once.
     pub async fn open(options: Options) -> Result<Self, Error> {
         let (walls, support) = find_walls(&options).await?;
+        // Almost every tool wants this.
+        let usual = Ground {
+            walls: walls.clone(),
+            network: Network::None,
+            cpus: false,
+        };
         let sandbox = Sandbox(Arc::new(Inner {
             walls,
             support,
             scratch: options.scratch,
+            spare: options.keep_ready.then(|| Spare::new(usual)),
         }));
         sandbox.check(options.require.unwrap_or(Level::Limits))?;
+        if let Some(spare) = &sandbox.0.spare {
+            spare.refill();
+        }
         Ok(sandbox)
     }
 
@@ -46,6 +54,16 @@ impl Sandbox {
     /// The level of every tool run by this sandbox.
     pub fn level(&self) -> Level {
         self.0.support.level
+    }
+
+    /// Whether a supervisor waits for the next tool; see [`Options::keep_ready`].
+    pub fn is_ready(&self) -> bool {
+        self.0.spare.as_ref().is_some_and(Spare::is_ready)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn spare(&self) -> Option<&Spare> {
+        self.0.spare.as_ref()
     }
 
     fn check(&self, required: Level) -> Result<(), Error> {
@@ -80,17 +98,23 @@ impl Sandbox {
             walls: self.0.walls.clone(),
             probe: false,
         };
-        let mut running = launch(&plan, made).await?;
-        match running.tool.report().await? {
-            Some(Report::Started) => Ok(running),
-            Some(Report::CannotExecute(errno)) => Err(Error::Exec {
-                program: running.tool.program.clone(),
-                source: std::io::Error::from_raw_os_error(errno),
-            }),
-            Some(Report::SetupFailed(why)) => Err(Error::Setup(why)),
-            Some(Report::Ended(outcome)) => Err(Error::Setup(format!("it {} before the program ran", outcome.end))),
-            None => Err(Error::SupervisorDied("it said nothing".to_owned())),
+        let spare = self.0.spare.as_ref();
+        if let Some(supervisor) = spare.and_then(|spare| spare.take(&plan.ground())) {
+            let started = supervisor.start(&plan).await;
+            spare.inspect(|spare| spare.refill());
+            match started {
+                Ok(running) => return Ok(running.owning(made)),
+                // Whatever happened to it while it waited is no fault of the tool.
+                Err(error) if error.is_transient() => {
+                    tracing::debug!(%error, "a supervisor that was kept ready was of no use");
+                }
+                Err(error) => return Err(error),
+            }
         }
+        let supervisor = Supervisor::launch(&plan.ground()).await?;
+        let started = supervisor.start(&plan).await;
+        spare.inspect(|spare| spare.refill());
+        Ok(started?.owning(made))
     }
 
     /// Runs a tool to its end, collecting what it writes.
@@ -123,55 +147,6 @@ fn resolved(spec: &Spec) -> Result<Spec, Error> {
 fn real(path: &Path) -> Result<PathBuf, Error> {
     path.canonicalize()
         .map_err(|e| Error::Invalid(format!("cannot resolve `{}`: {e}", path.display())))
-}
-
-/// Starts a supervisor and gives it its plan.
-async fn launch(plan: &Plan, scratch: Option<TempDir>) -> Result<Running, Error> {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(|e| Error::io("make a socket", e))?;
-    let program = plan.spec.argv[0].to_string_lossy().into_owned();
-    let mut supervisor = Command::new("/proc/self/exe")
-        .arg0("helve-sandbox")
-        .env_clear()
-        .env(VARIABLE, "1")
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A Ctrl-C at the terminal is for the caller, who then decides.
-        .process_group(0)
-        .spawn()
-        .map_err(|e| Error::io("start the sandbox's supervisor", e))?;
-    let io = |e| Error::io("speak to the sandbox's supervisor", e);
-    ours.set_nonblocking(true).map_err(io)?;
-    let canceller = Canceller(Arc::new(ours.try_clone().map_err(io)?));
-    let mut socket = UnixStream::from_std(ours).map_err(io)?;
-    let limit = plan.spec.limits.output;
-    let stdout = supervisor.stdout.take().expect("asked for a pipe");
-    let stderr = supervisor.stderr.take().expect("asked for a pipe");
-    let text = serde_json::to_vec(plan).map_err(|e| Error::Invalid(format!("cannot describe the tool: {e}")))?;
-    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-    let sent = async {
-        socket.write_all(&length.to_le_bytes()).await?;
-        socket.write_all(&text).await
-    };
-    // A supervisor that has given up already has said why: that is read, not this error.
-    sent.await.or_else(|e| {
-        if e.kind() == ErrorKind::BrokenPipe {
-            Ok(())
-        } else {
-            Err(io(e))
-        }
-    })?;
-    Ok(Running {
-        stdout: ToolStream::new(stdout, limit, canceller.clone()),
-        stderr: ToolStream::new(stderr, limit, canceller.clone()),
-        tool: Tool {
-            program,
-            reports: BufReader::new(socket),
-            canceller,
-            supervisor,
-            scratch,
-        },
-    })
 }
 
 /// Tries the walls from the strongest down, and keeps those that stand.
@@ -246,7 +221,9 @@ async fn probe(walls: &Walls) -> Result<Result<Outcome, String>, Error> {
         walls: walls.clone(),
         probe: true,
     };
-    match launch(&plan, Some(scratch)).await?.output().await {
+    let supervisor = Supervisor::launch(&plan.ground()).await?;
+    let running = supervisor.hand_over(&plan).await?.owning(Some(scratch));
+    match running.output().await {
         Ok(output) if output.outcome.end == crate::End::Exited(0) => Ok(Ok(output.outcome)),
         Ok(output) => Ok(Err(format!("the trial {}", output.outcome.end))),
         Err(Error::Setup(why)) => Ok(Err(why)),

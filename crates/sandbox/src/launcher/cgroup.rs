@@ -158,7 +158,8 @@ struct Group {
 }
 
 impl Groups {
-    pub(super) fn make(parents: &[Cgroup], limits: &Limits) -> Result<Self, String> {
+    /// Makes them, without limits. Those that are only needed for the share of CPU, only if `cpus`.
+    pub(super) fn make(parents: &[Cgroup], cpus: bool) -> Result<Self, String> {
         let mut groups = Groups(Vec::new());
         for parent in parents {
             let dir = parent.parent.join(format!("{PREFIX}{}", process::id()));
@@ -166,7 +167,7 @@ impl Groups {
                 .controllers
                 .iter()
                 .copied()
-                .filter(|c| needed(*c, limits))
+                .filter(|controller| cpus || *controller != Controller::Cpu)
                 .collect();
             if controllers.is_empty() {
                 continue;
@@ -178,9 +179,12 @@ impl Groups {
                 dir,
             };
             groups.0.push(group);
-            groups.0.last().expect("just pushed").limit(limits)?;
         }
         Ok(groups)
+    }
+
+    pub(super) fn limit(&self, limits: &Limits) -> Result<(), String> {
+        self.0.iter().try_for_each(|group| group.limit(limits))
     }
 
     pub(super) fn add(&self, pid: Pid) -> Result<(), String> {
@@ -254,11 +258,6 @@ impl Drop for Groups {
             let _ = fs::remove_dir(&group.dir);
         }
     }
-}
-
-/// Whether a controller has anything to do for these limits.
-fn needed(controller: Controller, limits: &Limits) -> bool {
-    controller != Controller::Cpu || limits.cpus.is_some()
 }
 
 impl Group {

@@ -12,7 +12,7 @@ use super::supervisor::{FromInit, cannot, tell};
 use super::sys::{self, Fork};
 use super::tool::{self, Failure};
 use crate::Network;
-use crate::wire::Plan;
+use crate::wire::{Ground, Plan};
 
 /// The user and group that a tool is, as it sees itself. No root, because programs that think they are root do things
 /// that fail here, such as giving away files.
@@ -35,8 +35,8 @@ impl Ids {
 }
 
 /// Never returns; ends when the tool does.
-pub(super) fn run(plan: &Plan, caller: Ids, go: OwnedFd, mut supervisor: File) -> ! {
-    match start(plan, caller, go, &mut supervisor) {
+pub(super) fn run(ground: &Ground, caller: Ids, plans: OwnedFd, mut supervisor: File) -> ! {
+    match start(ground, caller, plans, &mut supervisor) {
         Ok(tool) => reap_until(tool, &mut supervisor),
         Err(Failure::Setup(why)) => tell(&mut supervisor, &FromInit::SetupFailed(why)),
         Err(Failure::Exec(errno)) => tell(&mut supervisor, &FromInit::CannotExecute(errno)),
@@ -45,14 +45,14 @@ pub(super) fn run(plan: &Plan, caller: Ids, go: OwnedFd, mut supervisor: File) -
     sys::exit(0);
 }
 
-fn start(plan: &Plan, caller: Ids, go: OwnedFd, supervisor: &mut File) -> Result<Pid, Failure> {
+fn start(ground: &Ground, caller: Ids, plans: OwnedFd, supervisor: &mut File) -> Result<Pid, Failure> {
     // The supervisor is one thread, so this fires when it dies and not before.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|e| cannot("follow the supervisor into death")(e.into()))?;
-    if plan.walls.namespaces {
+    if ground.walls.namespaces {
         map_user(caller)?;
-        root::build(plan)?;
-        if plan.spec.network == Network::None {
+        root::keep_mounts()?;
+        if ground.network == Network::None {
             sys::loopback_up().map_err(cannot("bring the loopback interface up"))?;
         }
         let _ = rustix::system::sethostname(b"sandbox");
@@ -60,14 +60,14 @@ fn start(plan: &Plan, caller: Ids, go: OwnedFd, supervisor: &mut File) -> Result
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| cannot("become a subreaper")(e.into()))?;
     }
+    let plan = &receive(plans)?;
+    if plan.walls.namespaces {
+        root::build(plan)?;
+    }
     drop_capabilities()?;
     // The tool has the same user: it must not read this process's memory, nor trace it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|e| cannot("protect the init's memory")(e.into()))?;
-    // Wait until this process is in its control groups. End of file: the supervisor died.
-    if File::from(go).read(&mut [0; 1]).unwrap_or(0) == 0 {
-        sys::exit(1);
-    }
     let (failures, to_us) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| cannot("make a pipe")(e.into()))?;
     let tool = match sys::fork(0).map_err(cannot("start a process"))? {
@@ -94,6 +94,16 @@ fn start(plan: &Plan, caller: Ids, go: OwnedFd, supervisor: &mut File) -> Result
     }
     tell(supervisor, &FromInit::Started);
     Ok(tool)
+}
+
+/// Waits for the plan, which comes when this process is in its control groups. Nothing: there is no tool, or the
+/// supervisor died.
+fn receive(plans: OwnedFd) -> Result<Plan, Failure> {
+    let mut text = Vec::new();
+    match File::from(plans).read_to_end(&mut text) {
+        Ok(length) if length > 0 => serde_json::from_slice(&text).map_err(|e| Failure::Setup(e.to_string())),
+        _ => sys::exit(1),
+    }
 }
 
 /// Collects children until the tool is among them.

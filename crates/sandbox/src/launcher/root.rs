@@ -50,10 +50,14 @@ struct Link {
     to: PathBuf,
 }
 
+/// What is mounted here from now on is not seen outside.
+pub(super) fn keep_mounts() -> Result<(), String> {
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(|e| cannot("keep mounts to the sandbox")(e.into()))
+}
+
 /// Builds the new root and moves into it. This process is in mount and user namespaces of its own.
 pub(super) fn build(plan: &Plan) -> Result<(), String> {
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .map_err(|e| cannot("keep mounts to the sandbox")(e.into()))?;
     // Everything is taken hold of before anything is covered or gone.
     let (links, parts) = collect(plan)?;
     let devices = devices()?;

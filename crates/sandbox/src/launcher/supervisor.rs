@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::init;
 use super::sys::{self, Fork};
 use super::tree::{self, Tree};
-use crate::wire::{CANCEL, MAX_PLAN, Plan, Report, TOO_MUCH_OUTPUT};
+use crate::wire::{CANCEL, Ground, MAX_PLAN, Plan, Report, TOO_MUCH_OUTPUT};
 use crate::{End, Limit, Network, Outcome, Protections};
 
 /// How often what the kernel does not hold is looked at.
@@ -37,34 +37,59 @@ pub(super) enum FromInit {
 
 /// Does everything; returns this process's exit code.
 pub(super) fn run() -> i32 {
-    let Ok((plan, mut caller)) = receive() else {
+    let Ok((ground, mut caller)) = receive_ground() else {
         return 65;
     };
-    let report = supervise(&plan, &mut caller).unwrap_or_else(Report::SetupFailed);
-    say(&mut caller, &report);
+    match supervise(&ground, &mut caller) {
+        Ok((report, groups)) => {
+            say(&mut caller, &report);
+            // Removing them takes the kernel a while, and nobody needs to wait for it.
+            drop(groups);
+        }
+        Err(Gone::Caller) => {}
+        Err(Gone::Setup(why)) => say(&mut caller, &Report::SetupFailed(why)),
+    }
     0
 }
 
-/// Takes standard input for the socket that it is, and reads the plan from it.
-fn receive() -> io::Result<(Plan, UnixStream)> {
+/// Why there is no tool.
+enum Gone {
+    /// The caller left, or had no use for this supervisor.
+    Caller,
+    Setup(String),
+}
+
+impl From<String> for Gone {
+    fn from(why: String) -> Self {
+        Gone::Setup(why)
+    }
+}
+
+/// Takes standard input for the socket that it is, and reads the first message from it.
+fn receive_ground() -> io::Result<(Ground, UnixStream)> {
     let mut caller = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
     let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     caller.set_nonblocking(false)?;
+    let ground = serde_json::from_slice(&receive(&mut caller)?)?;
+    Ok((ground, caller))
+}
+
+/// One message.
+fn receive(caller: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     caller.read_exact(&mut length)?;
     let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
     if length > MAX_PLAN {
         say(
-            &mut caller,
+            caller,
             &Report::SetupFailed(format!("the command line and environment are {length} bytes long")),
         );
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut text = vec![0; length];
     caller.read_exact(&mut text)?;
-    let plan = serde_json::from_slice(&text)?;
-    Ok((plan, caller))
+    Ok(text)
 }
 
 fn say(caller: &mut UnixStream, report: &Report) {
@@ -79,30 +104,94 @@ pub(super) fn cannot(what: &str) -> impl Fn(io::Error) -> String {
     move |error| format!("cannot {what}: {error}")
 }
 
-fn supervise(plan: &Plan, caller: &mut UnixStream) -> Result<Report, String> {
+fn supervise(ground: &Ground, caller: &mut UnixStream) -> Result<(Report, Groups), Gone> {
     sys::reset_signals();
     let _ = rustix::thread::set_name(c"helve-sandbox");
-    let groups = Groups::make(&plan.walls.cgroups, &plan.spec.limits)?;
+    let ready = prepare(ground)?;
+    // From here on nothing is left to do that does not depend on the tool. The next message may take hours to come.
+    let Ok(text) = receive(caller) else {
+        ready.end();
+        return Err(Gone::Caller);
+    };
+    let plan: Plan = match serde_json::from_slice(&text) {
+        Ok(plan) => plan,
+        Err(e) => {
+            ready.end();
+            return Err(Gone::Setup(format!("cannot read the plan: {e}")));
+        }
+    };
+    if let Err(why) = ready.groups.limit(&plan.spec.limits) {
+        ready.end();
+        return Err(why.into());
+    }
+    let Ready {
+        init,
+        groups,
+        reports,
+        to_init,
+    } = ready;
+    let mut watch = Watch {
+        plan: &plan,
+        init: Some(init),
+        groups,
+        disk: Disk::new(&plan),
+        began: Instant::now(),
+        tree: Tree::default(),
+        protections: Protections {
+            namespaces: ground.walls.namespaces,
+            ..Protections::default()
+        },
+        stopped_for: None,
+        last: None,
+    };
+    watch.groups.describe(&mut watch.protections);
+    // The init waits for this: not before now is anything of the tool run. One that is gone has said why.
+    let _ = File::from(to_init).write_all(&text);
+    let report = watch.run(caller, reports)?;
+    Ok((report, watch.groups))
+}
+
+/// An init that waits for its plan, in namespaces and control groups.
+struct Ready {
+    init: Pid,
+    groups: Groups,
+    reports: OwnedFd,
+    to_init: OwnedFd,
+}
+
+impl Ready {
+    /// Ends the init, which has started nothing.
+    fn end(&self) {
+        let _ = rustix::process::kill_process(self.init, Signal::KILL);
+        let _ = rustix::process::waitpid(Some(self.init), rustix::process::WaitOptions::empty());
+    }
+}
+
+/// What can be done before the tool is known, which is most of what takes long.
+fn prepare(ground: &Ground) -> Result<Ready, String> {
+    let groups = Groups::make(&ground.walls.cgroups, ground.cpus)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|e| cannot("become a subreaper")(e.into()))?;
     let (reports, to_us) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| cannot("make a pipe")(e.into()))?;
-    let (go, let_go) =
+    let (plans, to_init) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| cannot("make a pipe")(e.into()))?;
-    let namespaces = match (plan.walls.namespaces, plan.spec.network) {
+    let namespaces = match (ground.walls.namespaces, ground.network) {
         (false, _) => 0,
         (true, Network::Host) => sys::NAMESPACES,
         (true, Network::None) => sys::NAMESPACES | sys::NETWORK_NAMESPACE,
     };
     let ids = init::Ids::current();
-    let pid = match sys::fork(namespaces).map_err(cannot("make namespaces"))? {
+    let init = match sys::fork(namespaces).map_err(cannot("make namespaces"))? {
         Fork::Child => {
-            drop((reports, let_go));
-            init::run(plan, ids, go, File::from(to_us));
+            drop((reports, to_init));
+            init::run(ground, ids, plans, File::from(to_us));
         }
         Fork::Parent(pid) => pid,
     };
-    drop((go, to_us));
+    drop((plans, to_us));
+    // An init that is gone is heard of in another way.
+    sys::ignore_broken_pipes();
     // What the tool writes goes past this process: it must not keep the pipes open.
     let null = File::options()
         .write(true)
@@ -111,31 +200,17 @@ fn supervise(plan: &Plan, caller: &mut UnixStream) -> Result<Report, String> {
     let _ = rustix::stdio::dup2_stdout(&null);
     let _ = rustix::stdio::dup2_stderr(&null);
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-
-    let mut watch = Watch {
-        plan,
-        init: Some(pid),
+    let ready = Ready {
+        init,
         groups,
-        disk: Disk::new(plan),
-        began: Instant::now(),
-        tree: Tree::default(),
-        protections: Protections {
-            namespaces: plan.walls.namespaces,
-            ..Protections::default()
-        },
-        stopped_for: None,
-        last: None,
+        reports,
+        to_init,
     };
-    let joined = watch.groups.add(pid);
-    if let Err(why) = joined {
-        watch.kill();
+    if let Err(why) = ready.groups.add(init) {
+        ready.end();
         return Err(why);
     }
-    watch.groups.describe(&mut watch.protections);
-    // The init waits for this byte: not before now is anything of the tool run.
-    let _ = rustix::io::write(&let_go, &[1]);
-    drop(let_go);
-    watch.run(caller, reports)
+    Ok(ready)
 }
 
 /// A tool under watch.
@@ -155,7 +230,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn run(mut self, caller: &mut UnixStream, reports: OwnedFd) -> Result<Report, String> {
+    fn run(&mut self, caller: &mut UnixStream, reports: OwnedFd) -> Result<Report, String> {
         let mut reports = Lines::new(reports);
         let mut caller_gone = false;
         let mut next_look = Instant::now() + TICK;
@@ -205,18 +280,14 @@ impl Watch<'_> {
         }
         // The init is at its end, and with it, in a process namespace, everything else.
         self.kill();
-        match self.last {
-            Some(FromInit::CannotExecute(errno)) => Ok(Report::CannotExecute(errno)),
-            Some(FromInit::SetupFailed(why)) => Err(why),
-            ref last => {
-                let last = match last {
-                    Some(FromInit::Exited(code)) => Some(End::Exited(*code)),
-                    Some(FromInit::Signaled(signal)) => Some(End::Signaled(*signal)),
-                    _ => None,
-                };
-                Ok(Report::Ended(self.outcome(last)))
-            }
-        }
+        let last = match self.last.take() {
+            Some(FromInit::CannotExecute(errno)) => return Ok(Report::CannotExecute(errno)),
+            Some(FromInit::SetupFailed(why)) => return Err(why),
+            Some(FromInit::Exited(code)) => Some(End::Exited(code)),
+            Some(FromInit::Signaled(signal)) => Some(End::Signaled(signal)),
+            _ => None,
+        };
+        Ok(Report::Ended(self.outcome(last)))
     }
 
     fn heard(&mut self, line: FromInit, caller: &mut UnixStream) {
@@ -249,8 +320,12 @@ impl Watch<'_> {
     fn kill(&mut self) {
         if let Some(init) = self.init.take() {
             let _ = rustix::process::kill_process(init, Signal::KILL);
+            // With a process namespace the kernel does the rest, and the init is not gone before that is done.
+            if self.plan.walls.namespaces {
+                let _ = rustix::process::waitpid(Some(init), rustix::process::WaitOptions::empty());
+            }
         }
-        // With a process namespace the kernel does the rest. Otherwise orphans come to this process, the subreaper.
+        // Otherwise orphans come to this process, the subreaper.
         let mut pause = Duration::from_micros(100);
         loop {
             loop {

@@ -59,6 +59,12 @@ pub(super) fn reset_signals() {
     }
 }
 
+/// Writing to nobody is an error from now on, and no end.
+pub(super) fn ignore_broken_pipes() {
+    // SAFETY: SIG_IGN is no pointer to code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Replaces the program; returns only when that failed.
 pub(super) fn exec(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {

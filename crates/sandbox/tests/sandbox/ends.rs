@@ -104,9 +104,60 @@ async fn a_caller_that_is_killed_takes_its_tools_with_it() {
         let lines = BufReader::new(caller.stdout.take().unwrap()).lines();
         assert!(lines.map_while(Result::ok).any(|line| line.contains("started")));
         eventually("the daemon", || marked(&mark).len() >= 2);
+        // The supervisor of the tool, and the one that is kept ready.
+        let supervisors = children(caller.id());
+        assert_eq!(supervisors.len(), 2, "{supervisors:?}");
+        let inits: Vec<u32> = supervisors.iter().flat_map(|pid| children(*pid)).collect();
+        assert_eq!(inits.len(), 2, "{inits:?}");
         caller.kill().unwrap();
         caller.wait().unwrap();
         eventually("the end of the tool", || marked(&mark).is_empty());
+        eventually("the end of the supervisors", || {
+            !supervisors.iter().chain(&inits).any(|pid| lives(*pid))
+        });
+    }
+}
+
+/// Whether there is such a process, and it is not only waiting to be collected.
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !matches!(
+        stat.rsplit(") ").next().and_then(|rest| rest.chars().next()),
+        None | Some('Z')
+    )
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit(") ").next().unwrap_or_default();
+        fields.split(' ').nth(1) == Some(&parent.to_string())
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn a_supervisor_that_was_kept_ready_puts_up_the_same_walls() {
+    for sandbox in sandboxes(Level::Limits).await {
+        let cold = Sandbox::open(Options {
+            at_most: Some(sandbox.level()),
+            ..Options::default()
+        });
+        let cold = cold.await.unwrap().run(&Spec::new(["true"])).await.unwrap().outcome;
+        for _ in 0..3 {
+            while !sandbox.is_ready() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // What it sees is what is there now, not what was there when the supervisor was started.
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), "now").unwrap();
+            let spec = Spec::new(["cat", file.path().to_str().unwrap()]).read_only(file.path());
+            let output = sandbox.run(&spec).await.unwrap();
+            assert_eq!(output.stdout, b"now");
+            assert_eq!(output.outcome.protections, cold.protections);
+        }
     }
 }
 

@@ -443,12 +443,16 @@ fn caller() {
     runtime.block_on(async {
         let options = helve_sandbox::Options {
             at_most: Some(level.parse().unwrap()),
+            keep_ready: true,
             ..Default::default()
         };
         let sandbox = helve_sandbox::Sandbox::open(options).await.unwrap();
         let mut spec = super::support::hostile("daemon").env("STAY", "1");
         *spec.argv.last_mut().unwrap() = env::var_os("MARK").unwrap();
         let mut running = sandbox.spawn(&spec).await.unwrap();
+        while !sandbox.is_ready() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         println!("started");
         running.wait().await.unwrap();
     });

@@ -16,6 +16,8 @@ pub(crate) async fn sandboxes(lowest: Level) -> Vec<Sandbox> {
     for level in Level::ALL.into_iter().filter(|level| *level >= lowest) {
         let sandbox = Sandbox::open(Options {
             at_most: Some(level),
+            // So that tools of these tests come to both: a supervisor started for them, and one that was ready.
+            keep_ready: true,
             ..Options::default()
         })
         .await
