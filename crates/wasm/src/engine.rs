@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, InstanceAllocationStrategy, Module, PoolingAllocationConfig};
 
 use crate::bindings::{self, WorkflowPre};
 use crate::cache::Cache;
+use crate::flawless;
 use crate::imports::Guest;
 use crate::limits::Limits;
 use crate::wasi;
@@ -26,6 +27,8 @@ const MAX_PARTS: u32 = 64;
 const MAX_TABLES: u32 = 16;
 const MAX_MEMORIES: u32 = 4;
 const MAX_TABLE_ELEMENTS: usize = 50_000;
+/// Guests that are given an answer at the same moment: no more than threads that let guests compute.
+const MAX_ANSWERING: u32 = 64;
 /// Code that is kept ready. More than this means that somebody is editing: what is not in use goes.
 const MAX_LOADED: usize = 64;
 
@@ -57,7 +60,7 @@ pub enum EngineError {
 /// Why something is not a workflow's code.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CodeError {
-    /// It is not a component at all.
+    /// It is neither a component nor a module.
     #[error("it is not a WebAssembly component: {0}")]
     NotAComponent(String),
     /// It is one, and asks for other things than a workflow has, or offers others.
@@ -70,7 +73,14 @@ pub enum CodeError {
 pub struct Code {
     digest: blake3::Hash,
     pub(crate) engine: Engine,
-    pub(crate) pre: WorkflowPre<Guest>,
+    pub(crate) program: Program,
+}
+
+/// The kinds of guests.
+#[derive(Clone)]
+pub(crate) enum Program {
+    Component(WorkflowPre<Guest>),
+    Flawless(flawless::Module),
 }
 
 impl Code {
@@ -128,16 +138,14 @@ impl Engine {
         if let Some(code) = &*loaded {
             return Ok(code.clone());
         }
-        let component = self.component(source, &digest)?;
-        let not_a_workflow = |error: wasmtime::Error| CodeError::NotAWorkflow(format!("{error:#}"));
-        let mut linker = Linker::new(&self.0.engine);
-        bindings::Workflow::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(not_a_workflow)?;
-        wasi::define(&mut linker, &self.0.engine, &component).map_err(not_a_workflow)?;
-        let pre = linker.instantiate_pre(&component).and_then(WorkflowPre::new);
+        let program = match flawless::is_core_module(source) {
+            true => self.module(source, &digest)?,
+            false => self.component(source, &digest)?,
+        };
         let code = Code {
             digest,
             engine: self.clone(),
-            pre: pre.map_err(not_a_workflow)?,
+            program,
         };
         *loaded = Some(code.clone());
         Ok(code)
@@ -152,25 +160,58 @@ impl Engine {
         Arc::clone(loaded.entry(digest).or_default())
     }
 
-    fn component(&self, source: &[u8], digest: &blake3::Hash) -> Result<Component, CodeError> {
+    fn component(&self, source: &[u8], digest: &blake3::Hash) -> Result<Program, CodeError> {
         let engine = &self.0.engine;
+        let component = self.compiled(
+            digest,
+            |code| read_component(engine, code),
+            || Component::from_binary(engine, source),
+            Component::serialize,
+        )?;
+        let not_a_workflow = |error: wasmtime::Error| CodeError::NotAWorkflow(format!("{error:#}"));
+        let mut linker = Linker::new(engine);
+        bindings::Workflow::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(not_a_workflow)?;
+        wasi::define(&mut linker, engine, &component).map_err(not_a_workflow)?;
+        let pre = linker.instantiate_pre(&component).and_then(WorkflowPre::new);
+        Ok(Program::Component(pre.map_err(not_a_workflow)?))
+    }
+
+    fn module(&self, source: &[u8], digest: &blake3::Hash) -> Result<Program, CodeError> {
+        let engine = &self.0.engine;
+        let module = self.compiled(
+            digest,
+            |code| read_module(engine, code),
+            || Module::from_binary(engine, source),
+            Module::serialize,
+        )?;
+        let module = flawless::Module::new(engine, &module).map_err(CodeError::NotAWorkflow)?;
+        Ok(Program::Flawless(module))
+    }
+
+    /// What was compiled before, or is compiled now and kept.
+    fn compiled<T>(
+        &self,
+        digest: &blake3::Hash,
+        load: impl Fn(&[u8]) -> wasmtime::Result<T>,
+        compile: impl Fn() -> wasmtime::Result<T>,
+        serialize: impl Fn(&T) -> wasmtime::Result<Vec<u8>>,
+    ) -> Result<T, CodeError> {
         if let Some(code) = self.0.cache.as_ref().and_then(|cache| cache.get(digest)) {
-            match deserialize(engine, &code) {
-                Ok(component) => return Ok(component),
+            match load(&code) {
+                Ok(compiled) => return Ok(compiled),
                 Err(error) => tracing::debug!(%error, "compiled code is of no use and is made anew"),
             }
         }
-        let not_a_component = |error: wasmtime::Error| CodeError::NotAComponent(format!("{error:#}"));
-        let component = Component::from_binary(engine, source).map_err(not_a_component)?;
+        let compiled = compile().map_err(|error| CodeError::NotAComponent(format!("{error:#}")))?;
         if let Some(cache) = &self.0.cache {
             // The next process compiles it again: slower, not wrong.
-            let kept = component.serialize().map_err(|error| format!("{error:#}"));
+            let kept = serialize(&compiled).map_err(|error| format!("{error:#}"));
             let kept = kept.and_then(|code| cache.put(digest, &code).map_err(|error| error.to_string()));
             if let Err(error) = kept {
                 tracing::warn!(%error, "compiled workflow code cannot be kept");
             }
         }
-        Ok(component)
+        Ok(compiled)
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -178,11 +219,19 @@ impl Engine {
     }
 }
 
-#[allow(unsafe_code, reason = "the one place where compiled code is trusted; see `cache`")]
-fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes are what `Component::serialize` of an engine with the same fingerprint gave: they come from a
-    // folder that only this user can write to, under the name of their source, and their checksum is right.
+// Both read what `serialize` of an engine with the same fingerprint gave: it comes from a folder that only this user can
+// write to, under the name of its source, and its checksum is right.
+
+#[allow(unsafe_code, reason = "compiled code of our own folder is trusted; see `cache`")]
+fn read_component(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: see above.
     unsafe { Component::deserialize(engine, code) }
+}
+
+#[allow(unsafe_code, reason = "compiled code of our own folder is trusted; see `cache`")]
+fn read_module(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Module> {
+    // SAFETY: see above.
+    unsafe { Module::deserialize(engine, code) }
 }
 
 fn config(limits: &Limits) -> Config {
@@ -200,7 +249,8 @@ fn config(limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     let runs = limits.max_runs;
     pool.total_component_instances(runs)
-        .total_stacks(runs)
+        // An answer to a core module is put where the module says: a call within a call, on a stack of its own.
+        .total_stacks(runs.saturating_add(MAX_ANSWERING))
         .total_core_instances(runs.saturating_mul(8))
         .total_memories(runs.saturating_add(runs / 4))
         .total_tables(runs.saturating_mul(4))

@@ -15,6 +15,7 @@ use crate::ledger::{End, Handle, Ledger};
 use crate::types::{Failure, FailureKind, Finding, LogLevel, ModuleCall, Options, Progress, Retry, Severity, TaskId};
 
 /// The store's data: all that the host knows of a guest.
+#[derive(Clone)]
 pub(crate) struct Guest {
     ledger: Arc<Mutex<Ledger>>,
     /// Names the run in the worker's log.
@@ -48,10 +49,15 @@ impl Guest {
     }
 
     /// For what the guest holds no resource of: it is forgotten as soon as it has ended.
-    async fn end_of_own(&self, task: TaskId) -> End {
+    pub(crate) async fn end_of_own(&self, task: TaskId) -> End {
         let end = self.end_of(task).await;
         self.ledger().release(task);
         end
+    }
+
+    /// Writes to the worker's log.
+    pub(crate) fn write_log(&self, level: LogLevel, text: &str) {
+        log(&self.name, level, text);
     }
 
     fn text(&self, what: &str, text: &str) -> Result<()> {
@@ -63,7 +69,7 @@ impl Guest {
         Ok(())
     }
 
-    fn json(&self, what: &str, text: &str) -> Result<Value> {
+    pub(crate) fn json(&self, what: &str, text: &str) -> Result<Value> {
         self.text(what, text)?;
         serde_json::from_str(text).map_err(|error| misuse(format!("{what} is not JSON: {error}")))
     }
@@ -200,7 +206,7 @@ impl durable::Host for Guest {
     async fn log(&mut self, level: wit::Level, text: String) -> Result<()> {
         self.text("a line of the log", &text)?;
         if !self.ledger().moment.replaying {
-            log(&self.name, level.into(), &text);
+            self.write_log(level.into(), &text);
         }
         Ok(())
     }
@@ -226,7 +232,7 @@ impl durable::HostTask for Guest {
     }
 }
 
-pub(crate) fn log(run: &str, level: LogLevel, text: &str) {
+fn log(run: &str, level: LogLevel, text: &str) {
     match level {
         LogLevel::Debug => tracing::debug!(run, "{text}"),
         LogLevel::Info => tracing::info!(run, "{text}"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::fault::Fault;
+use crate::http::HttpCall;
 use crate::limits::Limits;
 use crate::types::{Command, Event, Failure, FailureKind, Finding, ModuleCall, Moment, Progress, TaskId};
 
@@ -57,7 +58,9 @@ pub(crate) struct Ledger {
     next: u32,
     steps: BTreeSet<String>,
     /// Signals that nobody asked for yet.
-    signals: BTreeMap<String, VecDeque<Value>>,
+    signals: BTreeMap<String, VecDeque<(u64, Value)>>,
+    /// Signals that came so far.
+    signalled: u64,
     commands: Vec<Command>,
     said: String,
 }
@@ -78,6 +81,7 @@ impl Ledger {
             next: 0,
             steps: BTreeSet::new(),
             signals: BTreeMap::new(),
+            signalled: 0,
             commands: Vec::new(),
             said: String::new(),
         }
@@ -94,7 +98,11 @@ impl Ledger {
                 });
                 match waiting {
                     Some(task) => self.end(task, Ok(argument)),
-                    None => self.signals.entry(name).or_default().push_back(argument),
+                    None => {
+                        self.signalled += 1;
+                        let place = (self.signalled, argument);
+                        self.signals.entry(name).or_default().push_back(place);
+                    }
                 }
             }
             Event::Cancel => {
@@ -154,9 +162,50 @@ impl Ledger {
     pub(crate) fn signal(&mut self, signal: String) -> Result<TaskId, Fault> {
         name("the name of a signal", &signal)?;
         let task = self.open(Kind::Signal(signal.clone()))?;
-        if let Some(argument) = self.signals.get_mut(&signal).and_then(VecDeque::pop_front) {
+        if let Some((_, argument)) = self.signals.get_mut(&signal).and_then(VecDeque::pop_front) {
             self.end(task, Ok(argument));
         }
+        Ok(task)
+    }
+
+    /// Asks for the next signal of each of those names, with at most one answer at once: the signal that came first.
+    pub(crate) fn signals(&mut self, names: &[String]) -> Result<Vec<TaskId>, Fault> {
+        let came = |name: &String| self.signals.get(name)?.front().map(|(place, _)| *place);
+        let first = names.iter().filter(|name| came(name).is_some()).min_by_key(|name| came(name));
+        let first = first.cloned();
+        let mut tasks = Vec::new();
+        for signal in names {
+            tasks.push(if first.as_ref() == Some(signal) {
+                self.signal(signal.clone())?
+            } else {
+                name("the name of a signal", signal)?;
+                self.open(Kind::Signal(signal.clone()))?
+            });
+        }
+        Ok(tasks)
+    }
+
+    pub(crate) fn launch(&mut self, workflow: String, parameters: Value, same_code: bool) -> Result<TaskId, Fault> {
+        let task = self.open(Kind::Work)?;
+        self.commands.push(Command::Launch {
+            task,
+            workflow,
+            parameters,
+            same_code,
+        });
+        Ok(task)
+    }
+
+    pub(crate) fn http(&mut self, call: HttpCall) -> Result<TaskId, Fault> {
+        let task = self.open(Kind::Work)?;
+        self.commands.push(Command::Http { task, call });
+        Ok(task)
+    }
+
+    pub(crate) fn secret(&mut self, secret: String) -> Result<TaskId, Fault> {
+        name("the name of a secret", &secret)?;
+        let task = self.open(Kind::Work)?;
+        self.commands.push(Command::Secret { task, name: secret });
         Ok(task)
     }
 
@@ -243,6 +292,10 @@ impl Ledger {
 
     pub(crate) fn said(&self) -> &str {
         &self.said
+    }
+
+    pub(crate) fn take_said(&mut self) -> String {
+        std::mem::take(&mut self.said)
     }
 
     pub(crate) fn take_commands(&mut self) -> Vec<Command> {

@@ -1,4 +1,4 @@
-//! The host of workflows that are WebAssembly components.
+//! The host of workflows that are WebAssembly: components of Helve's WIT world, and core modules built with `flawless`.
 //!
 //! A guest is a function in direct style ([the world](../../guest/wit/workflow.wit)). Its [`Run`] is one fiber: it
 //! computes until it waits for something that has not happened, and sleeps there. What happens goes in one [`Event`] at
@@ -13,6 +13,8 @@ mod bindings;
 mod cache;
 mod engine;
 mod fault;
+mod flawless;
+pub mod http;
 mod imports;
 mod ledger;
 mod limits;

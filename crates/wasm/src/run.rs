@@ -9,8 +9,9 @@ use serde_json::Value;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use crate::bindings::types as wit;
-use crate::engine::Code;
+use crate::engine::{Code, Program};
 use crate::fault::Fault;
+use crate::flawless;
 use crate::imports::{Guest, lock};
 use crate::ledger::Ledger;
 use crate::types::{Command, Event, Failure, Finding, Moment, Outcome, Progress, Target};
@@ -37,6 +38,13 @@ pub struct Start {
     pub moment: Moment,
 }
 
+/// What a guest is called with.
+struct Input {
+    workflow: String,
+    parameters: Value,
+    target: Option<Target>,
+}
+
 type Returned = wasmtime::Result<Result<String, wit::Failure>>;
 
 /// One run of a guest: asleep, or over.
@@ -57,13 +65,10 @@ impl Run {
             code.clone(),
             Guest::new(Arc::clone(&ledger), start.name),
             Arc::clone(&deadline),
-            wit::Input {
+            Input {
                 workflow: start.workflow,
-                parameters: start.parameters.to_string(),
-                target: start.target.map(|target| wit::Target {
-                    id: target.id,
-                    name: target.name,
-                }),
+                parameters: start.parameters,
+                target: start.target,
             },
         ));
         Self {
@@ -154,19 +159,47 @@ impl std::fmt::Debug for Run {
 }
 
 /// The whole life of a guest. Whoever polls it must not poll it from within a guest.
-async fn live(code: Code, guest: Guest, deadline: Arc<Mutex<Option<Instant>>>, input: wit::Input) -> Returned {
-    let limits = code.engine.limits().clone();
-    let mut store = Store::new(code.engine.wasmtime(), guest);
-    store.limiter(|guest| guest);
+async fn live(code: Code, guest: Guest, deadline: Arc<Mutex<Option<Instant>>>, input: Input) -> Returned {
+    match &code.program {
+        Program::Component(component) => {
+            let mut store = store(&code, guest, |guest| guest, &deadline)?;
+            let workflow = component.instantiate_async(&mut store).await?;
+            let input = wit::Input {
+                workflow: input.workflow,
+                parameters: input.parameters.to_string(),
+                target: input.target.map(|target| wit::Target {
+                    id: target.id,
+                    name: target.name,
+                }),
+            };
+            workflow.call_run(&mut store, &input).await
+        }
+        Program::Flawless(module) => {
+            let store = |state| store(&code, state, flawless::State::base_mut, &deadline);
+            flawless::live(module, guest, store, &input.workflow, &input.parameters).await
+        }
+    }
+}
+
+/// A store with the bounds of a guest, whose memory `limiter` watches over.
+fn store<T: Send + 'static>(
+    code: &Code,
+    data: T,
+    limiter: fn(&mut T) -> &mut Guest,
+    deadline: &Arc<Mutex<Option<Instant>>>,
+) -> wasmtime::Result<Store<T>> {
+    let limits = code.engine.limits();
+    let mut store = Store::new(code.engine.wasmtime(), data);
+    store.limiter(move |data| limiter(data));
     store.set_fuel(u64::MAX)?;
     store.fuel_async_yield_interval(Some((limits.fuel / SLICES).max(1)))?;
     store.set_epoch_deadline(1);
+    let (deadline, compute) = (Arc::clone(deadline), limits.compute);
     store.epoch_deadline_callback(move |_| match *lock_deadline(&deadline) {
-        Some(deadline) if Instant::now() > deadline => Err(Fault::TooSlow(limits.compute).into()),
+        Some(deadline) if Instant::now() > deadline => Err(Fault::TooSlow(compute).into()),
         _ => Ok(UpdateDeadline::Continue(1)),
     });
-    let workflow = code.pre.instantiate_async(&mut store).await?;
-    workflow.call_run(&mut store, &input).await
+    Ok(store)
 }
 
 fn lock_deadline(deadline: &Mutex<Option<Instant>>) -> std::sync::MutexGuard<'_, Option<Instant>> {

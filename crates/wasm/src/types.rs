@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::http::HttpCall;
+
 /// Something that a run started. Numbers count from 0 in the order of the starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub u32);
@@ -68,6 +70,31 @@ pub enum Command {
         id: Option<String>,
         /// Its parameters.
         parameters: Value,
+    },
+    /// Starts a run that goes on by itself, and ends as soon as that has started, with its id as a text.
+    Launch {
+        /// Names it in [`Event::Ended`].
+        task: TaskId,
+        /// Name of the workflow.
+        workflow: String,
+        /// Its parameters.
+        parameters: Value,
+        /// Whether it is another workflow of the same code, and not one of the toolbox.
+        same_code: bool,
+    },
+    /// Sends an HTTP request. Ends with an [`crate::http::HttpEnd`].
+    Http {
+        /// Names it in [`Event::Ended`].
+        task: TaskId,
+        /// The request.
+        call: HttpCall,
+    },
+    /// Asks whether there is a secret that the guest may use. Ends with true or false.
+    Secret {
+        /// Names it in [`Event::Ended`].
+        task: TaskId,
+        /// Its name.
+        name: String,
     },
     /// Asks something to end. A timer needs no answer: for the guest it has ended.
     Cancel {

@@ -74,8 +74,12 @@ impl Trial {
     }
 
     pub(crate) fn on(code: &Code, parameters: Value) -> Self {
+        Self::begin(code, start(parameters))
+    }
+
+    pub(crate) fn begin(code: &Code, start: Start) -> Self {
         let mut trial = Self {
-            run: Run::new(code, start(parameters)),
+            run: Run::new(code, start),
             told: Vec::new(),
             commands: Vec::new(),
             end: None,
@@ -149,6 +153,7 @@ impl Trial {
                 }
                 Command::Child { task, parameters, .. } => self.ended(task.0, json!({"child of": parameters})),
                 Command::Cancel { .. } => self,
+                other => panic!("nobody answers {other:?} here"),
             };
         }
     }
