@@ -20,6 +20,11 @@ pub enum Job {
         /// The number it was started with.
         seq: u32,
     },
+    /// A child was started.
+    ChildStarted {
+        /// The number it was started with.
+        seq: u32,
+    },
     /// A child could not be started, or ended.
     ChildResolved {
         /// The number it was started with.
@@ -134,6 +139,8 @@ pub struct Child {
     pub seq: u32,
     /// Id of its run.
     pub id: String,
+    /// Whether it goes on by itself, whatever becomes of the run.
+    pub abandoned: bool,
     /// Name of the workflow.
     pub workflow: String,
     /// The only argument.

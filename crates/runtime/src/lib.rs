@@ -13,5 +13,6 @@ mod replay;
 mod wire;
 mod worker;
 
+pub use helve_wasm::http;
 pub use replay::{ReplayError, Verdict, replay};
 pub use worker::{StartError, WorkflowOptions, WorkflowWorker};

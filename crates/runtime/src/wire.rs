@@ -144,7 +144,7 @@ pub(crate) fn job(variant: &JobVariant) -> Result<Option<Job>, String> {
                 seq: resolve.seq,
                 resolution,
             },
-            None => return Ok(None),
+            None => Job::ChildStarted { seq: resolve.seq },
         },
         JobVariant::ResolveChildWorkflowExecution(resolve) => Job::ChildResolved {
             seq: resolve.seq,
@@ -300,18 +300,23 @@ fn start_child(child: Child) -> WorkflowCommand {
     let Child {
         seq,
         id,
+        abandoned,
         workflow,
         input,
     } = child;
+    // A child cleans up, as its parent does.
+    let (at_the_end, at_cancellation) = match abandoned {
+        true => (ParentClosePolicy::Abandon, ChildWorkflowCancellationType::Abandon),
+        false => (ParentClosePolicy::RequestCancel, ChildWorkflowCancellationType::WaitCancellationCompleted),
+    };
     Variant::StartChildWorkflowExecution(StartChildWorkflowExecution {
         seq,
         workflow_id: id,
         workflow_type: workflow,
         task_queue: WORKFLOW_QUEUE.to_owned(),
         input: vec![payload(&input)],
-        // A child cleans up, as its parent does.
-        parent_close_policy: ParentClosePolicy::RequestCancel as i32,
-        cancellation_type: ChildWorkflowCancellationType::WaitCancellationCompleted as i32,
+        parent_close_policy: at_the_end as i32,
+        cancellation_type: at_cancellation as i32,
         ..Default::default()
     })
     .into()

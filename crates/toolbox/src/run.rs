@@ -17,6 +17,10 @@ pub const WORKFLOW_QUEUE: &str = "helve-workflows";
 pub const PLAN_ACTIVITY: &str = "helve.plan";
 /// Activity that merges the steps' reports into one.
 pub const REPORT_ACTIVITY: &str = "helve.report";
+/// Activity that sends an HTTP request of a workflow that is code.
+pub const HTTP_ACTIVITY: &str = "helve.http";
+/// Activity that says whether there is a secret that a workflow may use: a [`SecretInput`], true or false.
+pub const SECRET_ACTIVITY: &str = "helve.secret";
 /// The prefix that no module name may begin with.
 pub const INTERNAL_PREFIX: &str = "helve.";
 /// Query that answers a [`RunView`].
@@ -218,6 +222,13 @@ impl StepStatus {
             Self::Completed | Self::Cancelled => None,
         }
     }
+}
+
+/// The argument of [`SECRET_ACTIVITY`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretInput {
+    /// Name of the secret.
+    pub name: String,
 }
 
 /// The result of a module's activity, and what a run says about each of its steps.

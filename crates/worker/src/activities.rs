@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use helve_toolbox::Shelf;
-use helve_toolbox::run::{INTERNAL_PREFIX, PLAN_ACTIVITY, REPORT_ACTIVITY, StepInput, StepOutput};
+use helve_toolbox::run::{
+    HTTP_ACTIVITY, INTERNAL_PREFIX, PLAN_ACTIVITY, REPORT_ACTIVITY, SECRET_ACTIVITY, StepInput, StepOutput,
+};
 use temporalio_protos::coresdk::activity_result::{
     ActivityExecutionResult, Cancellation, Failure, Success, activity_execution_result,
 };
@@ -16,11 +18,12 @@ use temporalio_protos::coresdk::activity_task::{
 use temporalio_protos::coresdk::{ActivityHeartbeat, ActivityTaskCompletion};
 use temporalio_protos::temporal::api::common::v1::Payload;
 use temporalio_sdk_core::{PollError, Worker as CoreWorker};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::events::{StepEvent, StepEventKind};
+use crate::http::Http;
 use crate::step::{StepRunner, Watch};
 use crate::{StepError, internal, payload, report};
 
@@ -35,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) shelf: Shelf,
     pub(crate) runner: StepRunner,
     pub(crate) events: Option<mpsc::Sender<StepEvent>>,
+    pub(crate) http: Http,
+    /// Room for internal activities that need memory.
+    pub(crate) internal: Semaphore,
 }
 
 /// Attempts that may be told to stop, by task token.
@@ -88,6 +94,10 @@ impl Activities {
     async fn attempt(&self, token: &[u8], start: Start, control: &Arc<Control>) {
         let result = match start.activity_type.as_str() {
             PLAN_ACTIVITY | REPORT_ACTIVITY => self.internal(&start).await,
+            HTTP_ACTIVITY | SECRET_ACTIVITY => {
+                let result = self.web(token, &start, &control.watch.cancelled).await;
+                result.map_err(|error| control.given_back(error))
+            }
             _ => self
                 .step(token, &start, control)
                 .await
@@ -103,6 +113,7 @@ impl Activities {
     }
 
     async fn internal(&self, start: &Start) -> Result<Payload, StepError> {
+        let _room = self.shared.internal.acquire().await;
         let (shared, activity, input) = (
             Arc::clone(&self.shared),
             start.activity_type.clone(),
@@ -150,12 +161,7 @@ impl Activities {
             tokio::task::spawn_blocking(move || shared.runner.run(&run, attempt, &input, &control.watch))
         };
         let result = joined(&module, self.watch_over(token, work, control, &observer).await);
-        let result = match result {
-            Err(error) if error.is_cancellation() && control.leaving.load(Ordering::Relaxed) => {
-                Err(StepError::GivenBack)
-            }
-            other => other,
-        };
+        let result = result.map_err(|error| control.given_back(error));
         observer.tell(ended(&result)).await;
         result
     }
@@ -198,6 +204,13 @@ impl Control {
             self.leaving.store(true, Ordering::Relaxed);
         }
         self.watch.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    fn given_back(&self, error: StepError) -> StepError {
+        match error.is_cancellation() && self.leaving.load(Ordering::Relaxed) {
+            true => StepError::GivenBack,
+            false => error,
+        }
     }
 }
 

@@ -96,6 +96,9 @@ pub enum StepError {
         /// Why not.
         source: serde_json::Error,
     },
+    /// This worker must not do it.
+    #[error("{0}")]
+    NotAllowed(String),
     /// The run or the step was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -121,6 +124,7 @@ impl StepError {
             | Self::Load { .. }
             | Self::Panicked { .. }
             | Self::Json { .. }
+            | Self::NotAllowed(_)
             | Self::Cancelled => false,
         }
     }
@@ -134,6 +138,7 @@ impl StepError {
             | Self::Parameters(_)
             | Self::UnknownModule { .. }
             | Self::Load { .. }
+            | Self::NotAllowed(_)
             | Self::Module(ModuleError::Config { .. }) => FAILURE_CONFIG,
             Self::Module(_) => "helve.ModuleFailed",
             Self::Panicked { .. } => "helve.ModulePanicked",

@@ -9,7 +9,7 @@ use helve_toolbox::Shelf;
 use temporalio_client::Connection;
 use tokio::sync::mpsc;
 
-use crate::StepEvent;
+use crate::{HttpOptions, StepEvent};
 
 /// Options of [`crate::Worker::start`].
 pub struct WorkerOptions {
@@ -40,6 +40,8 @@ pub struct WorkerOptions {
     pub concurrency: usize,
     /// Modules to load at start and not when the first step asks for them.
     pub preload: Vec<String>,
+    /// What workflows may do on the network of this worker.
+    pub http: HttpOptions,
     /// Bounds.
     pub limits: Limits,
     /// Told about the steps of this worker as they go. A full channel loses progress, never starts or ends.

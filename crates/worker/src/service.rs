@@ -13,10 +13,12 @@ use temporalio_sdk_core::{
     CoreRuntime, PollerBehavior, RuntimeOptions, Worker as CoreWorker, WorkerConfig, WorkerValidationError,
     WorkerVersioningStrategy, init_worker,
 };
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::activities::{Activities, Shared};
 use crate::code::Code;
+use crate::http::Http;
 use crate::modules::Modules;
 use crate::step::StepRunner;
 use crate::workspace::Workspaces;
@@ -24,6 +26,8 @@ use crate::{Limits, StartError, WorkerOptions};
 
 /// Internal activities at a time: they are short, and merging reports holds them in memory.
 const INTERNAL_CONCURRENCY: usize = 2;
+/// HTTP requests at a time.
+const HTTP_CONCURRENCY: usize = 16;
 /// Open polls per queue. Two hide the latency of one; more only keep connections busy.
 const POLLERS: usize = 2;
 
@@ -87,7 +91,8 @@ impl Worker {
             core_runtime,
         };
         if roles.workflows {
-            handle.poll(WORKFLOW_QUEUE.to_owned(), INTERNAL_CONCURRENCY).await?;
+            let concurrency = INTERNAL_CONCURRENCY + HTTP_CONCURRENCY;
+            handle.poll(WORKFLOW_QUEUE.to_owned(), concurrency).await?;
         }
         if roles.activities {
             for vertical in verticals {
@@ -202,6 +207,8 @@ async fn shared(options: WorkerOptions) -> Result<Arc<Shared>, StartError> {
             limits: options.limits,
         },
         events: options.events,
+        http: Http::new(options.http),
+        internal: Semaphore::new(INTERNAL_CONCURRENCY),
     }))
 }
 

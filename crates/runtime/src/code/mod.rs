@@ -6,10 +6,12 @@
 
 mod codes;
 mod end;
+mod launch;
 mod orders;
 mod run;
 mod steps;
 mod view;
+mod web;
 
 pub use codes::{CodeSource, Codes};
 pub use helve_wasm::{Limits as GuestLimits, Moment};

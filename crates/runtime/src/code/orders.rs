@@ -40,10 +40,19 @@ impl CodeRun {
                 self.commands.push(Command::StartChild(Child {
                     seq,
                     id,
+                    abandoned: false,
                     workflow,
                     input,
                 }));
             }
+            wasm::Command::Launch {
+                task,
+                workflow,
+                parameters,
+                same_code,
+            } => self.launch(task, workflow, parameters, same_code),
+            wasm::Command::Http { task, call } => self.send(task, &call),
+            wasm::Command::Secret { task, name } => self.ask_for_secret(task, name),
             wasm::Command::Cancel { task } => self.stop(task),
         }
     }
@@ -102,6 +111,7 @@ impl CodeRun {
         let owner = self.owners.iter().find_map(|(seq, owner)| match owner {
             Owner::Timer(id) if *id == task => Some((*seq, Command::CancelTimer { seq: *seq })),
             Owner::Child(id) if *id == task => Some((*seq, Command::CancelChild { seq: *seq })),
+            Owner::Http(id) | Owner::Secret(id) if *id == task => Some((*seq, Command::CancelActivity { seq: *seq })),
             Owner::Step(step) if self.steps[*step].task == task => Some((*seq, Command::CancelActivity { seq: *seq })),
             _ => None,
         });
@@ -112,7 +122,7 @@ impl CodeRun {
         self.commands.push(command);
     }
 
-    fn number(&mut self, owner: Owner) -> u32 {
+    pub(super) fn number(&mut self, owner: Owner) -> u32 {
         self.last_seq += 1;
         self.owners.insert(self.last_seq, owner);
         self.last_seq
@@ -124,11 +134,15 @@ impl CodeRun {
         let open: Vec<(u32, Owner)> = self.owners.iter().map(|(seq, owner)| (*seq, *owner)).collect();
         for (seq, owner) in open {
             match owner {
-                Owner::Step(_) => self.commands.push(Command::CancelActivity { seq }),
+                Owner::Step(_) | Owner::Http(_) | Owner::Secret(_) => self.commands.push(Command::CancelActivity { seq }),
                 Owner::Child(_) => self.commands.push(Command::CancelChild { seq }),
                 Owner::Timer(_) => {
                     self.owners.remove(&seq);
                     self.commands.push(Command::CancelTimer { seq });
+                }
+                // It is started all the same; nobody waits for it.
+                Owner::Launch(_) => {
+                    self.owners.remove(&seq);
                 }
                 Owner::Report => {}
             }

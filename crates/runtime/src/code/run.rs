@@ -1,12 +1,13 @@
 //! The state machine of a run whose workflow is code.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use helve_toolbox::run::{CANCEL_STEP_SIGNAL, PinnedPlan, RunInput, RunStatus, StepOutput, StepStatus};
 use helve_wasm::{self as wasm, Event, Failure, FailureKind, Fault, Moment, Outcome, TaskId};
 use serde_json::Value;
 
 use super::steps::{State, Step, bare};
+use super::web;
 use crate::exchange::{Cause, Command, Job, Resolution};
 use crate::plan::Handover;
 use crate::plan::fold::shorten;
@@ -34,6 +35,8 @@ pub struct CodeRun {
     /// What runs, by number.
     pub(super) owners: BTreeMap<u32, Owner>,
     pub(super) last_seq: u32,
+    /// Runs that go on by themselves, by number.
+    pub(super) launched: BTreeSet<u32>,
     at: At,
     /// Calls that the guest is yet to be told about.
     pub(super) refusals: VecDeque<(TaskId, String)>,
@@ -68,6 +71,9 @@ pub(super) enum Owner {
     Step(usize),
     Timer(TaskId),
     Child(TaskId),
+    Launch(TaskId),
+    Http(TaskId),
+    Secret(TaskId),
     Report,
 }
 
@@ -107,6 +113,7 @@ impl CodeRun {
             steps: Vec::new(),
             owners: BTreeMap::new(),
             last_seq,
+            launched: BTreeSet::new(),
             at,
             refusals: VecDeque::new(),
             notes: Vec::new(),
@@ -131,6 +138,7 @@ impl CodeRun {
             (_, Job::ActivityResolved { seq, resolution } | Job::ChildResolved { seq, resolution }) => {
                 self.resolved(seq, resolution)?;
             }
+            (_, Job::ChildStarted { seq }) => self.launched(seq)?,
             (_, Job::TimerFired { seq }) => {
                 if let Some(Owner::Timer(task)) = self.owners.remove(&seq) {
                     self.tell(task, Ok(Value::Null))?;
@@ -148,11 +156,13 @@ impl CodeRun {
     fn resolved(&mut self, seq: u32, resolution: Resolution) -> Result<(), String> {
         match self.owners.remove(&seq) {
             Some(Owner::Step(step)) => self.step_resolved(step, resolution),
-            Some(Owner::Child(task)) => self.tell(task, ended(resolution)),
+            Some(Owner::Child(task) | Owner::Launch(task) | Owner::Secret(task)) => self.tell(task, ended(resolution)),
+            Some(Owner::Http(task)) => self.tell(task, web::answer(resolution)),
             Some(Owner::Report) => {
                 self.reported(resolution);
                 Ok(())
             }
+            None if self.launched.remove(&seq) => Ok(()),
             Some(Owner::Timer(_)) | None => {
                 self.note(format!("something that the run does not know ended: number {seq}"));
                 Ok(())
@@ -225,7 +235,7 @@ impl CodeRun {
 
     // ---- the guest
 
-    fn tell(&mut self, task: TaskId, result: Result<Value, Failure>) -> Result<(), String> {
+    pub(super) fn tell(&mut self, task: TaskId, result: Result<Value, Failure>) -> Result<(), String> {
         self.event(Event::Ended { task, result })
     }
 
@@ -272,7 +282,7 @@ pub(super) fn failed(reason: &str) -> StepOutput {
     })
 }
 
-fn ended(resolution: Resolution) -> Result<Value, Failure> {
+pub(super) fn ended(resolution: Resolution) -> Result<Value, Failure> {
     match resolution {
         Resolution::Completed(value) => Ok(value),
         Resolution::Failed { reason, cause } => {

@@ -121,7 +121,7 @@ impl Machine {
                 }
             }
             // A plan has no timers, no children and no random numbers.
-            (_, Job::TimerFired { .. } | Job::ChildResolved { .. } | Job::Seed(_)) => {}
+            (_, Job::TimerFired { .. } | Job::ChildStarted { .. } | Job::ChildResolved { .. } | Job::Seed(_)) => {}
         }
         std::mem::take(&mut self.commands)
     }

@@ -94,19 +94,20 @@ impl Http {
 
     async fn follow(&self, call: &HttpCall, secrets: &Secrets) -> Result<HttpEnd, Refused> {
         let mut request = Request::of(call, secrets)?;
-        for redirects in 0.. {
+        let mut redirects = 0;
+        loop {
             let addresses = self.addresses(&request.url, redirects > 0).await?;
             let answer = exchange::send(&request, &addresses, || self.tls()).await?;
-            match redirect::next(&request, &answer)? {
+            request = match redirect::next(&request, &answer)? {
                 Next::Answer => return Ok(HttpEnd::Answered(answer.into_answer(&request.url))),
                 Next::Request(_) if redirects == MAX_REDIRECTS => {
                     let message = format!("it was redirected more than {MAX_REDIRECTS} times");
                     return Err(failure(HttpFailureKind::TooManyRedirects, message, &request.url).into());
                 }
-                Next::Request(next) => request = *next,
-            }
+                Next::Request(next) => *next,
+            };
+            redirects += 1;
         }
-        unreachable!("the last redirection was refused")
     }
 
     /// The addresses of a host that may be requested.

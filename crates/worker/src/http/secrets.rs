@@ -14,12 +14,16 @@ const BASIC: &str = "Basic ";
 #[derive(Default)]
 pub(super) struct Secrets {
     known: Vec<Secret>,
+    /// Names and passwords in Base64 that are sent, with what the workflow has instead.
+    encoded: Vec<(String, String)>,
 }
 
 struct Secret {
     /// What the workflow has instead.
     stand_in: String,
     value: String,
+    /// As it is in an address.
+    escaped: String,
 }
 
 /// A secret's value, if this worker gives it to workflows. None if the environment has none.
@@ -43,10 +47,30 @@ impl Secrets {
             })?;
             known.push(Secret {
                 stand_in: stand_in.clone(),
+                escaped: escaped(&value),
                 value,
             });
         }
-        Ok(Self { known })
+        let mut secrets = Self {
+            known,
+            encoded: Vec::new(),
+        };
+        for (_, value) in &call.headers {
+            if let (Some(before), (sent, true)) = (value.strip_prefix(BASIC), secrets.put_in_header(value)) {
+                let sent = sent.trim_start_matches(BASIC).to_owned();
+                secrets.encoded.push((sent, before.to_owned()));
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// What must not come back, and what the workflow has instead.
+    fn hidden_forms(&self) -> impl Iterator<Item = (&str, &str)> {
+        let values = self.known.iter().flat_map(|secret| {
+            let forms = [&secret.value, &secret.escaped];
+            forms.map(|form| (form.as_str(), secret.stand_in.as_str()))
+        });
+        values.chain(self.encoded.iter().map(|(sent, before)| (sent.as_str(), before.as_str())))
     }
 
     /// The text with secrets instead of stand-ins, and whether there were any.
@@ -68,7 +92,7 @@ impl Secrets {
         let mut any = false;
         for secret in &self.known {
             if text.contains(&secret.stand_in) {
-                text = text.replace(&secret.stand_in, &escaped(&secret.value));
+                text = text.replace(&secret.stand_in, &secret.escaped);
                 any = true;
             }
         }
@@ -105,12 +129,8 @@ impl Secrets {
         match end {
             HttpEnd::Answered(answer) => {
                 let mut body = BASE64_STANDARD.decode(&answer.body).unwrap_or_default();
-                for secret in &self.known {
-                    for hidden in secret.forms() {
-                        if let Some(replaced) = replaced(&body, hidden.as_bytes(), secret.stand_in.as_bytes()) {
-                            body = replaced;
-                        }
-                    }
+                for (hidden, shown) in self.hidden_forms() {
+                    body = replaced(&body, hidden.as_bytes(), shown.as_bytes()).unwrap_or(body);
                 }
                 body.truncate(usize::try_from(body_limit).unwrap_or(usize::MAX));
                 let headers = answer.headers.into_iter();
@@ -130,20 +150,8 @@ impl Secrets {
     }
 
     fn hidden(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.known {
-            for hidden in secret.forms() {
-                text = text.replace(&hidden, &secret.stand_in);
-            }
-        }
-        text
-    }
-}
-
-impl Secret {
-    /// As it may come back.
-    fn forms(&self) -> [String; 2] {
-        [self.value.clone(), escaped(&self.value)]
+        self.hidden_forms()
+            .fold(text.to_owned(), |text, (hidden, shown)| text.replace(hidden, shown))
     }
 }
 
@@ -194,7 +202,9 @@ mod tests {
             known: vec![Secret {
                 stand_in: STAND_IN.to_owned(),
                 value: "s3cr3t/&x".to_owned(),
+                escaped: escaped("s3cr3t/&x"),
             }],
+            encoded: Vec::new(),
         }
     }
 
