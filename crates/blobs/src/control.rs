@@ -9,6 +9,8 @@ pub struct Progress {
     pub files: u64,
     /// Bytes of file content done.
     pub bytes: u64,
+    /// Bytes of a blob that went to a bucket, or came from one.
+    pub transferred: u64,
 }
 
 /// Progress out, cancellation in.

@@ -9,12 +9,14 @@ use crate::BlobId;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No such blob.
-    #[error("blob {id} is not in the store at {}: pack or upload it again", .store.display())]
+    #[error(
+        "blob {id} is not in the store at {store}: it has expired, or whoever stored it uses another store (`--blobs`); run again"
+    )]
     Missing {
         /// The blob.
         id: BlobId,
-        /// The store's directory.
-        store: PathBuf,
+        /// Where the store is.
+        store: String,
     },
     /// The bytes on disk are not those that were stored.
     #[error("blob {id} is damaged at {} and was set aside: pack or upload it again, and check the disk", .path.display())]
@@ -23,6 +25,16 @@ pub enum StoreError {
         id: BlobId,
         /// The file that held it.
         path: PathBuf,
+    },
+    /// The bytes in a bucket are not those that were stored.
+    #[error(
+        "blob {id} is damaged at {place} and was set aside: run again, which stores it anew, and check the server's disks"
+    )]
+    CorruptObject {
+        /// The blob.
+        id: BlobId,
+        /// The store and the object in it.
+        place: String,
     },
     /// A blob is larger than the caller wants to hold in memory.
     #[error("blob {id} has {size} bytes, more than the {limit} that this reader takes")]
@@ -48,6 +60,51 @@ pub enum StoreError {
         /// On which path.
         path: PathBuf,
     },
+    /// The settings of a bucket's server make no sense.
+    #[error("the object store cannot be used: {0}")]
+    Settings(String),
+    /// No such bucket.
+    #[error("there is no bucket `{bucket}` at {place}: make it, or name another one with --blobs s3://BUCKET/PREFIX")]
+    NoBucket {
+        /// The bucket.
+        bucket: String,
+        /// Where the store is.
+        place: String,
+    },
+    /// The server knows the credentials not, or does not let them do this.
+    #[error(
+        "not allowed to {action} {place} ({reason}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, and what \
+         the key may do"
+    )]
+    Refused {
+        /// Where the store is.
+        place: String,
+        /// What was tried.
+        action: &'static str,
+        /// The server's code.
+        reason: String,
+    },
+    /// Nobody answers.
+    #[error("{place} does not answer ({reason}): check AWS_ENDPOINT_URL and the network, and that the server runs")]
+    Unreachable {
+        /// Where the store is.
+        place: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// Anything else that a server reports.
+    #[error("cannot {action} {place}: {reason}")]
+    Remote {
+        /// Where the store is.
+        place: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the server said.
+        reason: String,
+    },
+    /// The caller's flag asked to stop.
+    #[error("the transfer of a blob was cancelled")]
+    Cancelled,
     /// Anything else that the operating system reports.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {
@@ -107,7 +164,16 @@ pub enum PackError {
     },
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for PackError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Cancelled => PackError::Cancelled,
+            error => PackError::Store(error),
+        }
+    }
 }
 
 /// Why an archive entry was refused.
@@ -176,7 +242,16 @@ pub enum UnpackError {
     Cancelled,
     /// The store failed, or the workspace could not be written.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for UnpackError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Cancelled => UnpackError::Cancelled,
+            error => UnpackError::Store(error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Seen;
+use crate::directory::Seen;
 use crate::{BlobId, BlobRef, BlobStore, Control, PackError, TargetManifest, UnpackLimits};
 use archive::Archive;
 use seen::Place;
@@ -86,6 +86,15 @@ pub struct Packed {
     pub reused: bool,
 }
 
+impl Packed {
+    fn blob(&self) -> BlobRef {
+        BlobRef {
+            id: self.id,
+            size: self.packed_bytes,
+        }
+    }
+}
+
 /// Something that could not be packed, or not completely.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
@@ -113,7 +122,7 @@ fn pack_at(
         && let Some(seen) = store.seen(place.key())
         && seen.metadata == metadata_digest(&target, options, control)?
         // Young again, so that it is not removed before the run begins; gone, then it is packed again.
-        && store.touch(&seen.packed.id)?
+        && store.touch_whole(&seen.packed.blob())?
     {
         return Ok(Packed {
             reused: true,
@@ -130,6 +139,7 @@ fn pack_at(
         files: packed.files,
         bytes: packed.bytes,
         packed_bytes: packed.packed_bytes,
+        name: packed.name.clone(),
     })?;
     if settled {
         store.record_seen(
@@ -251,7 +261,7 @@ fn write_archive(
     control: &Control<'_>,
 ) -> Result<(BlobRef, Tally), PackError> {
     let (sender, receiver) = sync_channel(READ_AHEAD);
-    let mut archive = Archive::new(store.writer()?)?;
+    let mut archive = Archive::new(store.writer()?, &options.limits)?;
     thread::scope(|scope| {
         let walker = scope.spawn(move || {
             let mut reader = Reader { sender };
@@ -260,14 +270,14 @@ fn write_archive(
         let written = receiver.into_iter().try_for_each(|item| archive.append(item, control));
         let walked = walker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // What ended the archive is the cause; the walk then only noticed that nobody listens.
-        written?;
+        written.map_err(|error| below(target, error))?;
         let mut tally = walked?;
         for (path, reason) in archive.take_troubles() {
             tally.skip(&path, reason);
         }
         // What went in counts, not what was announced: files change.
         (tally.files, tally.bytes) = (archive.progress().files, archive.progress().bytes);
-        Ok((archive.finish()?, tally))
+        Ok((archive.finish(control)?, tally))
     })
 }
 
@@ -302,12 +312,28 @@ fn check_ratio(packed: &Packed, target: &Target, limits: &PackLimits) -> Result<
     if packed.bytes <= limits.most_bytes(packed.packed_bytes) {
         return Ok(());
     }
-    let what = "bytes for each compressed byte";
-    Err(PackError::TooLarge {
-        path: target.root.clone(),
-        what,
+    Err(too_dense(target.root.clone(), limits))
+}
+
+/// A file, or a target, that unpacking would take for a bomb.
+fn too_dense(path: PathBuf, limits: &PackLimits) -> PackError {
+    PackError::TooLarge {
+        path,
+        what: "bytes for each compressed byte",
         limit: limits.ratio,
-    })
+    }
+}
+
+/// Names a file of the target in full.
+fn below(target: &Target, error: PackError) -> PackError {
+    match error {
+        PackError::TooLarge { path, what, limit } if !target.is_file => PackError::TooLarge {
+            path: target.root.join(path),
+            what,
+            limit,
+        },
+        error => error,
+    }
 }
 
 #[cfg(test)]

@@ -1,54 +1,98 @@
-//! Immutable bytes under their BLAKE3 id.
-//!
-//! Layout below the store's directory: `ab/abcdef...` the blobs, `tmp/` what is being written, `targets/` facts about
-//! packed targets. A blob is written to `tmp/`, synced, renamed to its place, and the directory is synced: at any moment a
-//! blob is there completely or not at all, whichever processes write at the same time. What a killed process leaves in
-//! `tmp/` is removed when a store is opened, once it is old enough that nobody can still be writing it.
+//! The store: immutable bytes under their BLAKE3 id, wherever they are kept.
 
-use std::fs::{self, File};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tempfile::NamedTempFile;
 
-use crate::{BlobId, BlobRef, StoreError};
-
-mod manifest;
-
-pub(crate) use manifest::Seen;
-pub use manifest::TargetManifest;
-
-/// Leftovers of this age have no living writer: every write touches its file.
-const STALE: Duration = Duration::from_secs(60 * 60);
+use crate::cache::{Cache, CacheStats};
+use crate::directory::{BlobReader, Directory, Seen};
+use crate::remote::Remote;
+use crate::{BlobId, BlobInfo, BlobRef, Control, Place, StoreError, TargetManifest, UnpackError};
 
 /// What [`BlobStore::get`] holds in memory at most.
 const MAX_IN_MEMORY: u64 = 1 << 30;
 
 const COPY_BUFFER: usize = 256 * 1024;
 
-/// A directory of blobs. Cheap to clone; any number of threads and processes may share one directory.
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Where the blobs are kept.
+    pub place: Place,
+    /// The directory that stands in front of a bucket; any number of processes may share one. Not used, and not made, when the
+    /// place is a directory itself.
+    pub cache: PathBuf,
+    /// Bytes that the cache may take. More than that goes for as long as it is in use.
+    pub cache_limit: u64,
+    /// Settings of the bucket's server, under the names of the usual environment variables (`AWS_ENDPOINT_URL`,
+    /// `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and so on); others are ignored.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A store of blobs. Cheap to clone; any number of threads and processes may use one place.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
-    root: Arc<Path>,
+    /// All blobs, or those that are cached.
+    directory: Directory,
+    cache: Option<Arc<Cache>>,
 }
 
 impl BlobStore {
-    /// Opens the store in `dir`, making it when needed, and removes what killed writers left behind.
+    /// Opens the store in a directory, making it when needed.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let root = dir.as_ref();
-        for path in [root.to_owned(), root.join("tmp"), root.join("targets")] {
-            fs::create_dir_all(&path).map_err(|e| StoreError::io("create the directory", &path, e))?;
-        }
-        let store = BlobStore { root: root.into() };
-        store.remove_stale(STALE);
-        Ok(store)
+        Ok(BlobStore {
+            directory: Directory::open(dir.as_ref())?,
+            cache: None,
+        })
     }
 
-    /// The store's directory.
+    /// Opens the store at a place, a bucket with the cache in front of it.
+    ///
+    /// # Errors
+    ///
+    /// When a directory cannot be used, or the bucket does not answer.
+    pub fn connect(options: StoreOptions) -> Result<Self, StoreError> {
+        match &options.place {
+            Place::Directory(dir) => Self::open(dir),
+            Place::S3 { bucket, prefix } => {
+                // First the cache: an unusable directory is found out without the network.
+                let directory = Directory::open(&options.cache)?;
+                let remote = Remote::connect(bucket, prefix, options.variables)?;
+                let cache = Cache::new(remote, directory.clone(), options.cache_limit);
+                Ok(BlobStore {
+                    directory,
+                    cache: Some(Arc::new(cache)),
+                })
+            }
+        }
+    }
+
+    /// The store's directory: all blobs, or the cache in front of a bucket.
     pub fn dir(&self) -> &Path {
-        &self.root
+        self.directory.root()
+    }
+
+    /// Where the blobs are, as messages name it.
+    pub fn name(&self) -> String {
+        match &self.cache {
+            Some(cache) => cache.remote.name().to_owned(),
+            None => self.directory.root().display().to_string(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn cache(&self) -> &Cache {
+        self.cache.as_ref().expect("a store in a bucket")
+    }
+
+    /// What the cache did so far, where there is one.
+    pub fn cache_stats(&self) -> Option<CacheStats> {
+        self.cache.as_ref().map(|cache| cache.stats())
     }
 
     /// Stores bytes; cheap when they are there already.
@@ -58,8 +102,8 @@ impl BlobStore {
             size: bytes.len() as u64,
         };
         // Reading back is how a damaged copy gets replaced instead of kept.
-        if self.size(&blob.id) == Some(blob.size) && self.get(&blob.id).is_ok() && self.touch(&blob.id)? {
-            return Ok(blob);
+        if self.has_copy(&blob) && self.directory.touch(&blob.id)? {
+            return self.published(blob, false, &Control::none());
         }
         let mut writer = self.writer()?;
         writer.write_all(bytes).map_err(|e| writer.error(e))?;
@@ -82,30 +126,40 @@ impl BlobStore {
 
     /// Begins a blob whose bytes come bit by bit; dropping the writer forgets it.
     pub fn writer(&self) -> Result<BlobWriter, StoreError> {
-        let tmp = self.root.join("tmp");
-        let file = tempfile::Builder::new()
-            .prefix("blob-")
-            .tempfile_in(&tmp)
-            .map_err(|e| StoreError::io("create a temporary file in", &tmp, e))?;
         Ok(BlobWriter {
             store: self.clone(),
-            file,
+            file: self.directory.temporary()?,
             hasher: blake3::Hasher::new(),
             size: 0,
         })
     }
 
-    /// Whether the blob is there; its content is checked when it is read.
-    pub fn contains(&self, id: &BlobId) -> bool {
-        self.size(id).is_some()
+    /// Whether the directory has the blob, undamaged.
+    fn has_copy(&self, blob: &BlobRef) -> bool {
+        let reader = self.directory.reader(&blob.id);
+        reader
+            .is_ok_and(|reader| reader.is_some_and(|mut reader| reader.size() == blob.size && reader.verify().is_ok()))
     }
 
-    /// The size of the blob, if it is there.
-    pub fn size(&self, id: &BlobId) -> Option<u64> {
-        fs::metadata(self.path(id))
-            .ok()
-            .filter(fs::Metadata::is_file)
-            .map(|metadata| metadata.len())
+    /// Hands a blob of the directory to the bucket, where there is one. `added` says that it is new in the directory.
+    fn published(&self, blob: BlobRef, added: bool, control: &Control<'_>) -> Result<BlobRef, StoreError> {
+        if let Some(cache) = &self.cache {
+            cache.send(&blob, added, control)?;
+        }
+        Ok(blob)
+    }
+
+    /// The size of the blob, if it is there; its content is checked when it is read.
+    pub fn size(&self, id: &BlobId) -> Result<Option<u64>, StoreError> {
+        match &self.cache {
+            Some(cache) => cache.remote.size(id),
+            None => Ok(self.directory.size(id)),
+        }
+    }
+
+    /// Whether the blob is there.
+    pub fn contains(&self, id: &BlobId) -> Result<bool, StoreError> {
+        Ok(self.size(id)?.is_some())
     }
 
     /// The blob's bytes, verified.
@@ -115,95 +169,140 @@ impl BlobStore {
 
     /// The blob's bytes, verified, if there are at most `limit`.
     pub fn get_limited(&self, id: &BlobId, limit: u64) -> Result<Vec<u8>, StoreError> {
-        let mut reader = self.reader(id)?;
-        let size = reader.size();
-        if size > limit {
-            return Err(StoreError::TooLarge { id: *id, size, limit });
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        reader.read_to_end(&mut bytes).map_err(|e| reader.error(e))?;
-        Ok(bytes)
+        self.healing(|| {
+            let mut reader = self.reader(id)?;
+            let size = reader.size();
+            if size > limit {
+                return Err(StoreError::TooLarge { id: *id, size, limit });
+            }
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+            reader.read_to_end(&mut bytes).map_err(|e| reader.error(e))?;
+            Ok(bytes)
+        })
     }
 
     /// Streams the blob; the read that would return its end fails when the bytes were not the right ones, so do not
     /// act on anything before having seen the end.
     pub fn reader(&self, id: &BlobId) -> Result<BlobReader, StoreError> {
-        let path = self.path(id);
-        let file = File::open(&path).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing {
+        self.reader_controlled(id, &Control::none())
+    }
+
+    /// The same, and a blob that has to be fetched first says how far it is, and can be cancelled.
+    pub fn reader_controlled(&self, id: &BlobId, control: &Control<'_>) -> Result<BlobReader, StoreError> {
+        match &self.cache {
+            Some(cache) => cache.reader(id, control),
+            None => self.directory.reader(id)?.ok_or_else(|| StoreError::Missing {
                 id: *id,
-                store: self.root.to_path_buf(),
-            },
-            _ => StoreError::io("read", &path, e),
-        })?;
-        let size = file.metadata().map_err(|e| StoreError::io("read", &path, e))?.len();
-        Ok(BlobReader {
-            id: *id,
-            path,
-            file,
-            size,
-            hasher: blake3::Hasher::new(),
-            end: End::NotSeen,
-        })
-    }
-
-    /// Removes a blob; no error when it is not there.
-    pub fn remove(&self, id: &BlobId) -> Result<(), StoreError> {
-        let path = self.path(id);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", &path, e)),
-            _ => Ok(()),
+                store: self.name(),
+            }),
         }
     }
 
-    /// Where a blob is or would be.
-    pub(crate) fn path(&self, id: &BlobId) -> PathBuf {
-        let hex = id.to_hex();
-        self.root.join(&hex[..2]).join(hex)
-    }
-
-    /// Best effort: a leftover that cannot be removed now costs space, nothing else.
-    fn remove_stale(&self, age: Duration) {
-        let Ok(entries) = fs::read_dir(self.root.join("tmp")) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            let old = |time| {
-                SystemTime::now()
-                    .duration_since(time)
-                    .is_ok_and(|elapsed| elapsed >= age)
-            };
-            if modified.is_ok_and(old) {
-                let _ = fs::remove_file(entry.path());
+    /// Reads once more when what was read was a damaged copy of a cache: that one was set aside, so the blob is fetched.
+    pub(crate) fn healing<T, E: Damage>(&self, mut read: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+        match read() {
+            Err(error) if self.cache.is_some() && error.is_damaged_copy() => {
+                tracing::warn!("a damaged copy in the cache was set aside; fetching the blob again");
+                read()
             }
+            outcome => outcome,
         }
     }
 
-    /// Moves a synced temporary file to its final name, durably, replacing what was there.
-    fn persist(&self, file: NamedTempFile, path: &Path) -> Result<(), StoreError> {
-        let parent = path.parent().expect("paths in the store have a parent");
-        if !parent.exists() {
-            fs::create_dir_all(parent).map_err(|e| StoreError::io("create the directory", parent, e))?;
-            sync_dir(&self.root)?;
+    /// Removes a blob with all that is known of it; no error when it is not there.
+    pub fn remove(&self, id: &BlobId) -> Result<(), StoreError> {
+        if let Some(cache) = &self.cache {
+            cache.remote.remove(id)?;
         }
-        file.as_file()
-            .sync_all()
-            .map_err(|e| StoreError::io("write", file.path(), e))?;
-        file.persist(path).map_err(|e| StoreError::io("write", path, e.error))?;
-        sync_dir(parent)
+        self.directory.remove(id)?;
+        self.directory.forget_target(id);
+        Ok(())
+    }
+
+    /// All blobs, in the order of their ids.
+    pub fn list(&self) -> Result<Vec<BlobInfo>, StoreError> {
+        match &self.cache {
+            Some(cache) => cache.remote.list(),
+            None => self.directory.list(),
+        }
+    }
+
+    /// Says that a blob is used now; `false` when it is not there.
+    pub fn touch(&self, id: &BlobId) -> Result<bool, StoreError> {
+        match &self.cache {
+            Some(cache) => cache.remote.touch(id, None, SystemTime::now()),
+            None => self.directory.touch(id),
+        }
+    }
+
+    /// The same, and `false` when it is not of this size: then it is damaged.
+    pub(crate) fn touch_whole(&self, blob: &BlobRef) -> Result<bool, StoreError> {
+        match &self.cache {
+            Some(cache) => cache.remote.touch(&blob.id, Some(blob.size), SystemTime::now()),
+            None => Ok(self.directory.size(&blob.id) == Some(blob.size) && self.directory.touch(&blob.id)?),
+        }
+    }
+
+    /// Removes a blob unless it was used at a time that `keeps` says yes to. Whether it was removed.
+    pub(crate) fn remove_unless(&self, id: &BlobId, keeps: impl Fn(SystemTime) -> bool) -> Result<bool, StoreError> {
+        let Some(cache) = &self.cache else {
+            return self.directory.remove_unless(id, keeps);
+        };
+        let removed = cache.remote.remove_unless(id, keeps)?;
+        if removed {
+            self.directory.remove(id)?;
+            self.directory.forget_target(id);
+        }
+        Ok(removed)
+    }
+
+    /// Removes what killed sweeps left, apart from blobs. Best effort.
+    pub(crate) fn tidy(&self, blobs: &[BlobInfo]) {
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.remote.tidy(blobs)
+        {
+            tracing::warn!(%error, "leftovers of an interrupted sweep could not be removed");
+        }
+    }
+
+    /// What is known of a packed target.
+    pub fn target(&self, id: &BlobId) -> Option<TargetManifest> {
+        self.directory
+            .target(id)
+            .or_else(|| self.cache.as_ref().and_then(|cache| cache.remote.target(id)))
+    }
+
+    pub(crate) fn record_target(&self, manifest: &TargetManifest) -> Result<(), StoreError> {
+        if let Some(cache) = &self.cache {
+            cache.remote.record_target(manifest)?;
+        }
+        self.directory.record_target(manifest)
+    }
+
+    pub(crate) fn seen(&self, place: &str) -> Option<Seen> {
+        self.directory.seen(place)
+    }
+
+    pub(crate) fn record_seen(&self, place: &str, seen: &Seen) -> Result<(), StoreError> {
+        self.directory.record_seen(place, seen)
     }
 }
 
-/// Makes renames in a directory survive a power cut.
-fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    // Directories cannot be opened for syncing on Windows, whose file systems journal renames.
-    if cfg!(unix) {
-        File::open(path)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|e| StoreError::io("sync the directory", path, e))?;
+/// Errors that may come from a damaged copy.
+pub(crate) trait Damage {
+    fn is_damaged_copy(&self) -> bool;
+}
+
+impl Damage for StoreError {
+    fn is_damaged_copy(&self) -> bool {
+        matches!(self, StoreError::Corrupt { .. })
     }
-    Ok(())
+}
+
+impl Damage for UnpackError {
+    fn is_damaged_copy(&self) -> bool {
+        matches!(self, UnpackError::Store(error) if error.is_damaged_copy())
+    }
 }
 
 /// A blob being written. It exists for nobody until [`BlobWriter::commit`].
@@ -218,10 +317,22 @@ pub struct BlobWriter {
 impl BlobWriter {
     /// Makes the blob durable and visible.
     pub fn commit(self) -> Result<BlobRef, StoreError> {
+        self.commit_controlled(&Control::none())
+    }
+
+    /// The same, and sending it to a bucket says how far it is, and can be cancelled: it then goes on where it was when the
+    /// same bytes are stored again.
+    pub fn commit_controlled(self, control: &Control<'_>) -> Result<BlobRef, StoreError> {
         let id = BlobId::from_hash(self.hasher.finalize());
+        let directory = &self.store.directory;
         // Always renamed over what is there: that replaces a damaged copy and changes nothing otherwise.
-        self.store.persist(self.file, &self.store.path(&id))?;
-        Ok(BlobRef { id, size: self.size })
+        directory.persist(self.file, &directory.path(&id))?;
+        self.store.published(BlobRef { id, size: self.size }, true, control)
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Says what went wrong in terms of the store, for an error that [`Write`] reported.
@@ -240,94 +351,5 @@ impl Write for BlobWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    NotSeen,
-    Good,
-    Bad,
-}
-
-/// A blob being read and checked.
-#[derive(Debug)]
-pub struct BlobReader {
-    id: BlobId,
-    path: PathBuf,
-    file: File,
-    size: u64,
-    hasher: blake3::Hasher,
-    end: End,
-}
-
-impl BlobReader {
-    /// The blob's size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Reads what is left and says whether the whole blob is what its id promises.
-    pub fn verify(&mut self) -> Result<(), StoreError> {
-        io::copy(self, &mut io::sink()).map(|_| ()).map_err(|e| self.error(e))
-    }
-
-    /// Says what went wrong in terms of the store, for an error that [`Read`] reported.
-    pub fn error(&self, source: io::Error) -> StoreError {
-        match self.end {
-            End::Bad => StoreError::Corrupt {
-                id: self.id,
-                path: self.path.clone(),
-            },
-            _ => StoreError::io("read", &self.path, source),
-        }
-    }
-
-    fn check(&mut self) -> io::Result<()> {
-        if self.end == End::NotSeen {
-            let good = BlobId::from_hash(self.hasher.finalize()) == self.id;
-            self.end = if good { End::Good } else { End::Bad };
-            if !good {
-                self.set_aside();
-            }
-        }
-        match self.end {
-            End::Bad => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("blob {} is damaged", self.id),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes a damaged blob out of the way, so that it counts as missing and is stored anew. Best effort.
-    fn set_aside(&self) {
-        if is_same_file(&self.file, &self.path) {
-            let _ = fs::rename(&self.path, self.path.with_extension("damaged"));
-        }
-    }
-}
-
-/// Whether the name still leads to the open file: another process may have put a good copy there meanwhile.
-#[cfg(unix)]
-fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let key = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    matches!((file.metadata().map(key), fs::metadata(path).map(key)), (Ok(a), Ok(b)) if a == b)
-}
-
-#[cfg(not(unix))]
-fn is_same_file(_: &File, _: &Path) -> bool {
-    true
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        if read == 0 && !buffer.is_empty() {
-            self.check()?;
-        }
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
     }
 }

@@ -96,8 +96,18 @@ pub fn unpack(
     limits: &UnpackLimits,
     control: &Control<'_>,
 ) -> Result<Unpacked, UnpackError> {
+    store.healing(|| unpack_once(store, id, dest, limits, control))
+}
+
+fn unpack_once(
+    store: &BlobStore,
+    id: &BlobId,
+    dest: &Path,
+    limits: &UnpackLimits,
+    control: &Control<'_>,
+) -> Result<Unpacked, UnpackError> {
     check_destination(dest)?;
-    let blob = store.reader(id)?;
+    let blob = store.reader_controlled(id, control)?;
     let staging = stage(dest)?;
     let unpacking = Unpacking {
         id: *id,
@@ -253,6 +263,7 @@ impl Unpacking<'_> {
         self.control.report(Progress {
             files: self.done.files,
             bytes: self.done.bytes,
+            ..Progress::default()
         });
         Ok(())
     }
@@ -297,6 +308,7 @@ impl Unpacking<'_> {
             self.control.report(Progress {
                 files: self.done.files,
                 bytes: self.done.bytes,
+                ..Progress::default()
             });
         }
         Ok(())

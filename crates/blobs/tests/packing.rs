@@ -309,7 +309,7 @@ fn a_known_target_whose_blob_is_gone_is_packed_again() {
     let packed = sandbox.pack();
     sandbox.store.remove(&packed.id).unwrap();
     assert!(!sandbox.pack().reused);
-    assert!(sandbox.store.contains(&packed.id));
+    assert!(sandbox.store.contains(&packed.id).unwrap());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use helve_blobs::BlobStore;
+use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_modules::command::Search;
 use helve_sandbox::Level;
 use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Toolbox};
@@ -69,8 +69,27 @@ impl App {
         Ok(Search::new(Some(self.tools_dir(data)?)))
     }
 
+    /// Opens the store of the data directory. Blocking, since a bucket is asked whether it answers.
     pub(crate) fn blobs(&self, data: &DataDir) -> Result<BlobStore> {
-        BlobStore::open(data.blobs()).map_err(|error| Problem::new(error.to_string()))
+        let storage = &self.global.storage;
+        let place = match &storage.blobs {
+            Some(place) => remember(data, place)?,
+            None => remembered(data)?,
+        };
+        let options = StoreOptions {
+            place,
+            cache: data.cache(),
+            cache_limit: storage.cache_size.0,
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+        };
+        tokio::task::block_in_place(|| BlobStore::connect(options)).map_err(|error| Problem::new(error.to_string()))
+    }
+
+    /// Whether the blobs are where they are when nobody says anything.
+    pub(crate) fn is_local(&self, data: &DataDir) -> bool {
+        remembered(data).is_ok_and(|place| place == Place::Directory(data.blobs()))
     }
 
     pub(crate) async fn session(&self, data: &DataDir, role: &str, sharing: Sharing) -> Result<Session> {
@@ -166,6 +185,35 @@ impl App {
             },
             stays: true,
         })
+    }
+}
+
+/// Writes down where the blobs of a data directory are: the reports of its runs are there, so whoever uses it later must look
+/// there too.
+fn remember(data: &DataDir, place: &Place) -> Result<Place> {
+    let place = match place {
+        Place::Directory(dir) => {
+            Place::Directory(std::path::absolute(dir).map_err(|error| Problem::io("find", dir, &error))?)
+        }
+        bucket => bucket.clone(),
+    };
+    let (file, text) = (data.place(), format!("{place}\n"));
+    if std::fs::read_to_string(&file).is_ok_and(|written| written == text) {
+        return Ok(place);
+    }
+    std::fs::write(&file, text).map_err(|error| Problem::io("write", &file, &error))?;
+    Ok(place)
+}
+
+fn remembered(data: &DataDir) -> Result<Place> {
+    let file = data.place();
+    match std::fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse().map_err(|error: helve_blobs::InvalidPlace| {
+            Problem::new(format!("{} is broken: {error}", file.display()))
+                .help("name the place with --blobs, which writes it anew")
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Place::Directory(data.blobs())),
+        Err(error) => Err(Problem::io("read", &file, &error)),
     }
 }
 

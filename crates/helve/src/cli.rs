@@ -1,5 +1,7 @@
 //! The command line: verbs and their options. What they mean is in `verbs`.
 
+mod storage;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +11,8 @@ use clap_complete::Shell;
 use helve_findings::Severity;
 use helve_sandbox::Level;
 use helve_toolbox::Span;
+
+pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -37,7 +41,8 @@ Examples:
   helve worker --vertical python,web                         more hands for the `helve up` of this data directory
   helve worker --vertical rust --role activities --engine temporal://127.0.0.1:7233
 
-Targets and reports are in the data directory, so a worker must have the same one as whoever starts the runs.
+Targets and reports are in the data directory, unless `--blobs s3://BUCKET/PREFIX` puts them into a bucket: a worker elsewhere
+needs the same one, and keeps a cache of its own. A worker without it needs the data directory of whoever starts the runs.
 SIGTERM and Ctrl-C stop it: running steps have 10 s to finish, and go back to their queue otherwise.";
 
 const BENCH_HELP: &str = "\
@@ -92,6 +97,8 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) sandbox: Option<SandboxChoice>,
+    #[command(flatten)]
+    pub(crate) storage: StorageOptions,
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -119,6 +126,12 @@ pub(crate) enum Verb {
     Runs(RunsVerb),
     /// Show the findings of a run
     Findings(FindingsArgs),
+    /// List, show and remove packed targets, and remove what has expired
+    #[command(subcommand)]
+    Targets(TargetsVerb),
+    /// List the files that the steps of a run left, and get one
+    #[command(subcommand)]
+    Artifacts(ArtifactsVerb),
     /// Measure how many jobs this machine can take, and how many workers one engine feeds
     Bench(BenchArgs),
     /// Print a completion script for a shell
@@ -179,6 +192,11 @@ pub(crate) struct UpArgs {
     /// Address that Temporal clients and workers connect to
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7233")]
     pub(crate) grpc: std::net::SocketAddr,
+    /// How often blobs that have expired are removed
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) expire_every: Span,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerChoice,
 }

@@ -14,6 +14,7 @@ use temporalio_protos::temporal::api::enums::v1::{
     EventType, HistoryEventFilterType, TaskQueueKind, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
+use temporalio_protos::temporal::api::namespace::v1::NamespaceInfo;
 use temporalio_protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 use temporalio_protos::temporal::api::workflowservice::v1 as service;
@@ -150,13 +151,80 @@ impl Client {
         }
     }
 
+    /// The same engine in another namespace.
+    pub(crate) fn of_namespace(&self, namespace: &str) -> Self {
+        Self {
+            connection: self.connection.clone(),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// All namespaces of the engine, with the data that their owners keep with them.
+    pub(crate) async fn namespaces(&self) -> Result<Vec<NamespaceInfo>, Status> {
+        let mut namespaces = Vec::new();
+        let mut next_page_token = Vec::new();
+        loop {
+            let request = service::ListNamespacesRequest {
+                page_size: 100,
+                next_page_token,
+                ..Default::default()
+            };
+            let mut connection = self.connection.clone();
+            let page = connection.list_namespaces(request.into_request()).await?.into_inner();
+            namespaces.extend(
+                page.namespaces
+                    .into_iter()
+                    .filter_map(|described| described.namespace_info),
+            );
+            next_page_token = page.next_page_token;
+            if next_page_token.is_empty() {
+                return Ok(namespaces);
+            }
+        }
+    }
+
+    /// All events of one execution.
+    pub(crate) async fn events_of(&self, execution: &WorkflowExecution) -> Result<Vec<HistoryEvent>, Status> {
+        let mut events = Vec::new();
+        let mut next_page_token = Vec::new();
+        loop {
+            let request = service::GetWorkflowExecutionHistoryRequest {
+                namespace: self.namespace.clone(),
+                execution: Some(execution.clone()),
+                next_page_token,
+                history_event_filter_type: HistoryEventFilterType::AllEvent.into(),
+                skip_archival: true,
+                ..Default::default()
+            };
+            let mut connection = self.connection.clone();
+            let page = connection
+                .get_workflow_execution_history(request.into_request())
+                .await?
+                .into_inner();
+            events.extend(page.history.unwrap_or_default().events);
+            next_page_token = page.next_page_token;
+            if next_page_token.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
     /// One page of executions, newest first.
     pub(crate) async fn list(&self, token: Vec<u8>) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), Status> {
+        self.list_matching(String::new(), token).await
+    }
+
+    /// One page of the executions that a filter lets through.
+    pub(crate) async fn list_matching(
+        &self,
+        query: String,
+        token: Vec<u8>,
+    ) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), Status> {
         let request = service::ListWorkflowExecutionsRequest {
             namespace: self.namespace.clone(),
             page_size: 200,
             next_page_token: token,
-            query: String::new(),
+            query,
         };
         let page = self
             .connection

@@ -12,6 +12,7 @@ mod paths;
 mod progress;
 mod render;
 mod result;
+mod retention;
 mod signals;
 mod takeover;
 mod terminal;

@@ -42,6 +42,16 @@ impl DataDir {
         self.root.join("blobs")
     }
 
+    /// Blobs that were fetched from a bucket.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Holds where the blobs are, when that was given once.
+    pub(crate) fn place(&self) -> PathBuf {
+        self.root.join("blobs.place")
+    }
+
     /// Workspaces of running steps.
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join("work")

@@ -230,9 +230,9 @@ pub(crate) fn read_blob(blobs: &BlobStore, run_id: &str, blob: &BlobRef) -> Resu
         .id
         .parse()
         .map_err(|error: helve_blobs::InvalidId| Problem::new(error.to_string()))?;
-    blobs.get(&id).map_err(|error| {
-        Problem::new(format!("the findings of run {run_id} cannot be read: {error}"))
-            .help("use the --data-dir of the worker that ran it")
+    tokio::task::block_in_place(|| blobs.get(&id)).map_err(|error| {
+        Problem::new(format!("what run {run_id} left cannot be read: {error}"))
+            .help("use the --blobs, or the --data-dir, of the worker that ran it")
     })
 }
 

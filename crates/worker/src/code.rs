@@ -71,13 +71,13 @@ impl CodeSource for Sources {
 /// later too. Blocking.
 pub fn store_pinned(toolbox: &Toolbox, plan: &PinnedPlan, blobs: &BlobStore) -> Result<(), StepError> {
     for module in toolbox.used_by(plan) {
-        if !blobs.contains(&module.digest.parse()?) {
+        if !blobs.touch(&module.digest.parse()?)? {
             blobs.put_bytes(&module.bundle.to_bytes())?;
         }
     }
     if let Some(digest) = &plan.code
         && let Some(code) = toolbox.code(digest)
-        && !blobs.contains(&digest.parse()?)
+        && !blobs.touch(&digest.parse()?)?
     {
         blobs.put_bytes(&code)?;
     }

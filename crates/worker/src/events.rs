@@ -37,6 +37,14 @@ impl From<helve_modules::Progress> for StepProgress {
 
 impl From<helve_blobs::Progress> for StepProgress {
     fn from(progress: helve_blobs::Progress) -> Self {
+        if progress.files == 0 && progress.transferred > 0 {
+            return Self {
+                done: progress.transferred,
+                total: None,
+                unit: "bytes fetched".to_owned(),
+                message: Some("fetching the target".to_owned()),
+            };
+        }
         Self {
             done: progress.files,
             total: None,

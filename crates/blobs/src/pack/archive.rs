@@ -1,14 +1,19 @@
 //! The archive: entries in, deterministic compressed bytes out.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::walk::Found;
-use crate::{BlobRef, BlobWriter, Control, PackError, Progress};
+use crate::{BlobRef, BlobWriter, Control, PackError, PackLimits, Progress};
 
 /// Files up to this size are read ahead, whole; larger ones are streamed.
 pub(super) const SMALL: u64 = 128 * 1024;
+
+/// Compressed bytes that the compressor may hold back.
+const HELD_BACK: u64 = 256 * 1024;
 
 /// Part of the target's identity: do not change it without need.
 const COMPRESSION_LEVEL: i32 = 3;
@@ -113,20 +118,33 @@ fn mode(_: &fs::Metadata) -> u32 {
 }
 
 /// The archive being written into a blob.
-pub(super) struct Archive {
+pub(super) struct Archive<'a> {
     tar: tar::Builder<zstd::Encoder<'static, Failing>>,
+    /// Bytes that came out of the compressor.
+    compressed: Rc<Cell<u64>>,
+    limits: &'a PackLimits,
     progress: Progress,
     troubles: Vec<(PathBuf, String)>,
+    /// The file at which the archive became one that unpacking would take for a bomb.
+    bomb: Option<PathBuf>,
 }
 
-impl Archive {
-    pub(super) fn new(blob: BlobWriter) -> Result<Self, PackError> {
-        let blob = Failing { blob, failure: None };
+impl<'a> Archive<'a> {
+    pub(super) fn new(blob: BlobWriter, limits: &'a PackLimits) -> Result<Self, PackError> {
+        let compressed = Rc::new(Cell::new(0));
+        let blob = Failing {
+            blob,
+            compressed: Rc::clone(&compressed),
+            failure: None,
+        };
         let encoder = zstd::Encoder::new(blob, COMPRESSION_LEVEL).map_err(internal)?;
         Ok(Archive {
             tar: tar::Builder::new(encoder),
+            compressed,
+            limits,
             progress: Progress::default(),
             troubles: Vec::new(),
+            bomb: None,
         })
     }
 
@@ -137,7 +155,12 @@ impl Archive {
         match self.append_item(item, control) {
             Ok(()) => control.report(self.progress),
             Err(_) if control.is_cancelled() => return Err(PackError::Cancelled),
-            Err(error) => return Err(self.error(error)),
+            Err(error) => {
+                return Err(match self.bomb.take() {
+                    Some(path) => super::too_dense(path, self.limits),
+                    None => self.error(error),
+                });
+            }
         }
         Ok(())
     }
@@ -167,23 +190,31 @@ impl Archive {
                     file,
                     left: size,
                     trouble: None,
+                    is_bomb: false,
                     progress: &mut progress,
+                    compressed: Rc::clone(&self.compressed),
+                    limits: self.limits,
                     control,
                 };
-                self.entry(
+                let written = self.entry(
                     tar::EntryType::Regular,
                     mode,
                     &archive_bytes(&path),
                     &[],
                     size,
                     &mut exact,
-                )?;
+                );
+                if exact.is_bomb {
+                    self.bomb = Some(path);
+                    return written;
+                }
+                written?;
                 if let Some(trouble) = exact.trouble {
                     self.troubles.push((path, trouble));
                 }
                 self.progress = Progress {
                     files: progress.files + 1,
-                    bytes: progress.bytes,
+                    ..progress
                 };
                 Ok(())
             }
@@ -232,11 +263,11 @@ impl Archive {
         std::mem::take(&mut self.troubles)
     }
 
-    pub(super) fn finish(mut self) -> Result<BlobRef, PackError> {
+    pub(super) fn finish(mut self, control: &Control<'_>) -> Result<BlobRef, PackError> {
         self.tar.finish().map_err(|error| self.error(error))?;
         let encoder = self.tar.into_inner().map_err(internal)?;
         match encoder.try_finish() {
-            Ok(blob) => Ok(blob.blob.commit()?),
+            Ok(blob) => Ok(blob.blob.commit_controlled(control)?),
             Err((mut encoder, error)) => {
                 let blob = encoder.get_mut();
                 let error = blob.failure.take().unwrap_or(error);
@@ -295,16 +326,19 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
 /// Keeps the store's own error, which compressors like to dress up.
 struct Failing {
     blob: BlobWriter,
+    compressed: Rc<Cell<u64>>,
     failure: Option<io::Error>,
 }
 
 impl Write for Failing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.blob.write(bytes).map_err(|error| {
+        let written = self.blob.write(bytes).map_err(|error| {
             let kind = error.kind();
             self.failure = Some(error);
-            kind.into()
-        })
+            io::Error::from(kind)
+        });
+        self.compressed.set(self.blob.size());
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -317,7 +351,10 @@ struct Exact<'a> {
     file: File,
     left: u64,
     trouble: Option<String>,
+    is_bomb: bool,
     progress: &'a mut Progress,
+    compressed: Rc<Cell<u64>>,
+    limits: &'a PackLimits,
     control: &'a Control<'a>,
 }
 
@@ -325,6 +362,11 @@ impl Read for Exact<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.control.is_cancelled() {
             return Err(io::Error::other("cancelled"));
+        }
+        // Better now than after all of it was read.
+        if self.progress.bytes > self.limits.most_bytes(self.compressed.get() + HELD_BACK) {
+            self.is_bomb = true;
+            return Err(io::Error::other("too dense"));
         }
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {

@@ -3,6 +3,7 @@
 pub(crate) mod catalog;
 pub(crate) mod findings;
 pub(crate) mod runs;
+pub(crate) mod storage;
 pub(crate) mod table;
 pub(crate) mod verticals;
 

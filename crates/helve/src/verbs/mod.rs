@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod artifacts;
 mod bench;
 mod catalog;
 mod completions;
@@ -11,6 +12,7 @@ mod report;
 mod run;
 mod runs;
 mod staying;
+mod targets;
 mod toolbox;
 mod up;
 mod verticals;
@@ -45,6 +47,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Toolbox(ToolboxVerb::Check { dirs, json }) => toolbox::check(&app, &dirs, json),
         Verb::Runs(verb) => runs::runs(&app, verb).await,
         Verb::Findings(args) => findings::findings(&app, args).await,
+        Verb::Targets(verb) => targets::targets(&app, verb).await,
+        Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,
         Verb::Completions { shell } => completions::completions(shell),
     }

@@ -145,7 +145,9 @@ impl Run<'_> {
                 };
             }
         };
-        if let Err(error) = store_pinned(&self.app.toolbox, &order.plan.plan, &self.blobs) {
+        let stored =
+            tokio::task::block_in_place(|| store_pinned(&self.app.toolbox, &order.plan.plan, &self.blobs));
+        if let Err(error) = stored {
             open.close().await;
             return Err(Problem::new(format!("the workflow cannot be stored: {error}")));
         }
@@ -238,20 +240,24 @@ impl Run<'_> {
 
     async fn pack(&self, order: &Order, stop: &Arc<AtomicBool>) -> Result<Packed> {
         let spinner = self.display.spinner(&format!("packing {}", order.target.display()));
-        let files = Arc::new(AtomicU64::new(0));
+        let (files, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let work = {
-            let (path, blobs, stop, files) = (
+            let (path, blobs, stop, files, sent) = (
                 order.target.clone(),
                 self.blobs.clone(),
                 Arc::clone(stop),
                 Arc::clone(&files),
+                Arc::clone(&sent),
             );
             let options = PackOptions {
                 ignore_files: order.ignore_files,
                 ..PackOptions::default()
             };
             tokio::task::spawn_blocking(move || {
-                let progress = |progress: helve_blobs::Progress| files.store(progress.files, Ordering::Relaxed);
+                let progress = |progress: helve_blobs::Progress| {
+                    files.fetch_max(progress.files, Ordering::Relaxed);
+                    sent.store(progress.transferred, Ordering::Relaxed);
+                };
                 pack(&path, &options, &blobs, &Control::new(&progress, &stop))
             })
         };
@@ -266,7 +272,10 @@ impl Run<'_> {
                 () = self.interrupted.cancelled(), if !stop.load(Ordering::Relaxed) => stop.store(true, Ordering::Relaxed),
                 () = tokio::time::sleep(PACKING_NEWS) => {
                     let packed = count(files.load(Ordering::Relaxed), "file");
-                    spinner.message(format!("packing {}: {packed}", order.target.display()));
+                    spinner.message(match sent.load(Ordering::Relaxed) {
+                        0 => format!("packing {}: {packed}", order.target.display()),
+                        sent => format!("sending {}: {}", order.target.display(), bytes(sent)),
+                    });
                 }
             }
         }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::staying;
 use crate::app::App;
 use crate::cli::{EngineChoice, UpArgs};
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::Result;
 use crate::render::count;
+use crate::retention::Sweeper;
 use crate::signals;
 use crate::terminal::eprint_line;
 
@@ -33,6 +36,10 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         },
         None => None,
     };
+    let (store, sweeper) = (
+        blobs.name(),
+        Sweeper::new(session.client.clone(), blobs.clone(), args.keep.into()),
+    );
     let mut worker = match app.worker(&session, &data, blobs, tuning).await {
         Ok(worker) => worker,
         Err(problem) => {
@@ -49,15 +56,20 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         (engine, _) => eprint_line(&format!("engine   {engine}")),
     }
     eprint_line(&format!("data     {}", data.root().display()));
+    if !app.is_local(&data) {
+        eprint_line(&format!("blobs    {store}"));
+    }
     if let Some(open) = session.owned().map(Owned::recovered).filter(|open| *open > 0) {
         eprint_line(&format!("runs     {} under way go on", count(open as u64, "run")));
     }
     eprint_line("worker   ready; Ctrl-C stops after the running steps");
     super::catalog::say_problems(&app.problems);
+    let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
     let served = staying::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
     if served.is_ok() {
         eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     }
+    drop(sweeping);
     worker.drain().await;
     session.close().await;
     served.map(|()| 0)

@@ -21,9 +21,13 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
             .help("start `helve up` on it first, or name a server with --engine temporal://HOST:PORT"));
     }
     let verticals = tuning.verticals.join(", ");
+    let store = blobs.name();
     let mut worker = app.worker(&session, &data, blobs, tuning).await?;
     eprint_line(&format!("engine   {}", session.engine));
     eprint_line(&format!("data     {}", data.root().display()));
+    if !app.is_local(&data) {
+        eprint_line(&format!("blobs    {store}"));
+    }
     eprint_line(&format!(
         "worker   ready for {verticals}; Ctrl-C stops after the running steps"
     ));

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::BlobStore;
+use super::Directory;
 use crate::{BlobId, Packed, StoreError};
 
 /// What a packed target holds.
@@ -24,6 +24,9 @@ pub struct TargetManifest {
     pub bytes: u64,
     /// Size of the packed target.
     pub packed_bytes: u64,
+    /// What it was called when it was packed last; empty when it was stored by an older Helve.
+    #[serde(default)]
+    pub name: String,
 }
 
 /// The last packing of one place.
@@ -35,9 +38,9 @@ pub(crate) struct Seen {
     pub(crate) packed: Packed,
 }
 
-impl BlobStore {
+impl Directory {
     /// What is known of a packed target.
-    pub fn target(&self, id: &BlobId) -> Option<TargetManifest> {
+    pub(crate) fn target(&self, id: &BlobId) -> Option<TargetManifest> {
         self.read_json(self.root.join("targets").join(format!("{id}.json")))
     }
 
@@ -54,8 +57,7 @@ impl BlobStore {
     }
 
     pub(crate) fn seen(&self, place: &str) -> Option<Seen> {
-        let seen: Seen = self.read_json(self.seen_path(place))?;
-        (self.size(&seen.packed.id) == Some(seen.packed.packed_bytes)).then_some(seen)
+        self.read_json(self.seen_path(place))
     }
 
     pub(crate) fn record_seen(&self, place: &str, seen: &Seen) -> Result<(), StoreError> {
@@ -73,8 +75,9 @@ impl BlobStore {
 
     fn write_json<T: Serialize>(&self, path: PathBuf, value: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(value).expect("manifests hold nothing that JSON cannot");
-        let mut writer = self.writer()?;
-        writer.write_all(&bytes).map_err(|e| writer.error(e))?;
-        self.persist(writer.file, &path)
+        let mut file = self.temporary()?;
+        file.write_all(&bytes)
+            .map_err(|e| StoreError::io("write", file.path(), e))?;
+        self.persist(file, &path).map(drop)
     }
 }
