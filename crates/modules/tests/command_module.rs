@@ -52,6 +52,7 @@ impl Machine {
         let search = Search {
             tools: None,
             path: vec![self.path().join("bin"), "/usr/bin".into(), "/bin".into()],
+            home: Some(self.path().join("home")),
         };
         let host = Host::new(search, self.path().join("scratch"), Box::new(Unconfined));
         let module = load(&manifest, bundle, Defaults::default(), Arc::new(host)).unwrap();
@@ -265,5 +266,100 @@ fn a_credential_that_a_tool_quotes_does_not_reach_the_report() {
     assert!(
         report.contains("hardcoded password") && !report.contains("hunter2"),
         "{report}"
+    );
+}
+
+/// A "fuzzer" that `before` builds, two crashes of one stack that it leaves, and a replay that tells of them.
+const FUZZING: &str = r#"
+tool: {program: scan}
+before:
+  - {program: cp, args: ["{{ workspace }}/harness.sh", "{{ out }}/harness"], failure: the harness does not build}
+  - {program: chmod, args: ["755", "{{ out }}/harness"], failure: the harness does not build}
+run: harness
+args: [fuzz, "{{ out }}"]
+replay: {each: "crashes/*", run: harness, args: [show, "{{ input }}"]}
+facts:
+  executions: {from: stdout, pattern: 'executions: (\d+)', missing: it made no execution}
+output: {from: stderr, format: crashes}
+artifacts: [{file: "crashes/*"}]
+"#;
+const HARNESS: &str = r#"#!/bin/sh
+case "$1" in
+fuzz) mkdir "$2/crashes"; echo boom >"$2/crashes/a"; echo boom >"$2/crashes/b"; echo executions: 12; echo executions: 40 ;;
+show) test "$(cat "$2")" = boom && printf '==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1\nREAD of size 1\n    #0 0x1 in free_me %s/a.py:2:5\n\n' "$PWD" >&2; exit 1 ;;
+esac
+"#;
+
+fn fuzzing(harness: &str) -> Output {
+    let machine = Machine::new("exit 9");
+    fs::write(machine.path().join("work/harness.sh"), harness).unwrap();
+    machine.run(FUZZING, Value::Null).unwrap()
+}
+
+#[test]
+fn crashes_with_one_stack_are_one_finding_with_all_inputs_and_the_inputs_are_kept() {
+    let output = fuzzing(HARNESS);
+    assert_eq!(output.report.status, Status::Completed);
+    let [finding] = output.report.findings.as_slice() else {
+        panic!("one finding: {:?}", output.report.findings)
+    };
+    assert_eq!(finding.rule_id, "scan/heap-use-after-free");
+    assert_eq!(finding.severity, Severity::Critical);
+    assert_eq!(finding.location.path, "a.py");
+    assert_eq!(finding.properties["inputs"], json!(["crashes/a", "crashes/b"]));
+    assert_eq!(finding.properties["stack"].as_str().map(str::len), Some(16));
+    assert_eq!(output.report.rules[0].cwe, [416]);
+    assert_eq!(output.summary["executions"], 40, "the last line counts");
+    let kept: Vec<&str> = output.artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
+    assert_eq!(kept, ["crashes/a", "crashes/b"]);
+}
+
+#[test]
+fn a_harness_that_does_not_build_is_inconclusive() {
+    let output = Machine::new("exit 9").run(FUZZING, Value::Null).unwrap();
+    assert!(
+        reason(&output).starts_with("the harness does not build"),
+        "{}",
+        reason(&output)
+    );
+}
+
+#[test]
+fn a_fuzzer_that_made_no_execution_is_inconclusive() {
+    let output = fuzzing(&HARNESS.replace("echo executions: 12; echo executions: 40", "echo nothing"));
+    assert!(reason(&output).contains("it made no execution"), "{}", reason(&output));
+}
+
+#[test]
+fn a_crash_that_does_not_come_again_is_kept_and_inconclusive() {
+    let output = fuzzing(&HARNESS.replace("echo boom >\"$2/crashes/b\"", "echo calm >\"$2/crashes/b\""));
+    assert!(
+        reason(&output).contains("`crashes/b` shows nothing"),
+        "{}",
+        reason(&output)
+    );
+    assert_eq!((output.report.findings.len(), output.artifacts.len()), (1, 2));
+}
+
+#[test]
+fn a_tool_sees_of_its_owners_folders_what_the_module_names() {
+    let machine = Machine::new("echo \"$SCAN_HOME\" >&2; exit 0");
+    fs::create_dir_all(machine.path().join("home/.scan/rules")).unwrap();
+    let homes =
+        "tool: {program: scan, homes: {SCAN_HOME: {at: .scan, read: [rules]}, NO_HOME: {at: .none, read: [x]}}}\n";
+    let fact = "facts: {home: {from: stderr, pattern: '(.+)'}}\n";
+    let output = machine.run(&format!("{homes}{LINES}{fact}"), Value::Null).unwrap();
+    assert_eq!(output.summary["home"], json!(machine.path().join("home/.scan")));
+}
+
+#[test]
+fn a_library_that_its_interpreter_does_not_have_is_a_missing_tool() {
+    let machine = Machine::new("echo ModuleNotFoundError >&2; exit 1");
+    let tool = "tool: {name: library, program: scan, probe: {args: [-c, x], pattern: '^(\\d+)$'}}\n";
+    let output = machine.run(&format!("{tool}{LINES}"), Value::Null).unwrap();
+    assert!(
+        reason(&output).starts_with("`library` is not installed"),
+        "{}",
+        reason(&output)
     );
 }

@@ -12,6 +12,12 @@ use crate::version::VersionRange;
 pub struct CommandSpec {
     /// The program that must be there.
     pub tool: ToolRequirement,
+    /// Commands that come first, such as those that build a harness: the next one runs if the one before did its work.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Preparation>,
+    /// A program that these made, by its path in `out`: it is run in place of the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Arguments after the program. Each is a template over `config`, `workspace`, `out` and `files`; one that is a
     /// whole expression and yields a list becomes several arguments, one that yields null none. There is no shell.
     pub args: Vec<String>,
@@ -23,6 +29,15 @@ pub struct CommandSpec {
     pub exit_codes: Vec<i32>,
     /// Exit codes of a program that did part of its work, with what that means.
     pub inconclusive_exit_codes: BTreeMap<i32, String>,
+    /// What is run for each file that the program left; the findings are in what that prints then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+    /// Small facts for the step's summary, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, FactSpec>,
+    /// What the program says of its progress while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressSpec>,
     /// Where the findings are, and in which format.
     pub output: OutputSpec,
     /// Lines by which the program says that it skipped something.
@@ -37,9 +52,63 @@ pub struct CommandSpec {
     pub default_severity: String,
 }
 
+/// A command that comes before the module's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Preparation {
+    /// Name of the program, where it is not the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Its arguments: templates, as those of the tool.
+    pub args: Vec<String>,
+    /// What it means when it fails; the step is inconclusive then.
+    pub failure: String,
+}
+
+/// A command that is run for each file that the program left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replay {
+    /// The files, by their paths in `out`; `*` stands for any part of a name.
+    pub each: String,
+    /// A program that `before` made, by its path in `out`; the tool if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Its arguments: templates, as those of the tool, that know the file as `input`.
+    pub args: Vec<String>,
+    /// Longest time for one file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Span>,
+}
+
+/// A small fact in what a program says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FactSpec {
+    /// Where it is.
+    pub from: Source,
+    /// Regular expression over a line; its first group is the fact, and the last line that matches counts.
+    pub pattern: String,
+    /// What it means when no line matches; the step is inconclusive then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+/// A file that a program writes its progress to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProgressSpec {
+    /// Its path in `out`.
+    pub file: String,
+    /// Regular expression over a line; its first group is a number, and the last line that matches counts.
+    pub pattern: String,
+    /// What the number counts, such as `executions/s`.
+    pub unit: String,
+}
+
 /// A program, how to ask for its version, and which versions will do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolRequirement {
+    /// What the tool is called where that is not its program's name: a library that an interpreter runs. Of Helve's own
+    /// tools only the folder of that name is looked into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Name of the program, looked up in the tools that Helve installed and then in `PATH`.
     pub program: String,
     /// How to ask for its version.
@@ -48,6 +117,25 @@ pub struct ToolRequirement {
     /// Versions that the module was made for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionRange>,
+    /// Folders of the worker's owner that the tool needs, by the environment variables that name them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub homes: BTreeMap<String, HomeSpec>,
+}
+
+impl ToolRequirement {
+    /// What the tool is called: in messages, in verticals, and in the folder of Helve's own tools.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.program)
+    }
+}
+
+/// A folder of the worker's owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HomeSpec {
+    /// Where it is in the owner's home, if the variable is not set.
+    pub at: String,
+    /// What of it may be read: the rest may hold the owner's secrets.
+    pub read: Vec<String>,
 }
 
 /// How to ask a program for its version.
@@ -92,11 +180,13 @@ pub enum Format {
     Lines(LinesFormat),
     /// JUnit's XML: each failure and error is a finding.
     Junit,
+    /// Logs of fuzzers: reports of sanitizers, panics and exceptions.
+    Crashes,
 }
 
 impl Format {
     /// The names, for messages.
-    pub const NAMES: [&'static str; 4] = ["sarif", "json", "lines", "junit"];
+    pub const NAMES: [&'static str; 5] = ["sarif", "json", "lines", "junit", "crashes"];
 }
 
 /// Where findings and their parts are in a JSON document.

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::check::SEVERITIES;
 use crate::command::{
-    ArtifactSpec, CommandSpec, FINDING_FIELDS, Format, GapSpec, JsonFormat, LinesFormat, OutputSpec, Probe,
-    ProcessLimits, RuleSpec, Source, ToolRequirement,
+    ArtifactSpec, CommandSpec, FINDING_FIELDS, FactSpec, Format, GapSpec, HomeSpec, JsonFormat, LinesFormat,
+    OutputSpec, Preparation, Probe, ProcessLimits, ProgressSpec, Replay, RuleSpec, Source, ToolRequirement,
 };
 use crate::parameters;
 use crate::problem::suggest;
@@ -19,8 +19,13 @@ use crate::version::VersionRange;
 use crate::yaml::{Entry, Kind, Node};
 
 /// Keys beside those that every module has.
-pub(crate) const KEYS: [&str; 12] = [
+pub(crate) const KEYS: [&str; 17] = [
     "tool",
+    "before",
+    "run",
+    "replay",
+    "facts",
+    "progress",
     "args",
     "env",
     "network",
@@ -46,6 +51,8 @@ const OUTPUT_KEYS: [&str; 9] = [
 ];
 /// What a template of a command may name, beside `config`.
 const PLACES: [&str; 3] = ["workspace", "out", "files"];
+/// What a template of `replay` may name besides.
+const INPUT: &str = "input";
 const MAX_ARGS: usize = 200;
 
 /// The whole. `schema` is the module's configuration schema.
@@ -55,7 +62,12 @@ pub(crate) fn command(reader: &mut Reader<'_>, fields: &Fields<'_>, schema: &Val
     let output = reader.required(fields, "output", what).and_then(|n| output(reader, n));
     let spec = CommandSpec {
         tool: tool?,
-        args: fields.get("args").map(|n| args(reader, n, schema)).unwrap_or_default(),
+        before: list(reader, fields, "before", |reader, n| preparation(reader, n, schema)),
+        run: fields.get("run").and_then(|n| made(reader, n)),
+        args: fields
+            .get("args")
+            .map(|n| args(reader, n, schema, &PLACES))
+            .unwrap_or_default(),
         env: fields.get("env").map(|n| env(reader, n, schema)).unwrap_or_default(),
         network: fields.get("network").is_some_and(|n| reader.flag(n, "`network`")),
         exit_codes: fields
@@ -66,6 +78,9 @@ pub(crate) fn command(reader: &mut Reader<'_>, fields: &Fields<'_>, schema: &Val
             .get("inconclusive_exit_codes")
             .map(|n| inconclusive(reader, n))
             .unwrap_or_default(),
+        replay: fields.get("replay").and_then(|n| replay(reader, n, schema)),
+        facts: fields.get("facts").map(|n| facts(reader, n)).unwrap_or_default(),
+        progress: fields.get("progress").and_then(|n| progress(reader, n)),
         output: output?,
         gaps: list(reader, fields, "gaps", gap),
         artifacts: list(reader, fields, "artifacts", artifact),
@@ -96,7 +111,7 @@ fn list<T>(
 }
 
 fn tool(reader: &mut Reader<'_>, node: &Node) -> Option<ToolRequirement> {
-    let fields = reader.fields(node, "`tool`", &["program", "probe", "version"], &[])?;
+    let fields = reader.fields(node, "`tool`", &["name", "program", "probe", "version", "homes"], &[])?;
     let program = reader
         .required(&fields, "program", "`tool`")
         .and_then(|n| program(reader, n));
@@ -110,9 +125,11 @@ fn tool(reader: &mut Reader<'_>, node: &Node) -> Option<ToolRequirement> {
         );
     }
     Some(ToolRequirement {
+        name: fields.get("name").and_then(|n| self::program(reader, n)),
         program: program?,
         probe,
         version,
+        homes: fields.get("homes").map(|n| homes(reader, n)).unwrap_or_default(),
     })
 }
 
@@ -177,7 +194,7 @@ fn pattern(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Regex> {
     }
 }
 
-fn args(reader: &mut Reader<'_>, node: &Node, schema: &Value) -> Vec<String> {
+fn args(reader: &mut Reader<'_>, node: &Node, schema: &Value, places: &[&str]) -> Vec<String> {
     let Kind::Seq(items) = &node.kind else {
         reader.hinted(
             node.at,
@@ -196,7 +213,7 @@ fn args(reader: &mut Reader<'_>, node: &Node, schema: &Value) -> Vec<String> {
         .iter()
         .filter_map(|item| {
             let text = reader.loose_text(item, "an argument")?;
-            names(reader, item, &text, schema);
+            names(reader, item, &text, schema, places);
             Some(text)
         })
         .collect()
@@ -205,16 +222,9 @@ fn args(reader: &mut Reader<'_>, node: &Node, schema: &Value) -> Vec<String> {
 fn env(reader: &mut Reader<'_>, node: &Node, schema: &Value) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for entry in entries(reader, node, "`env`") {
-        let fine = entry.key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && entry.key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !fine {
-            reader.problem(
-                entry.key_at,
-                format!("`{}` cannot be the name of an environment variable", entry.key),
-            );
-        }
+        variable(reader, entry);
         if let Some(text) = reader.loose_text(&entry.value, &format!("`{}`", entry.key)) {
-            names(reader, &entry.value, &text, schema);
+            names(reader, &entry.value, &text, schema, &PLACES);
             env.insert(entry.key.clone(), text);
         }
     }
@@ -235,7 +245,7 @@ pub(crate) fn entries<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -
 }
 
 /// Checks what the template of an argument names.
-fn names(reader: &mut Reader<'_>, node: &Node, text: &str, schema: &Value) {
+fn names(reader: &mut Reader<'_>, node: &Node, text: &str, schema: &Value, places: &[&str]) {
     let used = match template::variables(text) {
         Ok(used) => used,
         Err(error) => {
@@ -255,9 +265,9 @@ fn names(reader: &mut Reader<'_>, node: &Node, text: &str, schema: &Value) {
                     reader.hinted(node.at, format!("the configuration has no `{name}`"), hint);
                 }
             }
-            place if PLACES.contains(&place) => {}
+            place if places.contains(&place) => {}
             other => {
-                let known = ["config"].into_iter().chain(PLACES);
+                let known = ["config"].into_iter().chain(places.iter().copied());
                 reader.hinted(
                     node.at,
                     format!("a command cannot use `{other}`"),
@@ -317,6 +327,7 @@ fn output(reader: &mut Reader<'_>, node: &Node) -> Option<OutputSpec> {
     let format = match text.as_str() {
         "sarif" => Format::Sarif,
         "junit" => Format::Junit,
+        "crashes" => Format::Crashes,
         "json" => Format::Json(json(reader, &fields)?),
         "lines" => Format::Lines(lines(reader, &fields)?),
         _ => {
@@ -479,6 +490,137 @@ fn gap(reader: &mut Reader<'_>, node: &Node) -> Option<GapSpec> {
         from: from?,
         pattern: regex.as_str().to_owned(),
     })
+}
+
+fn preparation(reader: &mut Reader<'_>, node: &Node, schema: &Value) -> Option<Preparation> {
+    let fields = reader.fields(node, "a command of `before`", &["program", "args", "failure"], &[])?;
+    let failure = reader
+        .required(&fields, "failure", "a command of `before`")
+        .and_then(|n| reader.text(n, "`failure`"));
+    Some(Preparation {
+        program: fields.get("program").and_then(|n| program(reader, n)),
+        args: fields
+            .get("args")
+            .map(|n| args(reader, n, schema, &PLACES))
+            .unwrap_or_default(),
+        failure: failure?,
+    })
+}
+
+/// A program that `before` makes.
+fn made(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    file(reader, node)
+}
+
+fn replay(reader: &mut Reader<'_>, node: &Node, schema: &Value) -> Option<Replay> {
+    let fields = reader.fields(node, "`replay`", &["each", "run", "args", "time"], &[])?;
+    let each = reader
+        .required(&fields, "each", "`replay`")
+        .and_then(|n| file(reader, n));
+    let places: Vec<&str> = PLACES.into_iter().chain([INPUT]).collect();
+    Some(Replay {
+        run: fields.get("run").and_then(|n| made(reader, n)),
+        args: fields
+            .get("args")
+            .map(|n| args(reader, n, schema, &places))
+            .unwrap_or_default(),
+        time: fields.get("time").and_then(|n| reader.span(n, "`time`")),
+        each: each?,
+    })
+}
+
+fn facts(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, FactSpec> {
+    let mut all = BTreeMap::new();
+    for entry in entries(reader, node, "`facts`") {
+        if let Some(fact) = fact(reader, &entry.value) {
+            all.insert(entry.key.clone(), fact);
+        }
+    }
+    all
+}
+
+fn fact(reader: &mut Reader<'_>, node: &Node) -> Option<FactSpec> {
+    let fields = reader.fields(node, "a fact", &["from", "file", "pattern", "missing"], &[])?;
+    let from = source(reader, &fields, "a fact");
+    let pattern = reader
+        .required(&fields, "pattern", "a fact")
+        .and_then(|n| grouped(reader, n))?;
+    Some(FactSpec {
+        from: from?,
+        pattern,
+        missing: fields.get("missing").and_then(|n| reader.text(n, "`missing`")),
+    })
+}
+
+fn progress(reader: &mut Reader<'_>, node: &Node) -> Option<ProgressSpec> {
+    let fields = reader.fields(node, "`progress`", &["file", "pattern", "unit"], &[])?;
+    let path = reader
+        .required(&fields, "file", "`progress`")
+        .and_then(|n| file(reader, n));
+    let pattern = reader
+        .required(&fields, "pattern", "`progress`")
+        .and_then(|n| grouped(reader, n));
+    let unit = reader
+        .required(&fields, "unit", "`progress`")
+        .and_then(|n| reader.text(n, "`unit`"));
+    Some(ProgressSpec {
+        file: path?,
+        pattern: pattern?,
+        unit: unit?,
+    })
+}
+
+/// A regular expression whose first group is what is wanted.
+fn grouped(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let regex = pattern(reader, node, "`pattern`")?;
+    if regex.captures_len() < 2 {
+        reader.hinted(
+            node.at,
+            "the pattern has no group for what is wanted",
+            "put it in parentheses: 'executions: (\\d+)'",
+        );
+    }
+    Some(regex.as_str().to_owned())
+}
+
+/// Environment variables, and the folders of the worker's owner that they name.
+fn homes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, HomeSpec> {
+    let mut all = BTreeMap::new();
+    for entry in entries(reader, node, "`homes`") {
+        variable(reader, entry);
+        if let Some(home) = home(reader, &entry.value) {
+            all.insert(entry.key.clone(), home);
+        }
+    }
+    all
+}
+
+fn home(reader: &mut Reader<'_>, node: &Node) -> Option<HomeSpec> {
+    let fields = reader.fields(node, "a folder of `homes`", &["at", "read"], &[])?;
+    let at = reader
+        .required(&fields, "at", "a folder of `homes`")
+        .and_then(|n| file(reader, n));
+    let read = reader.required(&fields, "read", "a folder of `homes`")?;
+    let Kind::Seq(items) = &read.kind else {
+        reader.problem(read.at, format!("`read` must be a list, not {}", read.describe()));
+        return None;
+    };
+    Some(HomeSpec {
+        at: at?,
+        read: items.iter().filter_map(|item| file(reader, item)).collect(),
+    })
+}
+
+/// Checks the name of an environment variable.
+fn variable(reader: &mut Reader<'_>, entry: &Entry) {
+    let fine = entry.key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && entry.key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !fine {
+        reader.problem(
+            entry.key_at,
+            format!("`{}` cannot be the name of an environment variable", entry.key),
+        );
+    }
 }
 
 fn artifact(reader: &mut Reader<'_>, node: &Node) -> Option<ArtifactSpec> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::command::{Probe, ProcessLimits};
+use crate::command::{Probe, ProcessLimits, ToolRequirement};
 use crate::version::VersionRange;
 
 /// `vertical.yaml`.
@@ -37,6 +37,9 @@ pub struct Vertical {
 /// One tool.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tool {
+    /// What it is called where that is not its program's name: a library that an interpreter runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Name of the program.
     pub program: String,
     /// What it is used for.
@@ -92,6 +95,22 @@ impl Installer {
 pub type InstallCommand = Vec<String>;
 
 impl Tool {
+    /// What it is called: in messages, and as a folder of Helve's own tools.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.program)
+    }
+
+    /// What a module that needs it would ask for.
+    pub fn requirement(&self) -> ToolRequirement {
+        ToolRequirement {
+            name: self.name.clone(),
+            program: self.program.clone(),
+            probe: Some(self.probe.clone()),
+            version: self.version.clone(),
+            homes: BTreeMap::new(),
+        }
+    }
+
     /// The recipe that can be followed without root, into a folder of Helve's own.
     pub fn own_recipe(&self) -> Option<&Recipe> {
         self.install
@@ -167,13 +186,13 @@ impl Vertical {
         }
         for installer in [Installer::Pip, Installer::Npm, Installer::Cargo] {
             for (tool, recipe) in of(installer) {
-                let folder = format!("/opt/helve/tools/{}", tool.program);
+                let folder = format!("/opt/helve/tools/{}", tool.name());
                 let commands: Vec<String> = recipe.commands(&folder).iter().map(|words| shell_line(words)).collect();
                 text.push_str(&format!("RUN {}\n", commands.join(" \\\n && ")));
             }
         }
         for (tool, recipe) in of(Installer::Manual) {
-            text.push_str(&format!("# {}: {}\n", tool.program, recipe.packages.join(" ")));
+            text.push_str(&format!("# {}: {}\n", tool.name(), recipe.packages.join(" ")));
         }
         for (name, value) in &self.environment {
             text.push_str(&format!("ENV {name}={}\n", quoted(value)));

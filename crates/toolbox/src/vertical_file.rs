@@ -19,7 +19,7 @@ pub(crate) const KEYS: [&str; 9] = [
     "limits",
     "image",
 ];
-pub(crate) const TOOL_KEYS: [&str; 6] = ["program", "purpose", "probe", "version", "optional", "install"];
+pub(crate) const TOOL_KEYS: [&str; 7] = ["name", "program", "purpose", "probe", "version", "optional", "install"];
 
 /// The whole. The result is whole only if the reader has no problems afterwards.
 pub(crate) fn vertical(reader: &mut Reader<'_>, node: &Node, folder: &str, origin: &str) -> Option<Vertical> {
@@ -48,7 +48,7 @@ pub(crate) fn vertical(reader: &mut Reader<'_>, node: &Node, folder: &str, origi
     };
     if let Some(node) = fields.get("tested") {
         for name in &vertical.tested {
-            if !vertical.tools.iter().any(|tool| tool.program == *name) {
+            if !vertical.tools.iter().any(|tool| tool.name() == name) {
                 reader.problem(
                     node.at,
                     format!("`tested` names `{name}`, which is not one of the tools"),
@@ -69,8 +69,8 @@ fn tools(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Tool> {
     };
     let tools: Vec<Tool> = items.iter().filter_map(|item| tool(reader, item)).collect();
     for (n, tool) in tools.iter().enumerate() {
-        if tools[..n].iter().any(|other| other.program == tool.program) {
-            reader.problem(node.at, format!("the tool `{}` is here twice", tool.program));
+        if tools[..n].iter().any(|other| other.name() == tool.name()) {
+            reader.problem(node.at, format!("the tool `{}` is here twice", tool.name()));
         }
     }
     tools
@@ -89,6 +89,7 @@ fn tool(reader: &mut Reader<'_>, node: &Node) -> Option<Tool> {
         }),
     };
     let tool = Tool {
+        name: fields.get("name").and_then(|n| self::program(reader, n)),
         program: name?,
         purpose: fields
             .get("purpose")

@@ -123,18 +123,18 @@ fn load(
             })
         }
         ModuleKind::Command(spec) => {
-            let defaults = defaults(toolbox, &spec.tool.program);
+            let defaults = defaults(toolbox, spec.tool.name());
             command::load(&manifest, bundle, defaults, Arc::clone(host))
         }
     }
 }
 
-/// What the verticals that carry a program set for it.
-fn defaults(toolbox: &Toolbox, program: &str) -> Defaults {
+/// What the verticals that carry a tool set for it.
+fn defaults(toolbox: &Toolbox, tool: &str) -> Defaults {
     let mut defaults = Defaults::default();
     let carrying = toolbox
         .verticals()
-        .filter(|vertical| vertical.tools.iter().any(|tool| tool.program == program));
+        .filter(|vertical| vertical.tools.iter().any(|carried| carried.name() == tool));
     for vertical in carrying {
         for (name, value) in &vertical.environment {
             defaults.env.entry(name.clone()).or_insert_with(|| value.clone());

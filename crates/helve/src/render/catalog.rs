@@ -93,10 +93,7 @@ pub(crate) fn module(module: &Module, style: Style) -> String {
     fact("kind", manifest.kind.name());
     if let ModuleKind::Command(command) = &manifest.kind {
         let range = command.tool.version.as_ref().map(|range| format!(" {range}"));
-        fact(
-            "tool",
-            &format!("{}{}", command.tool.program, range.unwrap_or_default()),
-        );
+        fact("tool", &format!("{}{}", command.tool.name(), range.unwrap_or_default()));
         fact("network", if command.network { "yes" } else { "no" });
     }
     fact("from", &module.origin);

@@ -11,7 +11,7 @@ pub(crate) fn verticals(all: &[&Vertical], style: Style) -> String {
     let rows: Vec<Vec<Cell>> = all
         .iter()
         .map(|vertical| {
-            let tools: Vec<&str> = vertical.tools.iter().map(|tool| tool.program.as_str()).collect();
+            let tools: Vec<&str> = vertical.tools.iter().map(|tool| tool.name()).collect();
             let tools = if tools.is_empty() {
                 "-".to_owned()
             } else {
@@ -69,7 +69,7 @@ pub(crate) fn vertical(vertical: &Vertical, style: Style) -> String {
                 .map(|recipe| format!("{:?}", recipe.with).to_lowercase())
                 .collect();
             vec![
-                tool.program.as_str().into(),
+                tool.name().into(),
                 wanted.into(),
                 if tool.optional { "optional" } else { "needed" }.into(),
                 ways.join(", ").into(),
@@ -97,7 +97,7 @@ pub(crate) fn doctor(examined: &[Examined<'_>], style: Style) -> String {
             let wanted = tool.tool.version.as_ref().map_or("any".to_owned(), ToString::to_string);
             vec![
                 tool.vertical.into(),
-                tool.tool.program.as_str().into(),
+                tool.tool.name().into(),
                 Cell::coloured(tool.word().to_owned(), colour),
                 tool.version().unwrap_or_else(|| "-".to_owned()).into(),
                 wanted.into(),
@@ -109,7 +109,7 @@ pub(crate) fn doctor(examined: &[Examined<'_>], style: Style) -> String {
     for tool in examined.iter().filter(|tool| !tool.fixes.is_empty()) {
         text.push_str(&format!(
             "\n{}: {}\n",
-            style.paint("1", &tool.tool.program),
+            style.paint("1", tool.tool.name()),
             tool.reason()
         ));
         for fix in &tool.fixes {

@@ -84,6 +84,7 @@ impl Examined<'_> {
     fn to_json(&self) -> Value {
         json!({
             "vertical": self.vertical,
+            "tool": self.tool.name(),
             "program": self.tool.program,
             "state": self.word(),
             "version": self.version(),
@@ -102,14 +103,14 @@ fn examine<'a>(vertical: &'a Vertical, search: &Search, tools: &Path) -> Vec<Exa
         let asked: Vec<_> = vertical
             .tools
             .iter()
-            .map(|tool| scope.spawn(move || look_for(search, &tool.program, Some(&tool.probe), tool.version.as_ref())))
+            .map(|tool| scope.spawn(move || look_for(search, &tool.requirement())))
             .collect();
         let answers = vertical.tools.iter().zip(asked);
         answers
             .map(|(tool, answer)| {
                 let state = answer.join().unwrap_or_else(|_| {
                     Err(Missing::Silent {
-                        program: tool.program.clone(),
+                        program: tool.name().to_owned(),
                         reason: "asking for it failed".to_owned(),
                     })
                 });
@@ -125,7 +126,7 @@ fn examine<'a>(vertical: &'a Vertical, search: &Search, tools: &Path) -> Vec<Exa
 }
 
 fn fixes(tool: &Tool, tools: &Path) -> Vec<String> {
-    let folder = tools.join(&tool.program).to_string_lossy().into_owned();
+    let folder = tools.join(tool.name()).to_string_lossy().into_owned();
     tool.install
         .iter()
         .map(|recipe| match recipe.with {
@@ -170,10 +171,10 @@ fn install(app: &App, name: &str, all: bool, dry_run: bool) -> Result<u8> {
     for examined in &wanted {
         let tool = examined.tool;
         let Some(recipe) = tool.own_recipe() else {
-            by_hand.push((tool.program.clone(), examined.fixes.join("  or  ")));
+            by_hand.push((tool.name().to_owned(), examined.fixes.join("  or  ")));
             continue;
         };
-        let folder = tools.join(&tool.program);
+        let folder = tools.join(tool.name());
         let commands = recipe.commands(&folder.to_string_lossy());
         if dry_run {
             commands
@@ -181,12 +182,12 @@ fn install(app: &App, name: &str, all: bool, dry_run: bool) -> Result<u8> {
                 .for_each(|words| print(&format!("{}\n", shell_line(words))));
             continue;
         }
-        follow(&tool.program, &folder, &commands)?;
-        match look_for(&search, &tool.program, Some(&tool.probe), tool.version.as_ref()) {
+        follow(tool.name(), &folder, &commands)?;
+        match look_for(&search, &tool.requirement()) {
             Ok(found) => eprint_line(&format!("installed {}", found.path.display())),
             Err(missing) => {
                 return Err(
-                    Problem::new(format!("what was installed for `{}` will not do", tool.program))
+                    Problem::new(format!("what was installed for `{}` will not do", tool.name()))
                         .detail(missing.to_string()),
                 );
             }

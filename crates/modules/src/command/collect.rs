@@ -7,13 +7,22 @@ use helve_findings::{
 };
 use helve_toolbox::command::{CommandSpec, RuleSpec};
 
+use serde_json::{Value, json};
+
 use super::parse::{Parsed, RawFinding, RawRule};
-use super::place::Places;
+use super::place::{Places, RawPlace};
 
 /// Longest message.
 const MAX_MESSAGE: usize = 2_000;
 /// The path of a finding that is about no file.
 const WHOLE_TARGET: &str = ".";
+const NOWHERE: RawPlace = RawPlace {
+    path: None,
+    line: None,
+    column: None,
+    end_line: None,
+    end_column: None,
+};
 
 /// Turns raw findings into ours.
 pub(crate) struct Collector<'a> {
@@ -37,7 +46,7 @@ impl<'a> Collector<'a> {
 
     /// Takes what a parser read; what the tool said that it did not look at goes to the reasons.
     pub(crate) fn add(&mut self, parsed: Parsed, reasons: &mut Vec<String>) {
-        let program = &self.spec.tool.program;
+        let program = self.spec.tool.name();
         reasons.extend(parsed.gaps.into_iter().map(|gap| format!("{program} said: {gap}")));
         for rule in parsed.rules {
             self.rule(&rule.id.clone(), Some(rule));
@@ -113,20 +122,16 @@ impl<'a> Collector<'a> {
             rule.cwe.clone_from(&raw.cwe);
             self.rules.insert(rule.id.clone(), rule.clone());
         }
-        let path = match &raw.place.path {
-            None => WHOLE_TARGET.to_owned(),
-            Some(path) => match self.places.relative(path) {
-                Some(relative) if relative.is_empty() => WHOLE_TARGET.to_owned(),
-                Some(relative) => relative,
-                None => return false,
-            },
+        let Some((path, place)) = self.place(&raw) else {
+            return false;
         };
-        let region = self.places.region(&path, &raw.place);
+        let region = self.places.region(&path, place);
         let secret = holds_secret(&rule.cwe) || holds_secret(&raw.cwe);
         let message = message(&raw.message, secret);
         let text = region.and_then(|region| self.places.text(&path, &region));
         // Sealed here: the text may hold a secret, and reports are stored before they are merged.
         let anchor = match (text, secret) {
+            _ if raw.identity.is_some() => raw.identity.clone().unwrap_or_default(),
             (Some(text), true) => secret_anchor(&text),
             (Some(text), false) => code_anchor(&text),
             (None, _) => code_anchor(&message),
@@ -138,7 +143,58 @@ impl<'a> Collector<'a> {
         let mut finding = Finding::new(&rule, self.module, message, location, anchor);
         finding.severity = raw.severity.unwrap_or(rule.severity);
         finding.confidence = raw.confidence.unwrap_or(rule.confidence);
+        if raw.identity.is_some() {
+            return self.recognised(finding, &raw.inputs);
+        }
         self.findings.push(finding);
+        true
+    }
+
+    /// Where the finding is: where the tool says, or the first place on the way there that is in the target. A crash is
+    /// the target's wherever its stack ends.
+    fn place<'r>(&self, raw: &'r RawFinding) -> Option<(String, &'r RawPlace)> {
+        let said = raw.place.path.as_deref().map(|path| self.places.relative(path));
+        if let Some(Some(relative)) = &said
+            && !relative.is_empty()
+            && (raw.stack.is_empty() || self.places.is_file(relative))
+        {
+            return Some((relative.clone(), &raw.place));
+        }
+        for place in &raw.stack {
+            let relative = place.path.as_deref().and_then(|path| self.places.relative(path));
+            if let Some(relative) = relative.filter(|relative| self.places.is_file(relative)) {
+                return Some((relative, place));
+            }
+        }
+        match said {
+            Some(None) if raw.identity.is_none() => None,
+            Some(Some(relative)) if relative.is_empty() => Some((WHOLE_TARGET.to_owned(), &raw.place)),
+            _ => Some((WHOLE_TARGET.to_owned(), &NOWHERE)),
+        }
+    }
+
+    /// Adds a finding that is known by its identity, or its inputs to the one that has it.
+    fn recognised(&mut self, mut finding: Finding, inputs: &[String]) -> bool {
+        let same = |other: &&mut Finding| other.rule_id == finding.rule_id && other.anchor == finding.anchor;
+        let known = self.findings.iter_mut().find(same);
+        let of = |finding: &Finding| {
+            let inputs = finding.properties.get("inputs").and_then(Value::as_array);
+            inputs.cloned().unwrap_or_default()
+        };
+        let mut all = known.as_deref().map(of).unwrap_or_default();
+        all.extend(inputs.iter().map(|input| json!(input)));
+        all.dedup();
+        match known {
+            Some(known) => {
+                known.properties.insert("inputs".to_owned(), Value::Array(all));
+            }
+            None => {
+                let hash = finding.anchor.rsplit('-').next().unwrap_or_default().get(..16);
+                finding.properties.insert("stack".to_owned(), json!(hash));
+                finding.properties.insert("inputs".to_owned(), Value::Array(all));
+                self.findings.push(finding);
+            }
+        }
         true
     }
 }

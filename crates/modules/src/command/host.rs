@@ -38,9 +38,9 @@ impl Host {
     /// The tool, if it is there and fit. Asking a program for its version takes as long as starting it, so the answer
     /// is kept until the program's file changes.
     pub(crate) fn tool(&self, requirement: &ToolRequirement) -> Result<Found, Missing> {
-        let Some(path) = self.search.program(&requirement.program) else {
+        let Some(path) = self.search.tool(requirement) else {
             return Err(Missing::Absent {
-                program: requirement.program.clone(),
+                program: requirement.name().to_owned(),
             });
         };
         let changed = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
@@ -48,12 +48,7 @@ impl Host {
         if let Some(known) = self.probed.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }
-        let found = look_for(
-            &self.search,
-            &requirement.program,
-            requirement.probe.as_ref(),
-            requirement.version.as_ref(),
-        );
+        let found = look_for(&self.search, requirement);
         let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
         probed.insert(key, found.clone());
         found

@@ -5,7 +5,9 @@
 //! and said nothing is "clean".
 
 mod collect;
+mod facts;
 mod host;
+mod job;
 mod parse;
 mod place;
 mod room;
@@ -56,6 +58,17 @@ pub fn load(
     };
     let parser = parse::Parser::new(&output.format).map_err(wrong)?;
     let gaps = run::gaps(gaps).map_err(wrong)?;
+    let facts = spec.facts.iter();
+    let facts = facts
+        .map(|(name, fact)| Ok((name.clone(), facts::Fact::new(fact)?)))
+        .collect::<Result<_, String>>()
+        .map_err(wrong)?;
+    let progress = spec
+        .progress
+        .as_ref()
+        .map(facts::Spoken::new)
+        .transpose()
+        .map_err(wrong)?;
     Ok(Arc::new(run::Command {
         metadata: Metadata {
             name: manifest.name.clone(),
@@ -70,6 +83,8 @@ pub fn load(
         defaults,
         parser,
         gaps,
+        facts,
+        progress,
         host,
     }))
 }

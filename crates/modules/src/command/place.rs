@@ -59,6 +59,11 @@ impl Places {
         Some(parts.join("/"))
     }
 
+    /// Whether the target has such a file.
+    pub(crate) fn is_file(&self, relative: &str) -> bool {
+        self.root.join(relative).is_file()
+    }
+
     /// The region, whole: what the tool leaves out is taken from the text.
     pub(crate) fn region(&mut self, path: &str, place: &RawPlace) -> Option<Region> {
         let start_line = place.line.filter(|line| *line > 0)?;

@@ -4,13 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use helve_toolbox::Bundle;
-use helve_toolbox::command::ArtifactSpec;
 
 use super::run::unreadable;
 use crate::ModuleError;
-
-/// Files kept for one pattern.
-const MAX_ARTIFACTS: usize = 50;
 
 /// The private folders of one run of a command; gone when it is dropped.
 pub(crate) struct Room(tempfile::TempDir);
@@ -50,13 +46,19 @@ impl Room {
         self.0.path().join("files")
     }
 
-    /// Files that match, sorted.
-    pub(super) fn matching(&self, spec: &ArtifactSpec) -> Vec<PathBuf> {
-        if !spec.file.contains('*') {
-            let path = self.out().join(&spec.file);
+    /// The name of a file in `out`, as people and reports see it.
+    pub(super) fn name(&self, path: &Path) -> String {
+        let relative = path.strip_prefix(self.out()).unwrap_or(path);
+        relative.to_string_lossy().into_owned()
+    }
+
+    /// Files in `out` that match, sorted; `*` stands for any part of a name.
+    pub(super) fn matching(&self, pattern: &str) -> Vec<PathBuf> {
+        if !pattern.contains('*') {
+            let path = self.out().join(pattern);
             return path.exists().then_some(path).into_iter().collect();
         }
-        let Ok(glob) = globset::GlobBuilder::new(&spec.file).literal_separator(true).build() else {
+        let Ok(glob) = globset::GlobBuilder::new(pattern).literal_separator(true).build() else {
             return Vec::new();
         };
         let (matcher, out) = (glob.compile_matcher(), self.out());
@@ -68,7 +70,6 @@ impl Room {
             .flatten()
             .map(ignore::DirEntry::into_path)
             .filter(|path| path.strip_prefix(&out).is_ok_and(|relative| matcher.is_match(relative)) && path.is_file())
-            .take(MAX_ARTIFACTS)
             .collect();
         paths.sort();
         paths

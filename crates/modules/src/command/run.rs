@@ -1,38 +1,34 @@
-//! One run of a command: tool, arguments, process, output, report.
+//! One run of a command: tool, processes, output, report.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
 use helve_findings::{ModuleReport, Notification, NotificationLevel};
-use helve_toolbox::command::{CommandSpec, GapSpec, ProcessLimits, Source};
-use helve_toolbox::template::{self, Scope};
+use helve_toolbox::command::{CommandSpec, GapSpec, Replay, Source};
 use helve_toolbox::{Bundle, ModuleManifest};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::collect::Collector;
+use super::facts::{Fact, Spoken};
+use super::job::Jobs;
 use super::parse::Parser;
 use super::place::Places;
 use super::room::Room;
-use super::runner::{Bounds, End, Job, Ran};
+use super::runner::{End, Job, Ran};
 use super::{Defaults, Host};
 use crate::{Artifact, Context, Metadata, Module, ModuleError, Output, Progress, doubts};
 
-/// Bounds where neither the module nor its vertical says anything.
-const TIME: Duration = Duration::from_secs(3600);
-const MEMORY: u64 = 2 << 30;
-const PROCESSES: u32 = 512;
-const OUTPUT: u64 = 64 << 20;
-const FILES: u32 = 4096;
-const FILE_SIZE: u64 = 1 << 30;
-const DISK: u64 = 4 << 30;
-/// CPU time for each second of the wall clock where nothing is said of it: more means that it keeps many cores busy.
-const CPU_PER_SECOND: u32 = 8;
 /// Longest file that is read or kept.
 const MAX_FILE: u64 = 256 << 20;
+/// Files kept for one pattern.
+const MAX_ARTIFACTS: usize = 50;
+/// Files that are run again.
+const MAX_REPLAYED: usize = 100;
 /// How much of what a program said goes into a reason.
 const QUOTED: usize = 300;
 /// Lines that name a gap in the notifications; the rest is counted.
@@ -47,6 +43,8 @@ pub(crate) struct Command {
     pub(crate) defaults: Defaults,
     pub(crate) parser: Parser,
     pub(crate) gaps: Vec<(Source, Regex)>,
+    pub(crate) facts: BTreeMap<String, Fact>,
+    pub(crate) progress: Option<Spoken>,
     pub(crate) host: Arc<Host>,
 }
 
@@ -75,35 +73,111 @@ impl Module for Command {
         // A link in the way to the workspace would make the tool's paths differ from ours.
         let workspace = cx.workspace.canonicalize().map_err(|e| unreadable(cx.workspace, e))?;
         let room = Room::new(&self.host.scratch, &self.bundle)?;
-        let job = self.job(&tool.path, &workspace, &room, config)?;
+        let jobs = Jobs::new(self, &tool.path, &workspace, &room, config);
+        for step in &self.spec.before {
+            let ran = match self.launch(cx, &room, jobs.before(step)?)? {
+                Ok(ran) => ran,
+                Err(reason) => return Ok(self.could_not_look(format!("{}: {reason}", step.failure))),
+            };
+            if ran.end != End::Exited(0) {
+                return Ok(self.could_not_look(format!("{}{}", step.failure, why_it_failed(&ran))));
+            }
+        }
+        let ran = match self.launch(cx, &room, jobs.main()?)? {
+            Ok(ran) => ran,
+            Err(reason) => return Ok(self.could_not_look(reason)),
+        };
+        let mut reasons = Vec::new();
+        let replayed = match &self.spec.replay {
+            None => None,
+            Some(replay) => Some(self.replay(cx, &room, &jobs, replay, &mut reasons)?),
+        };
+        cx.check_cancelled()?;
+        let version = tool.version.map(|version| version.to_string());
+        Ok(self.read(&ran, replayed, reasons, &workspace, &room, version))
+    }
+}
+
+/// What the replay of one file printed.
+struct Replayed {
+    /// The file's name in `out`.
+    input: String,
+    text: Vec<u8>,
+}
+
+impl Command {
+    /// Runs a program to its end. The inner error says why it could not be run on this machine.
+    fn launch(
+        &self,
+        cx: &Context<'_>,
+        room: &Room,
+        job: Result<Job, String>,
+    ) -> Result<Result<Ran, String>, ModuleError> {
+        let job = match job {
+            Ok(job) => job,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let name = job
+            .program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let spoken = self.progress.as_ref().map(|progress| (progress, Cell::default()));
         let tick = |took: Duration| {
+            let more = spoken
+                .as_ref()
+                .and_then(|(progress, last)| progress.look(room, took, last))
+                .map(|said| format!(": {said}"));
             (cx.progress)(Progress {
                 done: took.as_secs(),
                 total: None,
                 unit: "s",
-                message: Some(format!("{} is running", self.spec.tool.program)),
+                message: Some(format!("{name} is running{}", more.unwrap_or_default())),
             });
         };
-        let ran = match self.host.runner.run(&job, cx.cancelled, &tick) {
-            Ok(ran) => ran,
-            Err(error @ super::RunError::Execute { .. }) => return Ok(self.could_not_look(error.to_string())),
-            Err(super::RunError::Setup(reason)) => {
-                return Err(ModuleError::Io {
-                    path: tool.path,
-                    source: io::Error::other(reason),
-                });
-            }
-        };
-        if ran.end == End::Cancelled {
-            return Err(ModuleError::Cancelled);
+        match self.host.runner.run(&job, cx.cancelled, &tick) {
+            Ok(ran) if ran.end == End::Cancelled => Err(ModuleError::Cancelled),
+            Ok(ran) => Ok(Ok(ran)),
+            Err(error @ super::RunError::Execute { .. }) => Ok(Err(error.to_string())),
+            Err(super::RunError::Setup(reason)) => Err(ModuleError::Io {
+                path: job.program,
+                source: io::Error::other(reason),
+            }),
         }
-        cx.check_cancelled()?;
-        let version = tool.version.map(|version| version.to_string());
-        Ok(self.read(&ran, &workspace, &room, version))
     }
-}
 
-impl Command {
+    /// Runs the program again for each file that it left. A file that shows nothing then is a doubt.
+    fn replay(
+        &self,
+        cx: &Context<'_>,
+        room: &Room,
+        jobs: &Jobs<'_>,
+        replay: &Replay,
+        reasons: &mut Vec<String>,
+    ) -> Result<Vec<Replayed>, ModuleError> {
+        let files = room.matching(&replay.each);
+        if files.len() > MAX_REPLAYED {
+            reasons.push(format!(
+                "{} files match `{}`: the first {MAX_REPLAYED} were run again",
+                files.len(),
+                replay.each
+            ));
+        }
+        let mut replayed = Vec::new();
+        for path in files.into_iter().take(MAX_REPLAYED) {
+            let input = room.name(&path);
+            match self.launch(cx, room, jobs.replay(replay, &path)?)? {
+                Ok(ran) => match source(&self.spec.output.from, &ran, room) {
+                    Ok(text) => replayed.push(Replayed { input, text }),
+                    Err(error) => reasons.push(format!("running `{input}` again left no output: {error}")),
+                },
+                Err(reason) => reasons.push(format!("`{input}` could not be run again: {reason}")),
+            }
+        }
+        Ok(replayed)
+    }
+
     fn config(&self, given: &Value) -> Result<Map<String, Value>, ModuleError> {
         let given = match given {
             Value::Object(map) => map.clone(),
@@ -118,7 +192,7 @@ impl Command {
             })
     }
 
-    fn wrong_config(&self, field: &str, message: String) -> ModuleError {
+    pub(super) fn wrong_config(&self, field: &str, message: String) -> ModuleError {
         ModuleError::Config {
             module: self.metadata.name.clone(),
             field: field.to_owned(),
@@ -126,78 +200,67 @@ impl Command {
         }
     }
 
-    fn job(
+    fn read(
         &self,
-        program: &Path,
+        ran: &Ran,
+        replayed: Option<Vec<Replayed>>,
+        doubts: Vec<String>,
         workspace: &Path,
         room: &Room,
-        config: Map<String, Value>,
-    ) -> Result<Job, ModuleError> {
-        let mut scope = Scope::default();
-        scope
-            .set("config", Value::Object(config))
-            .set("workspace", json!(workspace.to_string_lossy()))
-            .set("out", json!(room.out().to_string_lossy()))
-            .set("files", json!(room.files().to_string_lossy()));
-        let mut args = Vec::new();
-        for (n, arg) in self.spec.args.iter().enumerate() {
-            let value = template::render(&json!(arg), &scope)
-                .map_err(|error| self.wrong_config(&format!("args[{n}]"), error.to_string()))?;
-            words(value, &mut args);
-        }
-        let mut env: BTreeMap<String, String> = self.defaults.env.clone();
-        for (name, text) in &self.spec.env {
-            let value = template::render(&json!(text), &scope)
-                .map_err(|error| self.wrong_config(&format!("env.{name}"), error.to_string()))?;
-            let mut parts = Vec::new();
-            words(value, &mut parts);
-            env.insert(name.clone(), parts.join(" "));
-        }
-        env.entry("PATH".to_owned())
-            .or_insert_with(|| self.host.search.path_for(program));
-        env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
-        env.insert("HOME".to_owned(), room.home().to_string_lossy().into_owned());
-        env.insert("TMPDIR".to_owned(), room.home().to_string_lossy().into_owned());
-        let mut readable = vec![workspace.to_owned(), room.files()];
-        readable.extend(self.host.search.tools.clone().filter(|tools| tools.is_dir()));
-        readable.extend(roots(program));
-        Ok(Job {
-            program: program.to_owned(),
-            args,
-            env,
-            dir: workspace.to_owned(),
-            readable,
-            // A shared workspace was made read-only when it was laid out; one of the step's own may be written to.
-            writable: [room.out(), room.home()]
-                .into_iter()
-                .chain(is_writable(workspace).then(|| workspace.to_owned()))
-                .collect(),
-            scratch: room.home(),
-            network: self.spec.network,
-            bounds: bounds(&self.spec.limits.or(&self.defaults.limits)),
-        })
-    }
-
-    fn read(&self, ran: &Ran, workspace: &Path, room: &Room, version: Option<String>) -> Output {
+        version: Option<String>,
+    ) -> Output {
         let mut reasons = Vec::new();
         self.judge_end(ran, &mut reasons);
         self.find_gaps(ran, room, &mut reasons);
+        reasons.extend(doubts);
         let mut report = ModuleReport::new(&self.metadata.name, &self.metadata.version);
         let mut collector = Collector::new(&self.spec, &self.metadata.name, Places::new(workspace));
-        let text = source(&self.spec.output.from, ran, room);
-        // A program that was stopped may have left half a document: what there is counts, and the end is said already.
-        match text.and_then(|text| self.parser.parse(&text)) {
-            Ok(parsed) => collector.add(parsed, &mut reasons),
-            Err(error) => reasons.push(format!(
-                "the output of {} cannot be read: {error}",
-                self.spec.tool.program
-            )),
+        match replayed {
+            // A program that was stopped may have left half a document: what there is counts, and the end is said already.
+            None => match source(&self.spec.output.from, ran, room).and_then(|text| self.parser.parse(&text)) {
+                Ok(mut parsed) => {
+                    for input in parsed.findings.iter_mut().flat_map(|finding| &mut finding.inputs) {
+                        *input = room.name(Path::new(&*input));
+                    }
+                    collector.add(parsed, &mut reasons);
+                }
+                Err(error) => reasons.push(format!(
+                    "the output of {} cannot be read: {error}",
+                    self.spec.tool.name()
+                )),
+            },
+            Some(replayed) => {
+                for Replayed { input, text } in replayed {
+                    match self.parser.parse(&text) {
+                        Ok(parsed) if parsed.findings.is_empty() => {
+                            reasons.push(format!("`{input}` shows nothing when it is run again"));
+                        }
+                        Ok(mut parsed) => {
+                            parsed
+                                .findings
+                                .iter_mut()
+                                .for_each(|finding| finding.inputs = vec![input.clone()]);
+                            collector.add(parsed, &mut reasons);
+                        }
+                        Err(error) => reasons.push(format!("what `{input}` shows cannot be read: {error}")),
+                    }
+                }
+            }
         }
         collector.finish(&mut report);
         let artifacts = self.artifacts(room, &mut reasons);
         let mut summary = Map::new();
+        for (name, fact) in &self.facts {
+            match fact.find(source(&fact.from, ran, room).ok().as_deref()) {
+                Some(value) => summary.insert(name.clone(), value),
+                None => {
+                    reasons.extend(fact.missing.clone());
+                    None
+                }
+            };
+        }
         summary.insert("findings".to_owned(), json!(report.findings.len()));
-        summary.insert("tool".to_owned(), json!(self.spec.tool.program));
+        summary.insert("tool".to_owned(), json!(self.spec.tool.name()));
         summary.insert("tool_version".to_owned(), json!(version));
         summary.insert("sandbox".to_owned(), json!(ran.sandbox));
         note(&mut report, reasons);
@@ -209,7 +272,7 @@ impl Command {
     }
 
     fn judge_end(&self, ran: &Ran, reasons: &mut Vec<String>) {
-        let program = &self.spec.tool.program;
+        let program = self.spec.tool.name();
         // First, because a limit is often why a program ended as it did, and the first reason is the one that is shown.
         for limit in &ran.felt {
             reasons.push(format!("{program} came up against its limit of {limit}"));
@@ -234,7 +297,7 @@ impl Command {
             let text = String::from_utf8_lossy(&text);
             let lines: Vec<&str> = text.lines().filter(|line| pattern.is_match(line)).collect();
             let named = lines.iter().take(MAX_GAPS);
-            reasons.extend(named.map(|line| format!("{} said: {}", self.spec.tool.program, quote(line))));
+            reasons.extend(named.map(|line| format!("{} said: {}", self.spec.tool.name(), quote(line))));
             if lines.len() > MAX_GAPS {
                 reasons.push(format!("and {} lines like these", lines.len() - MAX_GAPS));
             }
@@ -244,11 +307,8 @@ impl Command {
     fn artifacts(&self, room: &Room, reasons: &mut Vec<String>) -> Vec<Artifact> {
         let mut kept: Vec<Artifact> = Vec::new();
         for spec in &self.spec.artifacts {
-            for path in room.matching(spec) {
-                let name = path
-                    .strip_prefix(room.out())
-                    .map(|p| p.to_string_lossy().into_owned())
-                    .unwrap_or_default();
+            for path in room.matching(&spec.file).into_iter().take(MAX_ARTIFACTS) {
+                let name = room.name(&path);
                 if kept.iter().any(|artifact| artifact.name == name) {
                     continue;
                 }
@@ -279,22 +339,6 @@ impl Command {
     }
 }
 
-fn bounds(limits: &ProcessLimits) -> Bounds {
-    let time = limits.time.map_or(TIME, |span| span.duration());
-    Bounds {
-        time,
-        cpu: limits
-            .cpu
-            .map_or_else(|| time.saturating_mul(CPU_PER_SECOND), |span| span.duration()),
-        memory: limits.memory.unwrap_or(MEMORY),
-        processes: limits.processes.unwrap_or(PROCESSES),
-        output: limits.output.unwrap_or(OUTPUT),
-        files: limits.files.unwrap_or(FILES),
-        file_size: limits.file_size.unwrap_or(FILE_SIZE),
-        disk: limits.disk.unwrap_or(DISK),
-    }
-}
-
 /// Makes the report inconclusive if there is a reason.
 fn note(report: &mut ModuleReport, mut reasons: Vec<String>) {
     reasons.dedup();
@@ -306,64 +350,7 @@ fn note(report: &mut ModuleReport, mut reasons: Vec<String>) {
     doubts::tell(report, doubts.collect());
 }
 
-/// What a program and its interpreter need of the folders they are installed in, outside of the system's: `.../bin/tool`
-/// needs `.../bin` and `.../lib`, and a Python environment's interpreter is a link to one that lies elsewhere. Never the
-/// whole of `...`: it may be somebody's home.
-fn roots(program: &Path) -> Vec<PathBuf> {
-    const PARTS: [&str; 6] = ["bin", "lib", "lib64", "libexec", "include", "pyvenv.cfg"];
-    let mut roots: Vec<PathBuf> = Vec::new();
-    let mut add = |path: PathBuf| {
-        if !roots.contains(&path) && path.exists() {
-            roots.push(path);
-        }
-    };
-    for path in std::iter::once(program.to_owned()).chain(interpreter(program)) {
-        for path in [path.canonicalize().ok(), Some(path)].into_iter().flatten() {
-            if path.starts_with("/usr") || path.starts_with("/bin") {
-                continue;
-            }
-            // A package of JavaScript finds its dependencies beside itself.
-            if let Some(packages) = path.ancestors().find(|dir| dir.ends_with("node_modules")) {
-                add(packages.to_owned());
-            }
-            let Some(folder) = path.parent() else { continue };
-            match folder.parent().filter(|_| folder.ends_with("bin")) {
-                Some(root) => PARTS.iter().for_each(|part| add(root.join(part))),
-                None => add(path.clone()),
-            }
-        }
-    }
-    roots
-}
-
-/// What the first line of a script names.
-fn interpreter(program: &Path) -> Option<PathBuf> {
-    use io::BufRead;
-    let mut line = Vec::new();
-    let file = fs::File::open(program).ok()?;
-    io::BufReader::new(io::Read::take(file, 256))
-        .read_until(b'\n', &mut line)
-        .ok()?;
-    let line = std::str::from_utf8(&line).ok()?.strip_prefix("#!")?;
-    let path = PathBuf::from(line.split_whitespace().next()?);
-    path.is_absolute().then_some(path)
-}
-
-fn is_writable(dir: &Path) -> bool {
-    fs::metadata(dir).is_ok_and(|metadata| !metadata.permissions().readonly())
-}
-
-/// A rendered argument: a list is several, null is none.
-fn words(value: Value, out: &mut Vec<String>) {
-    match value {
-        Value::Null => {}
-        Value::Array(items) => items.into_iter().for_each(|item| words(item, out)),
-        Value::String(text) => out.push(text),
-        other => out.push(other.to_string()),
-    }
-}
-
-fn source(from: &Source, ran: &Ran, room: &Room) -> Result<Vec<u8>, String> {
+pub(super) fn source(from: &Source, ran: &Ran, room: &Room) -> Result<Vec<u8>, String> {
     match from {
         Source::Stdout => Ok(ran.stdout.clone()),
         Source::Stderr => Ok(ran.stderr.clone()),
@@ -372,7 +359,7 @@ fn source(from: &Source, ran: &Ran, room: &Room) -> Result<Vec<u8>, String> {
 }
 
 /// What a program left: a regular file of bearable size. Links are not followed, they could lead anywhere.
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let metadata = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a regular file".to_owned());
@@ -381,6 +368,21 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("it is longer than {} MiB", MAX_FILE >> 20));
     }
     fs::read(path).map_err(|error| error.to_string())
+}
+
+/// How a command that had to succeed ended, for people.
+fn why_it_failed(ran: &Ran) -> String {
+    match &ran.end {
+        End::Limited(limit) => format!(": its limit of {limit} was reached"),
+        End::Signaled(signal) => format!(": it was killed by signal {signal}"),
+        End::Exited(_) | End::Cancelled => {
+            let text = String::from_utf8_lossy(&ran.stderr);
+            let error = text.lines().find(|line| line.contains("error"));
+            error
+                .map(|line| format!(": {}", quote(line)))
+                .unwrap_or_else(|| last_words(ran))
+        }
+    }
 }
 
 fn last_words(ran: &Ran) -> String {

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use helve_toolbox::command::Probe;
-use helve_toolbox::{Version, VersionRange};
+use helve_toolbox::Version;
+use helve_toolbox::command::{HomeSpec, ToolRequirement};
 use regex::Regex;
 
 /// Longest time that a program may take to say its version: some load a virtual machine first.
@@ -20,6 +20,8 @@ pub struct Search {
     pub tools: Option<PathBuf>,
     /// Further folders, such as those of `PATH`.
     pub path: Vec<PathBuf>,
+    /// The home of the worker's owner.
+    pub home: Option<PathBuf>,
 }
 
 /// A tool that will do.
@@ -73,7 +75,32 @@ impl Search {
         Self {
             tools,
             path: std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect(),
+            home: std::env::home_dir().filter(|home| home.is_absolute()),
         }
+    }
+
+    /// The program of a tool. Of a library, the interpreter that Helve installed it for, or any other: whether that one
+    /// has the library is for the probe to say.
+    pub fn tool(&self, tool: &ToolRequirement) -> Option<PathBuf> {
+        let (Some(name), Some(tools)) = (&tool.name, &self.tools) else {
+            return self.program(&tool.program);
+        };
+        let own = tools.join(name).join("bin").join(&tool.program);
+        if is_program(&own) {
+            return Some(own);
+        }
+        self.path
+            .iter()
+            .map(|dir| dir.join(&tool.program))
+            .find(|path| is_program(path))
+    }
+
+    /// A folder of the worker's owner: where the environment says that it is, or where it usually is.
+    pub(crate) fn home(&self, variable: &str, spec: &HomeSpec) -> Option<PathBuf> {
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(|| Some(self.home.as_ref()?.join(&spec.at)))
+            .filter(|folder| folder.is_absolute() && folder.is_dir())
     }
 
     /// The program of that name.
@@ -130,22 +157,22 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Looks a program up, asks for its version, and compares. Blocking.
-pub fn look_for(
-    search: &Search,
-    program: &str,
-    probe: Option<&Probe>,
-    range: Option<&VersionRange>,
-) -> Result<Found, Missing> {
-    let path = search.program(program).ok_or_else(|| Missing::Absent {
-        program: program.to_owned(),
-    })?;
-    let Some(probe) = probe else {
+/// Looks a tool up, asks for its version, and compares. Blocking.
+pub fn look_for(search: &Search, tool: &ToolRequirement) -> Result<Found, Missing> {
+    let absent = || Missing::Absent {
+        program: tool.name().to_owned(),
+    };
+    let path = search.tool(tool).ok_or_else(absent)?;
+    let Some(probe) = &tool.probe else {
         return Ok(Found { path, version: None });
     };
-    let silent = |reason: String| Missing::Silent {
-        program: program.to_owned(),
-        reason,
+    let silent = |reason: String| match &tool.name {
+        // An interpreter is there; the library is not.
+        Some(_) => absent(),
+        None => Missing::Silent {
+            program: tool.program.clone(),
+            reason,
+        },
     };
     let said = ask(&path, &probe.args, search).map_err(|error| silent(error.to_string()))?;
     let regex = Regex::new(&probe.pattern).map_err(|error| silent(error.to_string()))?;
@@ -164,9 +191,9 @@ pub fn look_for(
                 .collect();
             silent(format!("it said `{first}`"))
         })?;
-    if let Some(range) = range.filter(|range| !range.matches(&version)) {
+    if let Some(range) = tool.version.as_ref().filter(|range| !range.matches(&version)) {
         return Err(Missing::Unfit {
-            program: program.to_owned(),
+            program: tool.name().to_owned(),
             too_old: range.is_above(&version),
             version,
             range: range.to_string(),

@@ -15,7 +15,7 @@ pub(super) fn judge(folder: &str, kind: &str, origins: &[&str]) -> Option<Flaw> 
             .strip_prefix(*root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if origins.iter().any(|root| below(root)) {
+    if origins.iter().any(below) {
         return None;
     }
     if folder.is_empty() {
@@ -26,11 +26,11 @@ pub(super) fn judge(folder: &str, kind: &str, origins: &[&str]) -> Option<Flaw> 
         let what = format!("looks for libraries in `{folder}`, relative to the current folder ({kind})");
         return Some(Flaw::new(Check::InsecureLibraryPath, what));
     }
-    if SHARED.iter().any(|root| below(root)) {
+    if SHARED.iter().any(below) {
         let what = format!("looks for libraries in `{folder}`, where anybody may write ({kind})");
         return Some(Flaw::new(Check::InsecureLibraryPath, what));
     }
-    if SYSTEM.iter().any(|root| below(root)) && !folder.split('/').any(|part| part == "..") {
+    if SYSTEM.iter().any(below) && !folder.split('/').any(|part| part == "..") {
         return None;
     }
     let what = format!("looks for libraries in `{folder}` ({kind})");

@@ -84,6 +84,7 @@ impl Json {
             severity: text("severity").and_then(|word| severity(&word, &self.severities)),
             confidence: text("confidence").and_then(|word| confidence(&word)),
             cwe: text("cwe").map(|text| cwe(&text)).unwrap_or_default(),
+            ..RawFinding::default()
         }
     }
 }

@@ -62,6 +62,7 @@ impl Lines {
                 severity: group("severity").and_then(|word| severity(word, &self.severities)),
                 confidence: group("confidence").and_then(confidence),
                 cwe: group("cwe").map(cwe).unwrap_or_default(),
+                ..RawFinding::default()
             });
         }
         if odd > MAX_ODD {

@@ -1,5 +1,7 @@
 //! Formats of findings. A parser reads what is there and says what it could not read; it judges nothing.
 
+mod classes;
+mod crashes;
 mod json;
 mod junit;
 mod lines;
@@ -31,6 +33,12 @@ pub(crate) struct RawFinding {
     pub(crate) severity: Option<Severity>,
     pub(crate) confidence: Option<Confidence>,
     pub(crate) cwe: Vec<u32>,
+    /// Places that led there, the innermost first: the first one in the target counts where `place` is outside of it.
+    pub(crate) stack: Vec<RawPlace>,
+    /// What it is recognised by, where that is not the text at its place: equal ones are one finding.
+    pub(crate) identity: Option<String>,
+    /// Files that show it.
+    pub(crate) inputs: Vec<String>,
 }
 
 /// A rule as a tool describes it.
@@ -53,6 +61,7 @@ pub(crate) enum Parser {
     Json(json::Json),
     Lines(lines::Lines),
     Junit,
+    Crashes,
 }
 
 impl Parser {
@@ -60,6 +69,7 @@ impl Parser {
         Ok(match format {
             Format::Sarif => Self::Sarif,
             Format::Junit => Self::Junit,
+            Format::Crashes => Self::Crashes,
             Format::Json(format) => Self::Json(json::Json::new(format)?),
             Format::Lines(format) => Self::Lines(lines::Lines::new(format)?),
         })
@@ -72,6 +82,7 @@ impl Parser {
             Self::Json(json) => json.parse(bytes),
             Self::Lines(lines) => Ok(lines.parse(bytes)),
             Self::Junit => junit::parse(bytes),
+            Self::Crashes => Ok(crashes::parse(bytes)),
         }
     }
 }

@@ -111,6 +111,7 @@ fn finding(result: &Value, run: &Value, driver_rules: &[&Value], rules: &[RawRul
         severity,
         confidence: sure.and_then(confidence),
         cwe: taxa.flat_map(cwe).collect(),
+        ..RawFinding::default()
     }
 }
 
