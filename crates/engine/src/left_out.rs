@@ -86,9 +86,5 @@ const FEATURES: &[(&str, &[&str])] = &[
         "worker configuration by the server",
         &["FetchWorkerConfig", "UpdateWorkerConfig"],
     ),
-    (
-        "a register of workers",
-        &["ListWorkers", "CountWorkers", "DescribeWorker"],
-    ),
     ("time skipping", &["PollWorkflowExecutionTimeSkipping"]),
 ];

@@ -57,6 +57,7 @@ mod tasks;
 mod timers;
 mod updates;
 mod visibility;
+mod workers;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::Engine;

@@ -35,6 +35,7 @@ use crate::{
     storage::{CopiedHistory, MAX_ROW, NewRun, RowId, RunUpdate, StoredRun, insert_run, load_run, update_run},
     tasks::Offer,
     timers::Timers,
+    workers::Workers,
 };
 
 /// All that the engine's parts share.
@@ -49,6 +50,7 @@ pub(crate) struct Shell {
     pub(crate) timers: Timers<Slot>,
     pub(crate) schedules: Schedules,
     pub(crate) direct_queries: DirectQueries,
+    pub(crate) workers: Workers,
     /// Told that there is something to delete.
     pub(crate) deletions: Notify,
     /// Work that must not be cut short by a caller who goes away.
@@ -115,6 +117,7 @@ impl Shell {
             timers: Timers::default(),
             schedules: Schedules::default(),
             direct_queries: DirectQueries::default(),
+            workers: Workers::default(),
             deletions: Notify::new(),
             background: TaskTracker::new(),
             stopping: CancellationToken::new(),

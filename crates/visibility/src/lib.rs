@@ -18,6 +18,7 @@
 //! | `lex`, `parse` | the language: text to a tree of bounded depth and size |
 //! | `literal`, `duration` | values in a filter, by the type of their attribute |
 //! | `compile` | the tree to a condition |
+//! | `filter` | the tree on values in memory |
 //! | `page` | the condition to lists, pages and counts |
 //! | `schema`, `workflows`, `activities`, `schedules` | what a relation has |
 //! | `attributes`, `value` | search attributes: types, checks, the rows they are indexed by |
@@ -33,6 +34,7 @@ mod attributes;
 mod compile;
 mod duration;
 mod error;
+mod filter;
 mod lex;
 mod literal;
 mod page;
@@ -45,6 +47,7 @@ pub mod workflows;
 pub use attributes::{Attributes, Definition, MAX_CUSTOM_ATTRIBUTES, set_type};
 pub use compile::{Group, Query};
 pub use error::QueryError;
+pub use filter::{FieldKind, FieldValue, Filter};
 pub use page::{PageToken, Statement};
 pub use schema::{Attribute, Kind, OrderBy, Place, Relation, Schema, StatusName};
 pub use value::{Param, ValueType};

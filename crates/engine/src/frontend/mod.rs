@@ -23,6 +23,7 @@ mod status;
 mod system;
 mod task_queue;
 mod update;
+mod workers;
 mod workflow_task;
 
 use std::{sync::Arc, time::Duration};
@@ -174,7 +175,11 @@ rpcs! {
     respond_workflow_task_failed: RespondWorkflowTaskFailedRequest => RespondWorkflowTaskFailedResponse;
     reset_sticky_task_queue: ResetStickyTaskQueueRequest => ResetStickyTaskQueueResponse;
     shutdown_worker: ShutdownWorkerRequest => ShutdownWorkerResponse;
+
     record_worker_heartbeat: RecordWorkerHeartbeatRequest => RecordWorkerHeartbeatResponse;
+    list_workers: ListWorkersRequest => ListWorkersResponse;
+    count_workers: CountWorkersRequest => CountWorkersResponse;
+    describe_worker: DescribeWorkerRequest => DescribeWorkerResponse;
 
     record_activity_task_heartbeat: RecordActivityTaskHeartbeatRequest => RecordActivityTaskHeartbeatResponse;
     record_activity_task_heartbeat_by_id:

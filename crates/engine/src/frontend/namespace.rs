@@ -249,6 +249,7 @@ impl Frontend {
                 id: namespace.uuid.clone(),
                 // Only what works. A worker that is told otherwise calls what is not there.
                 capabilities: Some(namespace_info::Capabilities {
+                    worker_heartbeats: true,
                     worker_poll_complete_on_shutdown: true,
                     eager_workflow_start: true,
                     sync_update: true,

@@ -128,16 +128,8 @@ impl Frontend {
         self.check_length("StickyTaskQueue", &request.sticky_task_queue)?;
         self.shell
             .shut_down_worker(&namespace, &request.worker_instance_key, &request.sticky_task_queue);
+        self.shell.workers.forget(&namespace.name, &request.worker_instance_key);
         Ok(ShutdownWorkerResponse::default())
-    }
-
-    pub(super) async fn record_worker_heartbeat(
-        &self,
-        request: Request<RecordWorkerHeartbeatRequest>,
-    ) -> Result<RecordWorkerHeartbeatResponse, Status> {
-        // Nothing is made of it yet, and no capability asks workers for it.
-        self.namespace(&request.get_ref().namespace)?;
-        Ok(RecordWorkerHeartbeatResponse::default())
     }
 
     async fn run_of(&self, token: &WorkflowTaskToken, namespace: &str) -> Result<std::sync::Arc<Slot>, Status> {

@@ -185,7 +185,7 @@ async fn namespaces_keep_their_ids_and_say_what_is_true() {
     let world = world.restart().await;
     assert_eq!(before, describe(&world).await.namespace_info.unwrap());
     let capabilities = before.capabilities.unwrap();
-    assert!(capabilities.worker_poll_complete_on_shutdown && !capabilities.worker_heartbeats);
+    assert!(capabilities.worker_poll_complete_on_shutdown && capabilities.worker_heartbeats);
     assert_eq!(before.limits.unwrap().blob_size_limit_error, 2 << 20);
 }
 
