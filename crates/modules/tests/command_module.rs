@@ -47,7 +47,10 @@ impl Machine {
             ("module.yaml".to_owned(), format!("{HEAD}{module}")),
             ("rules/one.txt".to_owned(), "rule\n".to_owned()),
         ];
-        let bundle = Bundle { files: files.into() };
+        let bundle = Bundle {
+            files: files.into(),
+            component: None,
+        };
         let manifest = ModuleManifest::of_bundle("scan", &bundle).unwrap();
         let search = Search {
             tools: None,

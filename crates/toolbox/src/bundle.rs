@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// All files of a module's folder. Equal files give equal bytes.
@@ -9,6 +13,24 @@ use serde::{Deserialize, Serialize};
 pub struct Bundle {
     /// Text by path within the folder, with forward slashes; `module.yaml` among them.
     pub files: BTreeMap<String, String>,
+    /// The component of a module of kind `wasm`: the one file that is not text.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text")]
+    pub component: Option<Arc<[u8]>>,
+}
+
+/// Bytes in JSON, as base64.
+mod as_text {
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(bytes: &Option<Arc<[u8]>>, to: S) -> Result<S::Ok, S::Error> {
+        bytes.as_ref().map(|bytes| STANDARD.encode(bytes)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Arc<[u8]>>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let bytes = text.map(|text| STANDARD.decode(text).map_err(serde::de::Error::custom));
+        Ok(bytes.transpose()?.map(Arc::from))
+    }
 }
 
 impl Bundle {
@@ -41,10 +63,15 @@ mod tests {
         let files = [("module.yaml", "name: m\n"), ("rules/a.yaml", "- \"é\"\n")];
         let mut bundle = Bundle {
             files: files.map(|(path, text)| (path.to_owned(), text.to_owned())).into(),
+            component: None,
         };
         assert_eq!(Bundle::from_bytes(&bundle.to_bytes()).unwrap(), bundle);
         let before = bundle.digest();
         bundle.files.insert("rules/a.yaml".to_owned(), "- \"e\"\n".to_owned());
         assert_ne!(bundle.digest(), before);
+        let before = bundle.digest();
+        bundle.component = Some(Arc::from(&b"\0asm\xff"[..]));
+        assert_ne!(bundle.digest(), before);
+        assert_eq!(Bundle::from_bytes(&bundle.to_bytes()).unwrap(), bundle);
     }
 }

@@ -1,4 +1,5 @@
-//! What `module.yaml` says of a module of kind `command`: a tool, how it is called, and how its output is read.
+//! What `module.yaml` says of a module that runs a program, a tool (`command`) or a component of its own (`wasm`): how it is
+//! called, and how its output is read.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,9 @@ use crate::version::VersionRange;
 /// A module that runs a program.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CommandSpec {
-    /// The program that must be there.
-    pub tool: ToolRequirement,
+    /// The program that must be there; None means the module's own component, [`COMPONENT`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<ToolRequirement>,
     /// Commands that come first, such as those that build a harness: the next one runs if the one before did its work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<Preparation>,
@@ -50,6 +52,16 @@ pub struct CommandSpec {
     pub rules: Vec<RuleSpec>,
     /// Severity of findings whose output and rule tell none.
     pub default_severity: String,
+}
+
+/// The component of a module of kind `wasm`, in its folder.
+pub const COMPONENT: &str = "module.wasm";
+
+impl CommandSpec {
+    /// What is started, for people.
+    pub fn program(&self) -> &str {
+        self.tool.as_ref().map_or(COMPONENT, ToolRequirement::name)
+    }
 }
 
 /// A command that comes before the module's own.

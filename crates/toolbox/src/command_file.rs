@@ -18,7 +18,7 @@ use crate::template;
 use crate::version::VersionRange;
 use crate::yaml::{Entry, Kind, Node};
 
-/// Keys beside those that every module has.
+/// Keys beside those that every module has. The first [`OF_TOOLS`] are for programs of the machine only.
 pub(crate) const KEYS: [&str; 17] = [
     "tool",
     "before",
@@ -38,6 +38,7 @@ pub(crate) const KEYS: [&str; 17] = [
     "rules",
     "default_severity",
 ];
+pub(crate) const OF_TOOLS: usize = 3;
 const OUTPUT_KEYS: [&str; 9] = [
     "from",
     "file",
@@ -55,13 +56,34 @@ const PLACES: [&str; 3] = ["workspace", "out", "files"];
 const INPUT: &str = "input";
 const MAX_ARGS: usize = 200;
 
+/// What a module starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Starts {
+    /// A program of the machine.
+    Tool,
+    /// A component in its folder.
+    Component,
+}
+
 /// The whole. `schema` is the module's configuration schema.
-pub(crate) fn command(reader: &mut Reader<'_>, fields: &Fields<'_>, schema: &Value) -> Option<CommandSpec> {
-    let what = "a module of kind `command`";
-    let tool = reader.required(fields, "tool", what).and_then(|n| tool(reader, n));
+pub(crate) fn command(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    schema: &Value,
+    kind: Starts,
+) -> Option<CommandSpec> {
+    let what = match kind {
+        Starts::Tool => "a module of kind `command`",
+        Starts::Component => "a module of kind `wasm`",
+    };
+    let tool = match kind {
+        Starts::Tool => Some(reader.required(fields, "tool", what).and_then(|n| tool(reader, n))),
+        Starts::Component => None,
+    };
     let output = reader.required(fields, "output", what).and_then(|n| output(reader, n));
     let spec = CommandSpec {
-        tool: tool?,
+        // One that is wrong was said to be.
+        tool: tool.map_or(Some(None), |tool| tool.map(Some))?,
         before: list(reader, fields, "before", |reader, n| preparation(reader, n, schema)),
         run: fields.get("run").and_then(|n| made(reader, n)),
         args: fields

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use crate::command::COMPONENT;
 use crate::embedded;
 use crate::problem::Problem;
 
 /// Longest file of a toolbox.
 const MAX_FILE: u64 = 8 << 20;
-/// Longest code of a workflow. Languages that bring their interpreter make some 20 MiB.
+/// Longest code of a workflow or module. Languages that bring their interpreter make some 20 MiB.
 const MAX_CODE: u64 = 64 << 20;
+const BUILD_HINT: &str = "build it for the target wasm32-wasip2";
 /// The code of a workflow, in its folder.
 pub(crate) const CODE_FILE: &str = "workflow.wasm";
 /// Most files in one layer: more is surely a mistaken `--toolbox /`.
@@ -28,7 +30,7 @@ const LITTER: [&str; 3] = ["__pycache__", "node_modules", "target"];
 pub struct Layer {
     origin: String,
     files: BTreeMap<String, String>,
-    /// Workflows' code, by path.
+    /// Code of workflows and modules, by path.
     code: BTreeMap<String, Arc<[u8]>>,
     unreadable: BTreeMap<String, Problem>,
 }
@@ -121,6 +123,13 @@ impl Layer {
         self
     }
 
+    /// Adds the component of a module of kind `wasm`.
+    #[must_use]
+    pub fn with_component(mut self, module: &str, component: impl Into<Arc<[u8]>>) -> Self {
+        self.code.insert(component_path(module), component.into());
+        self
+    }
+
     /// Where it comes from, for people.
     pub fn origin(&self) -> &str {
         &self.origin
@@ -138,6 +147,31 @@ impl Layer {
     /// The code of the workflow in that folder.
     pub(crate) fn code(&self, folder: &str) -> Option<&Arc<[u8]>> {
         self.code.get(&code_path(folder))
+    }
+
+    /// The component of the module in that folder.
+    pub(crate) fn component(&self, folder: &str) -> Option<&Arc<[u8]>> {
+        self.code.get(&component_path(folder))
+    }
+
+    /// What is wrong with the component of the module in that folder, which `wants` one or not.
+    pub(crate) fn problem_of_component(&self, folder: &str, wants: bool) -> Option<Problem> {
+        let (message, hint) = match (self.component(folder), wants) {
+            (None, true) => ("the module is of kind `wasm` and there is no module.wasm", BUILD_HINT),
+            (Some(_), false) => (
+                "the module is not of kind `wasm` and has a module.wasm",
+                "write `kind: wasm` in module.yaml",
+            ),
+            (Some(code), true) if !code.starts_with(b"\0asm") => ("the file is not WebAssembly", BUILD_HINT),
+            _ => return None,
+        };
+        Some(Problem {
+            file: self.display(&component_path(folder)),
+            line: 1,
+            column: 1,
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()),
+        })
     }
 
     /// What is wrong with a folder whose workflow is code.
@@ -158,11 +192,7 @@ impl Layer {
             ));
         }
         if self.code(folder).is_some_and(|code| !code.starts_with(b"\0asm")) {
-            problems.push(problem(
-                CODE_FILE,
-                "the file is not WebAssembly",
-                "build it for the target wasm32-wasip2",
-            ));
+            problems.push(problem(CODE_FILE, "the file is not WebAssembly", BUILD_HINT));
         }
         problems
     }
@@ -215,11 +245,11 @@ impl Layer {
                 if let Err(LayerError::Read { path: dir, source }) = self.collect(root, &path) {
                     self.note_unreadable(path, format!("the folder {} cannot be read: {source}", dir.display()));
                 }
+            } else if kind.is_file() && is_code(&path) {
+                self.read_code(root, path, kind.len());
             } else if kind.is_file() && (relative.starts_with("modules/") || is_yaml(name)) {
                 // Whatever lies in a module's folder belongs to the module: rules, scripts, settings of its tool.
                 self.read(root, path, kind.len());
-            } else if kind.is_file() && relative.starts_with("workflows/") && name == CODE_FILE {
-                self.read_code(root, path, kind.len());
             }
             if self.files.len() > MAX_FILES {
                 return Err(LayerError::TooMany { path: root.to_owned() });
@@ -282,6 +312,19 @@ impl Layer {
 
 fn code_path(folder: &str) -> String {
     format!("workflows/{folder}/{CODE_FILE}")
+}
+
+fn component_path(folder: &str) -> String {
+    format!("modules/{folder}/{COMPONENT}")
+}
+
+/// Whether the file may be anything but text.
+fn is_code(path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+    let depth = folder.matches('/').count();
+    depth == 1
+        && (folder.starts_with("workflows/") && name == CODE_FILE
+            || folder.starts_with("modules/") && name == COMPONENT)
 }
 
 fn is_yaml(name: &str) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::command_file;
+use crate::command_file::{self, Starts};
 use crate::duration::Span;
 use crate::metadata::{DEFAULT_VERTICAL, Metadata, ModuleKind, ModuleManifest, Requirements, Resources};
 use crate::parameters;
@@ -254,8 +254,11 @@ pub(crate) const MODULE_KEYS: [&str; 8] = [
 pub(crate) fn module(reader: &mut Reader<'_>, node: &Node, folder: &str) -> Option<ModuleManifest> {
     let what = "a module";
     let own = match node.at_pointer("/kind").kind {
+        Kind::Text(ref kind) if kind == "builtin" => &[],
+        // The component is no tool that could be missing.
+        Kind::Text(ref kind) if kind == "wasm" => &command_file::KEYS[command_file::OF_TOOLS..],
         // Of a kind that is misspelt, only that is worth saying.
-        Kind::Text(ref kind) if kind != "builtin" => command_file::KEYS.as_slice(),
+        Kind::Text(_) => command_file::KEYS.as_slice(),
         _ => &[],
     };
     let keys: Vec<&str> = MODULE_KEYS.iter().chain(own).copied().collect();
@@ -283,8 +286,12 @@ pub(crate) fn module(reader: &mut Reader<'_>, node: &Node, folder: &str) -> Opti
     let kind = kind.and_then(|n| reader.text(n, "`kind`").map(|text| (n, text)));
     let kind = match kind.as_ref().map(|(n, text)| (n, text.as_str())) {
         Some((_, "command")) => {
-            let spec = command_file::command(reader, &fields, &config_schema)?;
+            let spec = command_file::command(reader, &fields, &config_schema, Starts::Tool)?;
             ModuleKind::Command(Box::new(spec))
+        }
+        Some((_, "wasm")) => {
+            let spec = command_file::command(reader, &fields, &config_schema, Starts::Component)?;
+            ModuleKind::Wasm(Box::new(spec))
         }
         Some((_, "builtin")) | None => ModuleKind::Builtin,
         Some((node, other)) => {

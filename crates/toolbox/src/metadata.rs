@@ -86,17 +86,28 @@ pub enum ModuleKind {
     Builtin,
     /// A program that is started for each step.
     Command(Box<CommandSpec>),
+    /// A component of its own that is started for each step.
+    Wasm(Box<CommandSpec>),
 }
 
 impl ModuleKind {
     /// The names in `module.yaml`.
-    pub const NAMES: [&'static str; 2] = ["builtin", "command"];
+    pub const NAMES: [&'static str; 3] = ["builtin", "command", "wasm"];
 
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Builtin => "builtin",
             Self::Command(_) => "command",
+            Self::Wasm(_) => "wasm",
+        }
+    }
+
+    /// How its program is called and read, if it has one.
+    pub fn command(&self) -> Option<&CommandSpec> {
+        match self {
+            Self::Builtin => None,
+            Self::Command(spec) | Self::Wasm(spec) => Some(spec),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::bundle::Bundle;
 use crate::layer::Layer;
 use crate::manifest;
-use crate::metadata::{Metadata, ModuleManifest};
+use crate::metadata::{Metadata, ModuleKind, ModuleManifest};
 use crate::parameters::ParameterError;
 use crate::plan::Plan;
 use crate::plan_file::{self, Surroundings};
@@ -341,9 +341,14 @@ fn load_module(layer: &Layer, folder: &str) -> Result<Module, Vec<Problem>> {
     let files = files
         .filter_map(|(path, text)| Some((path.strip_prefix(&prefix)?.to_owned(), text.clone())))
         .collect();
+    if let Some(manifest) = &manifest {
+        let wants = matches!(manifest.kind, ModuleKind::Wasm(_));
+        problems.extend(layer.problem_of_component(folder, wants));
+    }
     match manifest {
         Some(manifest) if problems.is_empty() => {
-            let bundle = Bundle { files };
+            let component = layer.component(folder).cloned();
+            let bundle = Bundle { files, component };
             Ok(Module {
                 manifest,
                 digest: bundle.digest(),
@@ -359,7 +364,11 @@ fn load_module(layer: &Layer, folder: &str) -> Result<Module, Vec<Problem>> {
 pub(crate) fn manifest_of(name: &str, bundle: &Bundle) -> Result<ModuleManifest, Vec<Problem>> {
     let files = bundle.files.iter();
     let files = files.map(|(path, text)| (format!("modules/{name}/{path}"), text.clone()));
-    load_module(&Layer::memory("pinned", files), name).map(|module| module.manifest)
+    let mut layer = Layer::memory("pinned", files);
+    if let Some(component) = &bundle.component {
+        layer = layer.with_component(name, Arc::clone(component));
+    }
+    load_module(&layer, name).map(|module| module.manifest)
 }
 
 fn broken<T>(items: &Items<T>) -> impl Iterator<Item = &Problem> {
@@ -405,7 +414,8 @@ fn load_file<T>(
             line: 1,
             column: 1,
             message: format!("the folder `{folder}` has no {name}"),
-            hint: None,
+            hint: (name == "workflow.yaml")
+                .then(|| "a workflow that is code has a workflow.wasm instead: build it".to_owned()),
         };
         let problem = layer.unreadable().get(&path).cloned().unwrap_or_else(missing);
         return (None, vec![problem]);

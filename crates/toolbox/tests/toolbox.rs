@@ -3,7 +3,7 @@
 use std::fs;
 
 use helve_toolbox::run::PlanInput;
-use helve_toolbox::{Layer, ModuleKind, Plan, Toolbox};
+use helve_toolbox::{Layer, Plan, Toolbox};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -69,14 +69,14 @@ fn a_step_of_a_shipped_workflow_finds_its_vertical_and_the_vertical_its_tool() {
     for workflow in toolbox.workflows() {
         for step in &workflow.plan.steps {
             let module = toolbox.module(&step.uses).unwrap();
-            let ModuleKind::Command(command) = &module.manifest.kind else {
+            let Some(wanted) = module.manifest.kind.command().and_then(|command| command.tool.as_ref()) else {
                 continue;
             };
             let vertical = step.vertical.as_deref().unwrap_or(&workflow.metadata.vertical);
             let tools = &toolbox.vertical(vertical).unwrap().tools;
-            let tool = tools.iter().find(|tool| tool.program == command.tool.program);
-            let tool = tool.unwrap_or_else(|| panic!("`{vertical}` does not carry `{}`", command.tool.program));
-            assert_eq!(tool.version, command.tool.version, "{}", tool.program);
+            let tool = tools.iter().find(|tool| tool.program == wanted.program);
+            let tool = tool.unwrap_or_else(|| panic!("`{vertical}` does not carry `{}`", wanted.program));
+            assert_eq!(tool.version, wanted.version, "{}", tool.program);
         }
     }
 }

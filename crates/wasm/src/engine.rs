@@ -1,24 +1,19 @@
-//! Compiles code, keeps it, and makes room for guests.
+//! Makes workflow code ready to run, and room for guests.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, Module, PoolingAllocationConfig};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::{self, WorkflowPre};
-use crate::cache::Cache;
+use crate::compile::{CodeError, Compiler, EngineError};
 use crate::flawless;
 use crate::imports::Guest;
 use crate::limits::Limits;
 use crate::wasi;
 
-/// How often guests are asked how long they have been computing.
-const TICK: Duration = Duration::from_millis(50);
 /// Stack of a guest, and of what the host does on it.
 const GUEST_STACK: usize = 512 << 10;
 const FIBER_STACK: usize = GUEST_STACK + (256 << 10);
@@ -37,36 +32,13 @@ const MAX_LOADED: usize = 64;
 pub struct Engine(Arc<Shared>);
 
 struct Shared {
-    engine: wasmtime::Engine,
+    compiler: Compiler,
     limits: Limits,
-    cache: Option<Cache>,
     loaded: Mutex<HashMap<blake3::Hash, Arc<Slot>>>,
 }
 
 /// Locked while its code is compiled: two runs that need it compile it once, and others do not wait.
 type Slot = Mutex<Option<Code>>;
-
-/// Why there can be no engine.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The machine or the operating system does not do.
-    #[error("WebAssembly cannot be run here: {0}")]
-    Unsupported(String),
-    /// Compiled code cannot be kept.
-    #[error("cannot keep compiled code: {0}")]
-    Cache(#[from] io::Error),
-}
-
-/// Why something is not a workflow's code.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CodeError {
-    /// It is neither a component nor a module.
-    #[error("it is not a WebAssembly component: {0}")]
-    NotAComponent(String),
-    /// It is one, and asks for other things than a workflow has, or offers others.
-    #[error("it is not a workflow: {0}")]
-    NotAWorkflow(String),
-}
 
 /// Code that is ready to run.
 #[derive(Clone)]
@@ -100,19 +72,9 @@ impl Engine {
     /// An engine. With a folder, compiled code outlives the process; the folder must be nobody else's, because
     /// compiled code is trusted.
     pub fn new(limits: Limits, cache: Option<&Path>) -> Result<Self, EngineError> {
-        let unsupported = |error: wasmtime::Error| EngineError::Unsupported(format!("{error:#}"));
-        let engine = wasmtime::Engine::new(&config(&limits)).map_err(unsupported)?;
-        let cache = cache.map(|folder| {
-            let mut fingerprint = DefaultHasher::new();
-            engine.precompile_compatibility_hash().hash(&mut fingerprint);
-            Cache::open(folder, fingerprint.finish())
-        });
-        let cache = cache.transpose()?;
-        keep_time(&engine).map_err(|error| EngineError::Unsupported(error.to_string()))?;
         Ok(Self(Arc::new(Shared {
-            engine,
+            compiler: Compiler::new(&config(&limits), cache)?,
             limits,
-            cache,
             loaded: Mutex::default(),
         })))
     }
@@ -161,13 +123,8 @@ impl Engine {
     }
 
     fn component(&self, source: &[u8], digest: &blake3::Hash) -> Result<Program, CodeError> {
-        let engine = &self.0.engine;
-        let component = self.compiled(
-            digest,
-            |code| read_component(engine, code),
-            || Component::from_binary(engine, source),
-            Component::serialize,
-        )?;
+        let engine = self.wasmtime();
+        let component = self.0.compiler.component(source, digest)?;
         let not_a_workflow = |error: wasmtime::Error| CodeError::NotAWorkflow(format!("{error:#}"));
         let mut linker = Linker::new(engine);
         bindings::Workflow::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(not_a_workflow)?;
@@ -177,61 +134,14 @@ impl Engine {
     }
 
     fn module(&self, source: &[u8], digest: &blake3::Hash) -> Result<Program, CodeError> {
-        let engine = &self.0.engine;
-        let module = self.compiled(
-            digest,
-            |code| read_module(engine, code),
-            || Module::from_binary(engine, source),
-            Module::serialize,
-        )?;
-        let module = flawless::Module::new(engine, &module).map_err(CodeError::NotAWorkflow)?;
+        let module = self.0.compiler.module(source, digest)?;
+        let module = flawless::Module::new(self.wasmtime(), &module).map_err(CodeError::NotAWorkflow)?;
         Ok(Program::Flawless(module))
     }
 
-    /// What was compiled before, or is compiled now and kept.
-    fn compiled<T>(
-        &self,
-        digest: &blake3::Hash,
-        load: impl Fn(&[u8]) -> wasmtime::Result<T>,
-        compile: impl Fn() -> wasmtime::Result<T>,
-        serialize: impl Fn(&T) -> wasmtime::Result<Vec<u8>>,
-    ) -> Result<T, CodeError> {
-        if let Some(code) = self.0.cache.as_ref().and_then(|cache| cache.get(digest)) {
-            match load(&code) {
-                Ok(compiled) => return Ok(compiled),
-                Err(error) => tracing::debug!(%error, "compiled code is of no use and is made anew"),
-            }
-        }
-        let compiled = compile().map_err(|error| CodeError::NotAComponent(format!("{error:#}")))?;
-        if let Some(cache) = &self.0.cache {
-            // The next process compiles it again: slower, not wrong.
-            let kept = serialize(&compiled).map_err(|error| format!("{error:#}"));
-            let kept = kept.and_then(|code| cache.put(digest, &code).map_err(|error| error.to_string()));
-            if let Err(error) = kept {
-                tracing::warn!(%error, "compiled workflow code cannot be kept");
-            }
-        }
-        Ok(compiled)
-    }
-
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.0.engine
+        self.0.compiler.engine()
     }
-}
-
-// Both read what `serialize` of an engine with the same fingerprint gave: it comes from a folder that only this user can
-// write to, under the name of its source, and its checksum is right.
-
-#[allow(unsafe_code, reason = "compiled code of our own folder is trusted; see `cache`")]
-fn read_component(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: see above.
-    unsafe { Component::deserialize(engine, code) }
-}
-
-#[allow(unsafe_code, reason = "compiled code of our own folder is trusted; see `cache`")]
-fn read_module(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Module> {
-    // SAFETY: see above.
-    unsafe { Module::deserialize(engine, code) }
 }
 
 fn config(limits: &Limits) -> Config {
@@ -265,22 +175,6 @@ fn config(limits: &Limits) -> Config {
         .memory_guard_size(64 << 10)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
-}
-
-/// Lets time pass for guests that compute. The thread ends with the engine.
-fn keep_time(engine: &wasmtime::Engine) -> io::Result<()> {
-    let engine = engine.weak();
-    let tick = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(TICK);
-        }
-    };
-    std::thread::Builder::new()
-        .name("wasm-ticks".to_owned())
-        .spawn(tick)
-        .map(drop)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

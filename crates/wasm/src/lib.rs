@@ -8,9 +8,12 @@
 //!
 //! [`Engine`] compiles code, once, keeps it by content, and holds the guests' limits: a guest that computes without end,
 //! takes too much memory or traps ends in a [`Fault`], and nobody else notices.
+//!
+//! [`Programs`] are another kind of component: commands of WASI that look at files, for modules.
 
 mod bindings;
 mod cache;
+mod compile;
 mod engine;
 mod fault;
 mod flawless;
@@ -18,13 +21,16 @@ pub mod http;
 mod imports;
 mod ledger;
 mod limits;
+mod program;
 mod run;
 mod types;
 mod wasi;
 
-pub use engine::{Code, CodeError, Engine, EngineError};
+pub use compile::{CodeError, EngineError};
+pub use engine::{Code, Engine};
 pub use fault::Fault;
 pub use limits::Limits;
+pub use program::{Call, Folder, Program, ProgramEnd, Programs, Running};
 pub use run::{Run, Start};
 pub use types::{
     Command, Event, Failure, FailureKind, Finding, LogLevel, ModuleCall, Moment, Options, Outcome, Progress, Retry,

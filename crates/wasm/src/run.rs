@@ -213,6 +213,14 @@ fn fault(error: &wasmtime::Error, said: &str) -> Fault {
     if error.is::<PoolConcurrencyLimitError>() {
         return Fault::NoRoom("too many runs are under way on this worker".to_owned());
     }
+    Fault::Trapped {
+        reason: describe(error),
+        said: said.to_owned(),
+    }
+}
+
+/// Why code trapped, and where.
+pub(crate) fn describe(error: &wasmtime::Error) -> String {
     let mut reason = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
@@ -232,8 +240,5 @@ fn fault(error: &wasmtime::Error, said: &str) -> Fault {
     if !names.is_empty() {
         reason.push_str(&format!(", in {}", names.join(" < ")));
     }
-    Fault::Trapped {
-        reason,
-        said: said.to_owned(),
-    }
+    reason
 }

@@ -7,6 +7,7 @@
 
 mod activities;
 mod code;
+mod components;
 mod confined;
 mod error;
 mod events;
@@ -27,8 +28,8 @@ pub use code::{Code, replay, store_pinned};
 pub use confined::Confined;
 pub use error::{StartError, StepError};
 pub use events::{StepEvent, StepEventKind, StepProgress};
-pub use http::{Allow, HttpOptions, InvalidAllow};
 pub use helve_runtime::{ReplayError, Verdict};
+pub use http::{Allow, HttpOptions, InvalidAllow};
 pub use modules::check_modules;
 pub use options::{Limits, Roles, WorkerOptions};
 pub use service::{Worker, WorkerHandle};

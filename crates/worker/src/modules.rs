@@ -122,8 +122,9 @@ fn load(
                 })
             })
         }
-        ModuleKind::Command(spec) => {
-            let defaults = defaults(toolbox, spec.tool.name());
+        ModuleKind::Command(spec) | ModuleKind::Wasm(spec) => {
+            let tool = spec.tool.as_ref();
+            let defaults = tool.map(|tool| defaults(toolbox, tool.name())).unwrap_or_default();
             command::load(&manifest, bundle, defaults, Arc::clone(host))
         }
     }

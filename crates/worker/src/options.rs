@@ -29,8 +29,8 @@ pub struct WorkerOptions {
     pub blobs: BlobStore,
     /// Folder for workspaces. Several workers, of several processes too, may share it.
     pub work_dir: PathBuf,
-    /// Folder for compiled workflow code. Nobody else may write to it: what is in it is trusted. None compiles workflows
-    /// anew in every process.
+    /// Folder for compiled WebAssembly. Nobody else may write to it: what is in it is trusted. None compiles it anew in
+    /// every process.
     pub compiled: Option<PathBuf>,
     /// What this worker does.
     pub roles: Roles,

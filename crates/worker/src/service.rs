@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::activities::{Activities, Shared};
 use crate::code::Code;
+use crate::components::Components;
 use crate::http::Http;
 use crate::modules::Modules;
 use crate::step::StepRunner;
@@ -197,11 +198,12 @@ async fn shared(options: WorkerOptions) -> Result<Arc<Shared>, StartError> {
     let workspaces = tokio::task::spawn_blocking(move || Workspaces::open(&work_dir, blobs, unpack, idle))
         .await
         .map_err(|error| StartError::Options(error.to_string()))??;
-    let host = Arc::new(Host::new(options.search, workspaces.root(), options.runner));
+    let components = Components::new(options.compiled);
+    let host = Host::new(options.search, workspaces.root(), options.runner).with_components(Box::new(components));
     Ok(Arc::new(Shared {
         shelf: options.toolbox.clone(),
         runner: StepRunner {
-            modules: Modules::new(options.toolbox, options.blobs.clone(), host),
+            modules: Modules::new(options.toolbox, options.blobs.clone(), Arc::new(host)),
             workspaces,
             blobs: options.blobs,
             limits: options.limits,

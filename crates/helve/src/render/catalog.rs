@@ -1,6 +1,6 @@
 //! Workflows and modules as text and JSON.
 
-use helve_toolbox::{Metadata, Module, ModuleKind, Plan, Workflow};
+use helve_toolbox::{Metadata, Module, Plan, Workflow};
 use serde_json::{Map, Value, json};
 
 use super::table::{Cell, table, wrap};
@@ -91,9 +91,15 @@ pub(crate) fn module(module: &Module, style: Style) -> String {
         ));
     };
     fact("kind", manifest.kind.name());
-    if let ModuleKind::Command(command) = &manifest.kind {
-        let range = command.tool.version.as_ref().map(|range| format!(" {range}"));
-        fact("tool", &format!("{}{}", command.tool.name(), range.unwrap_or_default()));
+    if let Some(command) = manifest.kind.command() {
+        if let Some(tool) = &command.tool {
+            let range = tool.version.as_ref().map(|range| format!(" {range}"));
+            fact("tool", &format!("{}{}", tool.name(), range.unwrap_or_default()));
+        }
+        if let Some(component) = &module.bundle.component {
+            let size = component.len().div_ceil(1024);
+            fact("component", &format!("{size} KiB of WebAssembly"));
+        }
         fact("network", if command.network { "yes" } else { "no" });
     }
     fact("from", &module.origin);

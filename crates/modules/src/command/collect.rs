@@ -46,7 +46,7 @@ impl<'a> Collector<'a> {
 
     /// Takes what a parser read; what the tool said that it did not look at goes to the reasons.
     pub(crate) fn add(&mut self, parsed: Parsed, reasons: &mut Vec<String>) {
-        let program = self.spec.tool.name();
+        let program = self.spec.program();
         reasons.extend(parsed.gaps.into_iter().map(|gap| format!("{program} said: {gap}")));
         for rule in parsed.rules {
             self.rule(&rule.id.clone(), Some(rule));

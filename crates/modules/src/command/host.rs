@@ -18,6 +18,8 @@ pub struct Host {
     pub scratch: PathBuf,
     /// Starts programs.
     pub runner: Box<dyn Runner>,
+    /// Starts components; None means that this worker runs none.
+    pub components: Option<Box<dyn Runner>>,
     probed: Mutex<HashMap<Asked, Result<Found, Missing>>>,
 }
 
@@ -31,8 +33,16 @@ impl Host {
             search,
             scratch: scratch.as_ref().to_owned(),
             runner,
+            components: None,
             probed: Mutex::default(),
         }
+    }
+
+    /// The same, and components are started by that.
+    #[must_use]
+    pub fn with_components(mut self, runner: Box<dyn Runner>) -> Self {
+        self.components = Some(runner);
+        self
     }
 
     /// The tool, if it is there and fit. Asking a program for its version takes as long as starting it, so the answer

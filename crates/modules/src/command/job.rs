@@ -125,7 +125,7 @@ impl<'a> Jobs<'a> {
         let mut readable = vec![self.workspace.to_owned(), room.files()];
         let mut env: BTreeMap<String, String> = command.defaults.env.clone();
         let search = &command.host.search;
-        for (variable, spec) in &command.spec.tool.homes {
+        for (variable, spec) in command.spec.tool.iter().flat_map(|tool| &tool.homes) {
             let Some(home) = search.home(variable, spec) else {
                 continue;
             };
@@ -144,15 +144,18 @@ impl<'a> Jobs<'a> {
             words(value, &mut parts);
             env.insert(name.clone(), parts.join(" "));
         }
-        env.entry("PATH".to_owned())
-            .or_insert_with(|| search.path_for(&program));
         env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
         env.insert("HOME".to_owned(), room.home().to_string_lossy().into_owned());
         env.insert("TMPDIR".to_owned(), room.home().to_string_lossy().into_owned());
-        readable.extend(search.tools.clone().filter(|tools| tools.is_dir()));
-        readable.extend(roots(self.tool));
-        if program != self.tool && !program.starts_with(room.out()) {
-            readable.extend(roots(&program));
+        // A component is whole: it needs nothing of the machine.
+        if command.spec.tool.is_some() {
+            env.entry("PATH".to_owned())
+                .or_insert_with(|| search.path_for(&program));
+            readable.extend(search.tools.clone().filter(|tools| tools.is_dir()));
+            readable.extend(roots(self.tool));
+            if program != self.tool && !program.starts_with(room.out()) {
+                readable.extend(roots(&program));
+            }
         }
         Ok(Job {
             program,

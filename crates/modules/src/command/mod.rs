@@ -1,4 +1,5 @@
-//! Modules of kind `command`: a program is started, bounded, and its output becomes findings.
+//! Modules of kind `command` and `wasm`: a program, of the machine or of the module, is started, bounded, and its output
+//! becomes findings.
 //!
 //! Whatever keeps the program from looking at everything (it is missing, it ends oddly, it is stopped, it says that it
 //! skipped something, its output cannot be read) makes the report inconclusive. Only a program that did all its work
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use helve_toolbox::command::{CommandSpec, ProcessLimits};
-use helve_toolbox::{Bundle, ModuleKind, ModuleManifest};
+use helve_toolbox::{Bundle, ModuleManifest};
 
 pub use host::Host;
 pub use runner::{Bounds, End, Job, Ran, RunError, Runner, Unconfined};
@@ -36,21 +37,21 @@ pub struct Defaults {
     pub limits: ProcessLimits,
 }
 
-/// Loads a module of kind `command` from its bundle.
+/// Loads a module of kind `command` or `wasm` from its bundle.
 pub fn load(
     manifest: &ModuleManifest,
     bundle: Bundle,
     defaults: Defaults,
     host: Arc<Host>,
 ) -> Result<Arc<dyn Module>, LoadError> {
-    let ModuleKind::Command(spec) = &manifest.kind else {
+    let Some(spec) = manifest.kind.command() else {
         return Err(LoadError {
             file: "module.yaml".to_owned(),
             line: None,
-            reason: "it is not a module of kind `command`".to_owned(),
+            reason: "it is not a module that runs a program".to_owned(),
         });
     };
-    let CommandSpec { output, gaps, .. } = &**spec;
+    let CommandSpec { output, gaps, .. } = spec;
     let wrong = |reason: String| LoadError {
         file: "module.yaml".to_owned(),
         line: None,
@@ -78,7 +79,7 @@ pub fn load(
             outputs: manifest.outputs.clone(),
         },
         manifest: manifest.clone(),
-        spec: (**spec).clone(),
+        spec: spec.clone(),
         bundle,
         defaults,
         parser,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use helve_toolbox::Bundle;
+use helve_toolbox::command::COMPONENT;
 
 use super::run::unreadable;
 use crate::ModuleError;
@@ -30,6 +31,10 @@ impl Room {
             fs::create_dir_all(folder)
                 .and_then(|()| fs::write(&path, text))
                 .map_err(|e| unreadable(&path, e))?;
+        }
+        if let Some(component) = &bundle.component {
+            let path = room.files().join(COMPONENT);
+            fs::write(&path, component).map_err(|e| unreadable(&path, e))?;
         }
         Ok(room)
     }

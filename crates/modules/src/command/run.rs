@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use helve_findings::{ModuleReport, Notification, NotificationLevel};
-use helve_toolbox::command::{CommandSpec, GapSpec, Replay, Source};
+use helve_toolbox::command::{COMPONENT, CommandSpec, GapSpec, Replay, Source};
 use helve_toolbox::{Bundle, ModuleManifest};
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -34,7 +34,7 @@ const QUOTED: usize = 300;
 /// Lines that name a gap in the notifications; the rest is counted.
 const MAX_GAPS: usize = 20;
 
-/// A loaded module of kind `command`.
+/// A loaded module that runs a program.
 pub(crate) struct Command {
     pub(crate) metadata: Metadata,
     pub(crate) manifest: ModuleManifest,
@@ -63,7 +63,7 @@ impl Module for Command {
     fn execute(&self, cx: &Context<'_>, config: &Value) -> Result<Output, ModuleError> {
         cx.check_cancelled()?;
         let config = self.config(config)?;
-        let tool = match self.host.tool(&self.spec.tool) {
+        let tool = match self.spec.tool.as_ref().map(|tool| self.host.tool(tool)).transpose() {
             Ok(tool) => tool,
             Err(missing) => {
                 let advice = format!("{missing}; `helve verticals doctor` says how to get it");
@@ -73,7 +73,11 @@ impl Module for Command {
         // A link in the way to the workspace would make the tool's paths differ from ours.
         let workspace = cx.workspace.canonicalize().map_err(|e| unreadable(cx.workspace, e))?;
         let room = Room::new(&self.host.scratch, &self.bundle)?;
-        let jobs = Jobs::new(self, &tool.path, &workspace, &room, config);
+        let (program, version) = match tool {
+            Some(tool) => (tool.path, tool.version.map(|version| version.to_string())),
+            None => (room.files().join(COMPONENT), Some(self.metadata.version.clone())),
+        };
+        let jobs = Jobs::new(self, &program, &workspace, &room, config);
         for step in &self.spec.before {
             let ran = match self.launch(cx, &room, jobs.before(step)?)? {
                 Ok(ran) => ran,
@@ -93,7 +97,6 @@ impl Module for Command {
             Some(replay) => Some(self.replay(cx, &room, &jobs, replay, &mut reasons)?),
         };
         cx.check_cancelled()?;
-        let version = tool.version.map(|version| version.to_string());
         Ok(self.read(&ran, replayed, reasons, &workspace, &room, version))
     }
 }
@@ -136,7 +139,14 @@ impl Command {
                 message: Some(format!("{name} is running{}", more.unwrap_or_default())),
             });
         };
-        match self.host.runner.run(&job, cx.cancelled, &tick) {
+        let runner = match self.spec.tool {
+            Some(_) => Some(&self.host.runner),
+            None => self.host.components.as_ref(),
+        };
+        let Some(runner) = runner else {
+            return Ok(Err("this worker runs no components".to_owned()));
+        };
+        match runner.run(&job, cx.cancelled, &tick) {
             Ok(ran) if ran.end == End::Cancelled => Err(ModuleError::Cancelled),
             Ok(ran) => Ok(Ok(ran)),
             Err(error @ super::RunError::Execute { .. }) => Ok(Err(error.to_string())),
@@ -224,10 +234,7 @@ impl Command {
                     }
                     collector.add(parsed, &mut reasons);
                 }
-                Err(error) => reasons.push(format!(
-                    "the output of {} cannot be read: {error}",
-                    self.spec.tool.name()
-                )),
+                Err(error) => reasons.push(format!("the output of {} cannot be read: {error}", self.spec.program())),
             },
             Some(replayed) => {
                 for Replayed { input, text } in replayed {
@@ -260,7 +267,7 @@ impl Command {
             };
         }
         summary.insert("findings".to_owned(), json!(report.findings.len()));
-        summary.insert("tool".to_owned(), json!(self.spec.tool.name()));
+        summary.insert("tool".to_owned(), json!(self.spec.program()));
         summary.insert("tool_version".to_owned(), json!(version));
         summary.insert("sandbox".to_owned(), json!(ran.sandbox));
         note(&mut report, reasons);
@@ -272,7 +279,7 @@ impl Command {
     }
 
     fn judge_end(&self, ran: &Ran, reasons: &mut Vec<String>) {
-        let program = self.spec.tool.name();
+        let program = self.spec.program();
         // First, because a limit is often why a program ended as it did, and the first reason is the one that is shown.
         for limit in &ran.felt {
             reasons.push(format!("{program} came up against its limit of {limit}"));
@@ -286,6 +293,7 @@ impl Command {
             End::Signaled(signal) => {
                 reasons.push(format!("{program} was killed by signal {signal}{}", last_words(ran)))
             }
+            End::Trapped(reason) => reasons.push(format!("{program} trapped: {reason}{}", last_words(ran))),
             End::Limited(limit) => reasons.push(format!("{program} was stopped: its limit of {limit} was reached")),
             End::Cancelled => {}
         }
@@ -297,7 +305,7 @@ impl Command {
             let text = String::from_utf8_lossy(&text);
             let lines: Vec<&str> = text.lines().filter(|line| pattern.is_match(line)).collect();
             let named = lines.iter().take(MAX_GAPS);
-            reasons.extend(named.map(|line| format!("{} said: {}", self.spec.tool.name(), quote(line))));
+            reasons.extend(named.map(|line| format!("{} said: {}", self.spec.program(), quote(line))));
             if lines.len() > MAX_GAPS {
                 reasons.push(format!("and {} lines like these", lines.len() - MAX_GAPS));
             }
@@ -375,6 +383,7 @@ fn why_it_failed(ran: &Ran) -> String {
     match &ran.end {
         End::Limited(limit) => format!(": its limit of {limit} was reached"),
         End::Signaled(signal) => format!(": it was killed by signal {signal}"),
+        End::Trapped(reason) => format!(": it trapped: {reason}"),
         End::Exited(_) | End::Cancelled => {
             let text = String::from_utf8_lossy(&ran.stderr);
             let error = text.lines().find(|line| line.contains("error"));

@@ -1,4 +1,4 @@
-//! How a program is started. The worker runs it in a sandbox; [`Unconfined`] is for tests.
+//! How a program is started. The worker runs it in a sandbox, and components in WebAssembly; [`Unconfined`] is for tests.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A program to be run.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The program, absolute.
+    /// The program, or the component, absolute.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
@@ -61,6 +61,8 @@ pub enum End {
     Exited(i32),
     /// By a signal that was not ours.
     Signaled(i32),
+    /// It trapped, which only components do: why, for people.
+    Trapped(String),
     /// It was stopped because it reached a bound, named for people.
     Limited(String),
     /// It was stopped because the step was cancelled.
