@@ -282,7 +282,7 @@ pub(crate) struct WorkflowsArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum WorkflowsVerb {
-    /// Begin a new workflow: two files that pass the check and run
+    /// Begin a new workflow: a plan that passes the check and runs, or a project for code
     New {
         /// Its name
         name: String,
@@ -292,6 +292,9 @@ pub(crate) enum WorkflowsVerb {
         /// The module of its only step [default: a plan with `secrets` and `sast`]
         #[arg(long, value_name = "MODULE")]
         uses: Option<String>,
+        /// A project in Rust for a workflow that is code, instead of a plan
+        #[arg(long, conflicts_with = "uses")]
+        code: bool,
     },
     /// Say whether changed code could go on with a recorded run; nothing is changed
     Replay {
@@ -325,6 +328,9 @@ pub(crate) enum ModulesVerb {
         /// The toolbox that it goes to [default: the last --toolbox, or ./toolbox]
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
+        /// A project in Rust for a module that is WebAssembly, instead of one that runs a tool
+        #[arg(long)]
+        wasm: bool,
     },
 }
 

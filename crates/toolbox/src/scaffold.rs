@@ -1,4 +1,7 @@
-//! New workflows and modules to begin with: they pass the check and run as they are.
+//! New workflows and modules to begin with. Plans and modules that run a program of the machine pass the check and run as
+//! they are; what is code has to be built first.
+
+mod code;
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -43,6 +46,19 @@ pub fn module(toolbox: &Path, name: &str) -> Result<Vec<PathBuf>, ScaffoldError>
     write(toolbox, "modules", name, &[("module.yaml", text)])
 }
 
+/// Makes `workflows/NAME` in a toolbox: a project in Rust whose component is the workflow, with a copy of the SDK. Returns
+/// the files.
+pub fn code_workflow(toolbox: &Path, name: &str) -> Result<Vec<PathBuf>, ScaffoldError> {
+    let mut files = vec![("metadata.yaml", METADATA.replace("NAME", name))];
+    files.extend(code::workflow(name));
+    write(toolbox, "workflows", name, &files)
+}
+
+/// Makes `modules/NAME` in a toolbox: a project in Rust whose component is a module of kind `wasm`. Returns the files.
+pub fn code_module(toolbox: &Path, name: &str) -> Result<Vec<PathBuf>, ScaffoldError> {
+    write(toolbox, "modules", name, &code::module(name))
+}
+
 fn write(toolbox: &Path, part: &str, name: &str, files: &[(&str, String)]) -> Result<Vec<PathBuf>, ScaffoldError> {
     let fine = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= 64
@@ -63,10 +79,12 @@ fn write(toolbox: &Path, part: &str, name: &str, files: &[(&str, String)]) -> Re
     let mut written = Vec::new();
     for (file, text) in files {
         let path = folder.join(file);
-        fs::write(&path, text).map_err(|source| ScaffoldError::Write {
-            path: path.clone(),
-            source,
-        })?;
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| fs::write(&path, text))
+            .map_err(|source| ScaffoldError::Write {
+                path: path.clone(),
+                source,
+            })?;
         written.push(path);
     }
     Ok(written)

@@ -3,7 +3,7 @@
 use std::fs;
 
 use helve_toolbox::run::{PinnedPlan, PlanInput};
-use helve_toolbox::{Layer, Loaded, Toolbox};
+use helve_toolbox::{Keeper, Layer, Loaded, Toolbox};
 
 const METADATA: &str = "name: guided\nversion: '2'\ndescription: d\nvertical: web\n";
 const WASM: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -65,4 +65,24 @@ fn plans_that_were_pinned_before_there_was_code_are_still_read() {
     let plan: PinnedPlan = serde_json::from_str(old).unwrap();
     assert_eq!(plan.code, None);
     assert!(!serde_json::to_string(&plan).unwrap().contains("code"));
+}
+
+#[test]
+fn changed_code_serves_new_runs_and_is_another_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("workflows/guided");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("metadata.yaml"), METADATA).unwrap();
+    fs::write(folder.join("workflow.wasm"), WASM).unwrap();
+    let (mut keeper, _) = Keeper::new(vec![Layer::embedded()], vec![dir.path().to_owned()]).unwrap();
+    let digest = |keeper: &Keeper| keeper.shelf().current().workflow("guided").unwrap().digest.clone();
+    let before = digest(&keeper);
+    fs::write(folder.join("workflow.wasm"), [WASM, &[0]].concat()).unwrap();
+    // A change needs two looks.
+    assert!((0..4).any(|_| keeper.look().is_some()));
+    assert_ne!(digest(&keeper), before);
+    let good = digest(&keeper);
+    fs::write(folder.join("workflow.wasm"), "not code").unwrap();
+    assert!((0..4).any(|_| keeper.look().is_some()));
+    assert_eq!(digest(&keeper), good, "a broken edit keeps the last good version");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use helve_toolbox::run::PlanInput;
-use helve_toolbox::{Change, Keeper, Layer, scaffold};
+use helve_toolbox::{Change, Keeper, Layer, Toolbox, scaffold};
 use serde_json::Map;
 
 /// Looks until something is found, at most a few times: a change needs two looks.
@@ -46,6 +46,29 @@ fn what_the_scaffolds_make_passes_the_check() {
         "nothing is overwritten"
     );
     assert!(scaffold::module(dir.path(), "../up").is_err());
+}
+
+#[test]
+fn scaffolds_of_code_pass_the_check_once_they_are_built() {
+    let dir = tempfile::tempdir().unwrap();
+    scaffold::code_workflow(dir.path(), "guided").unwrap();
+    scaffold::code_module(dir.path(), "looks").unwrap();
+    let layers = || [Layer::embedded(), Layer::dir(dir.path()).unwrap()];
+    let problems = Toolbox::load(&layers()).problems;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(
+        problems
+            .iter()
+            .all(|problem| problem.hint.as_ref().unwrap().contains("build it"))
+    );
+    fs::write(dir.path().join("workflows/guided/workflow.wasm"), b"\0asm").unwrap();
+    fs::write(dir.path().join("modules/looks/module.wasm"), b"\0asm").unwrap();
+    let loaded = Toolbox::load(&layers());
+    assert_eq!(loaded.problems, []);
+    let looks = loaded.toolbox.module("looks").unwrap();
+    assert_eq!(looks.manifest.kind.name(), "wasm");
+    assert_eq!(looks.bundle.component.as_deref(), Some(&b"\0asm"[..]));
+    assert!(loaded.toolbox.workflow("guided").unwrap().code.is_some());
 }
 
 #[test]

@@ -33,14 +33,22 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Up(args) => up::up(&app, &args).await,
         Verb::Worker(args) => worker::worker(&app, &args).await,
         Verb::Workflows(args) => match args.verb {
-            Some(WorkflowsVerb::New { name, dir, uses }) => toolbox::new_workflow(&app, &name, dir, uses.as_deref()),
+            Some(WorkflowsVerb::New {
+                name, dir, code: true, ..
+            }) => toolbox::new_code_workflow(&app, &name, dir),
+            Some(WorkflowsVerb::New { name, dir, uses, .. }) => {
+                toolbox::new_workflow(&app, &name, dir, uses.as_deref())
+            }
             Some(WorkflowsVerb::Replay { run_id, with, json }) => {
                 replay::replay_run(&app, &run_id, with.as_deref(), json).await
             }
             None => catalog::workflows(&app, &args.named),
         },
         Verb::Modules(args) => match args.verb {
-            Some(ModulesVerb::New { name, dir }) => toolbox::new_module(&app, &name, dir),
+            Some(ModulesVerb::New { name, dir, wasm }) => match wasm {
+                true => toolbox::new_code_module(&app, &name, dir),
+                false => toolbox::new_module(&app, &name, dir),
+            },
             None => catalog::modules(&app, &args.named),
         },
         Verb::Verticals(args) => verticals::verticals(&app, args),

@@ -1,6 +1,6 @@
 //! `helve toolbox check`, `helve workflows new`, `helve modules new`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use helve_toolbox::scaffold::{self, ScaffoldError};
 use helve_toolbox::{Layer, Loaded, Toolbox};
@@ -67,6 +67,37 @@ pub(crate) fn new_module(app: &App, name: &str, dir: Option<PathBuf>) -> Result<
         &format!("helve workflows new {name}-scan --uses {name} --dir {toolbox} --toolbox {toolbox}"),
     );
     Ok(0)
+}
+
+/// `helve workflows new --code`.
+pub(crate) fn new_code_workflow(app: &App, name: &str, dir: Option<PathBuf>) -> Result<u8> {
+    let dir = destination(app, dir);
+    let files = scaffold::code_workflow(&dir, name).map_err(refused)?;
+    let project = dir.join("workflows").join(name);
+    written(&files, &build(&project, name, "workflow.wasm"));
+    Ok(0)
+}
+
+/// `helve modules new --wasm`.
+pub(crate) fn new_code_module(app: &App, name: &str, dir: Option<PathBuf>) -> Result<u8> {
+    let dir = destination(app, dir);
+    let files = scaffold::code_module(&dir, name).map_err(refused)?;
+    let project = dir.join("modules").join(name);
+    written(&files, &build(&project, name, "module.wasm"));
+    Ok(0)
+}
+
+/// The commands that build a project.
+fn build(project: &Path, name: &str, file: &str) -> String {
+    let made = match file {
+        // Libraries are called like the name in code.
+        "workflow.wasm" => name.replace('-', "_"),
+        _ => name.to_owned(),
+    };
+    format!(
+        "cd {} && cargo build --release --target wasm32-wasip2 && cp target/wasm32-wasip2/release/{made}.wasm {file}",
+        project.display()
+    )
 }
 
 fn destination(app: &App, dir: Option<PathBuf>) -> PathBuf {

@@ -124,3 +124,108 @@ fn replay_says_whether_changed_code_could_go_on_with_a_recorded_run() {
         "{said}"
     );
 }
+
+#[test]
+fn code_that_traps_or_misbehaves_fails_its_run_with_the_event_and_harms_no_other() {
+    let home = Home::new();
+    let folder = home.path().join("box/workflows/trials");
+    let metadata = "name: trials\nversion: '1'\ndescription: d\nparameters:\n  type: object\n  properties:\n    do: {type: \
+                    string}\n    count: {type: integer, default: 100}\n";
+    tree::write(&folder.join("metadata.yaml"), metadata);
+    tree::write(&folder.join("workflow.wasm"), guests::component("trials"));
+    let dir = home.path().join("box").to_string_lossy().into_owned();
+    let target = target(&home).to_string_lossy().into_owned();
+    let run = |what: &str| {
+        let what = format!("do={what}");
+        home.run(&["run", "trials", &target, "--toolbox", &dir, "--param", &what, "--json"])
+    };
+    for (what, word) in [
+        ("panic", "the sky fell on 100 heads"),
+        ("memory", "MiB of memory"),
+        ("same-step", "there was a step `m` before"),
+    ] {
+        let failed = run(what).json();
+        assert_eq!(failed["status"], "failed", "{failed}");
+        let reason = failed["reason"].as_str().unwrap();
+        assert!(reason.contains(word) && reason.contains("(at event "), "{reason}");
+    }
+    let fine = run("random").expect_code(0).json();
+    assert_eq!(fine["output"].as_array().map(Vec::len), Some(100));
+}
+
+#[test]
+fn what_the_scaffold_of_code_makes_builds_and_runs() {
+    let home = Home::new();
+    let dir = home.path().join("box").to_string_lossy().into_owned();
+    home.run(&["workflows", "new", "first-steps", "--code", "--dir", &dir])
+        .expect_code(0);
+    let project = home.path().join("box/workflows/first-steps");
+    // The versions that this checkout has, so that nothing has to be fetched.
+    let lock = helve_e2e::checkout().join("Cargo.lock");
+    std::fs::copy(lock, project.join("Cargo.lock")).unwrap();
+    let built = guests::folder().join("scaffold");
+    let status = std::process::Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--offline",
+            "--release",
+            "--target",
+            "wasm32-wasip2",
+            "--target-dir",
+        ])
+        .arg(&built)
+        .current_dir(&project)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let component = built.join("wasm32-wasip2/release/first_steps.wasm");
+    std::fs::copy(component, project.join("workflow.wasm")).unwrap();
+    home.run(&["toolbox", "check", &dir]).expect_code(0);
+    let target = target(&home).to_string_lossy().into_owned();
+    let result = home
+        .run(&["run", "first-steps", &target, "--toolbox", &dir, "--json"])
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        result["output"]["found"],
+        result["findings"].as_array().map_or(0, Vec::len)
+    );
+}
+
+#[test]
+fn a_module_that_is_a_component_finds_what_it_looks_for_and_needs_no_tool() {
+    let home = Home::new();
+    let dir = home.path().join("box").to_string_lossy().into_owned();
+    home.run(&["modules", "new", "looks", "--wasm", "--dir", &dir])
+        .expect_code(0);
+    tree::write(
+        &home.path().join("box/modules/looks/module.wasm"),
+        guests::component("marks"),
+    );
+    home.run(&[
+        "workflows",
+        "new",
+        "look",
+        "--uses",
+        "looks",
+        "--dir",
+        &dir,
+        "--toolbox",
+        &dir,
+    ])
+    .expect_code(0);
+    home.run(&["toolbox", "check", &dir]).expect_code(0);
+    let shown = home.run(&["modules", "looks", "--toolbox", &dir]).expect_code(0);
+    assert!(shown.stdout.contains("KiB of WebAssembly"), "{}", shown.stdout);
+    let app = home.path().join("app");
+    tree::write(&app.join("src/main.py"), "x = 1\n# FIXME: later\n");
+    let result = home
+        .run(&["run", "look", &app.to_string_lossy(), "--toolbox", &dir, "--json"])
+        .expect_code(0)
+        .json();
+    let findings = result["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{result}");
+    assert_eq!(findings[0]["location"]["path"], "src/main.py");
+    assert_eq!(findings[0]["location"]["region"]["start_line"], 2);
+}
