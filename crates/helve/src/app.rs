@@ -10,7 +10,7 @@ use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_modules::command::Search;
 use helve_sandbox::Level;
 use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Toolbox};
-use helve_worker::{Confined, Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
+use helve_worker::{Confined, HttpOptions, Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
 use tokio::sync::mpsc;
 
 use crate::cli::{Global, Role, WorkerChoice};
@@ -122,6 +122,10 @@ impl App {
             verticals: tuning.verticals,
             concurrency: tuning.concurrency.map_or_else(cores, NonZeroUsize::get),
             preload: tuning.preload,
+            http: HttpOptions {
+                allow: self.global.web.allow_http.clone(),
+                secrets: self.global.web.allow_secret.clone(),
+            },
             limits: Limits {
                 drain_grace: tuning.drain_grace,
                 abandon_after: ABANDON_AFTER,

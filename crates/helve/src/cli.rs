@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use helve_findings::Severity;
 use helve_sandbox::Level;
 use helve_toolbox::Span;
+use helve_worker::Allow;
 
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 
@@ -99,9 +100,37 @@ pub(crate) struct Global {
     pub(crate) sandbox: Option<SandboxChoice>,
     #[command(flatten)]
     pub(crate) storage: StorageOptions,
+    #[command(flatten)]
+    pub(crate) web: WebChoice,
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// What workflows that are code may do on the network.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WebChoice {
+    /// A host that workflows may send HTTP requests to, such as `api.example.org`, `*.example.org` or `127.0.0.1:8080`
+    /// (repeatable; none by default)
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST",
+        env = "HELVE_ALLOW_HTTP",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) allow_http: Vec<Allow>,
+    /// An environment variable that those requests may use as a secret; workflows do not see its value (repeatable)
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "HELVE_ALLOW_SECRET",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) allow_secret: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -307,7 +307,10 @@ fn start_child(child: Child) -> WorkflowCommand {
     // A child cleans up, as its parent does.
     let (at_the_end, at_cancellation) = match abandoned {
         true => (ParentClosePolicy::Abandon, ChildWorkflowCancellationType::Abandon),
-        false => (ParentClosePolicy::RequestCancel, ChildWorkflowCancellationType::WaitCancellationCompleted),
+        false => (
+            ParentClosePolicy::RequestCancel,
+            ChildWorkflowCancellationType::WaitCancellationCompleted,
+        ),
     };
     Variant::StartChildWorkflowExecution(StartChildWorkflowExecution {
         seq,

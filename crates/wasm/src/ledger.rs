@@ -171,7 +171,10 @@ impl Ledger {
     /// Asks for the next signal of each of those names, with at most one answer at once: the signal that came first.
     pub(crate) fn signals(&mut self, names: &[String]) -> Result<Vec<TaskId>, Fault> {
         let came = |name: &String| self.signals.get(name)?.front().map(|(place, _)| *place);
-        let first = names.iter().filter(|name| came(name).is_some()).min_by_key(|name| came(name));
+        let first = names
+            .iter()
+            .filter(|name| came(name).is_some())
+            .min_by_key(|name| came(name));
         let first = first.cloned();
         let mut tasks = Vec::new();
         for signal in names {

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-// The build of modules asks for it by this path.
 use common::{NOON, Trial, engine, guests, small, start};
 use helve_wasm::http::{HttpAnswer, HttpCall, HttpEnd, HttpFailure, HttpFailureKind};
 use helve_wasm::{Code, CodeError, Command, Event, Failure, FailureKind, Fault, Outcome, Start, TaskId};
@@ -89,8 +88,16 @@ fn a_module_runs_as_it_is() {
     };
     assert_eq!(trial.commands.last(), Some(&sleep));
     trial = journey(3);
-    let [.., Command::Cancel { task: TaskId(4) }, Command::Launch { task, workflow, parameters, same_code }] =
-        &trial.commands[..]
+    let [
+        ..,
+        Command::Cancel { task: TaskId(4) },
+        Command::Launch {
+            task,
+            workflow,
+            parameters,
+            same_code,
+        },
+    ] = &trial.commands[..]
     else {
         panic!("{:?}", trial.commands)
     };
@@ -122,7 +129,14 @@ fn killed_anywhere_a_module_comes_back_says_the_same_again_and_ends_the_same() {
 #[test]
 fn who_waits_for_a_message_too_long_goes_on() {
     let mut trial = journey(2);
-    let [.., Command::Timer { task: TaskId(4), duration }] = &trial.commands[..] else {
+    let [
+        ..,
+        Command::Timer {
+            task: TaskId(4),
+            duration,
+        },
+    ] = &trial.commands[..]
+    else {
         panic!("{:?}", trial.commands)
     };
     assert_eq!(*duration, Duration::from_secs(30));
@@ -166,7 +180,10 @@ fn what_a_server_and_a_network_do_wrong_a_module_sees_as_its_own_errors() {
         message: "lost".to_owned(),
         url: None,
     });
-    assert_eq!(error(json!(failed)), json!({"error": "RequestInterrupted", "message": "lost"}));
+    assert_eq!(
+        error(json!(failed)),
+        json!({"error": "RequestInterrupted", "message": "lost"})
+    );
 }
 
 #[test]
@@ -191,7 +208,9 @@ fn a_module_sees_a_stand_in_for_a_secret_and_never_the_same_twice() {
                 ..start(json!({"url": "http://h/"}))
             },
         );
-        let Command::Secret { name, .. } = &trial.commands[0] else { panic!() };
+        let Command::Secret { name, .. } = &trial.commands[0] else {
+            panic!()
+        };
         assert_eq!(name, "TOKEN");
         trial.ended(0, json!(true)).ended(1, answered(200));
         trial
@@ -203,7 +222,10 @@ fn a_module_sees_a_stand_in_for_a_secret_and_never_the_same_twice() {
         panic!("it asks once: {:?}", trial.commands)
     };
     assert_eq!(call.secrets[token], "TOKEN");
-    assert!(call.headers.contains(&("Authorization".to_owned(), format!("Bearer {token}"))));
+    assert!(
+        call.headers
+            .contains(&("Authorization".to_owned(), format!("Bearer {token}")))
+    );
     assert_ne!(secret(2).returned()["token"], token, "nobody can guess it");
 
     let mut none = run("secret", json!({"url": "http://h/"}));
@@ -217,8 +239,13 @@ fn the_input_of_a_workflow_is_what_its_parameters_mean() {
     let mut nothing = run("nothing", json!({}));
     nothing.ended(0, Value::Null);
     assert_eq!(*nothing.returned(), Value::Null);
-    let Some(Ok(Outcome::Returned(Err(failure)))) = run("fetch", json!({"uri": "x"})).end else { panic!() };
-    assert!(failure.message.contains("does not understand its parameters"), "{failure:?}");
+    let Some(Ok(Outcome::Returned(Err(failure)))) = run("fetch", json!({"uri": "x"})).end else {
+        panic!()
+    };
+    assert!(
+        failure.message.contains("does not understand its parameters"),
+        "{failure:?}"
+    );
     assert!(failure.message.contains("missing field `url`"), "{failure:?}");
 }
 
@@ -244,7 +271,10 @@ fn a_cancelled_module_ends_where_it_waits() {
 fn a_name_that_the_module_does_not_have_is_refused_with_those_that_it_has() {
     let trial = run("guided", json!({}));
     let message = trial.fault().to_string();
-    assert!(message.contains("`journey`") && message.contains("`guided`"), "{message}");
+    assert!(
+        message.contains("`journey`") && message.contains("`guided`"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -259,7 +289,17 @@ fn a_module_is_bounded_as_every_guest_is() {
 #[test]
 fn a_workflow_of_the_toolbox_is_started_by_its_name() {
     let trial = run("elsewhere", json!({}));
-    let [Command::Launch { workflow, parameters, same_code, .. }] = &trial.commands[..] else { panic!() };
+    let [
+        Command::Launch {
+            workflow,
+            parameters,
+            same_code,
+            ..
+        },
+    ] = &trial.commands[..]
+    else {
+        panic!()
+    };
     assert_eq!((workflow.as_str(), *same_code), ("assessment", false));
     assert_eq!(*parameters, json!({"min_severity": "high"}));
 }
@@ -268,7 +308,12 @@ fn a_workflow_of_the_toolbox_is_started_by_its_name() {
 fn compiled_modules_outlive_their_engine() {
     let folder = tempfile::tempdir().unwrap();
     let source = module();
-    let load = || helve_wasm::Engine::new(small(), Some(folder.path())).unwrap().load(&source).unwrap();
+    let load = || {
+        helve_wasm::Engine::new(small(), Some(folder.path()))
+            .unwrap()
+            .load(&source)
+            .unwrap()
+    };
     load();
     let files = || walk(folder.path());
     let compiled = files();
@@ -295,5 +340,8 @@ fn walk(folder: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
 fn a_core_module_that_is_no_workflow_is_refused_with_what_to_do() {
     let engine = engine(small());
     let empty = engine.load(b"\0asm\x01\0\0\0").unwrap_err();
-    assert!(matches!(&empty, CodeError::NotAWorkflow(reason) if reason.contains("wasm32-wasip2")), "{empty}");
+    assert!(
+        matches!(&empty, CodeError::NotAWorkflow(reason) if reason.contains("wasm32-wasip2")),
+        "{empty}"
+    );
 }

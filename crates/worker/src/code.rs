@@ -1,6 +1,6 @@
 //! The code of workflows: what runs pin, and where a worker has it from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use helve_blobs::BlobStore;
@@ -46,6 +46,24 @@ impl Code {
         };
         (Codes::new(GuestLimits::default(), self.compiled, sources), instead)
     }
+}
+
+/// Whether it is the code of a workflow; an error says for people why not. Compiled code is kept in `compiled`, so that
+/// the first run does not wait for it. Blocking.
+pub fn check_code(code: &[u8], compiled: Option<&Path>) -> Result<(), String> {
+    struct Only(Vec<u8>);
+    impl CodeSource for Only {
+        fn source(&self, _digest: &str) -> Result<Vec<u8>, String> {
+            Ok(self.0.clone())
+        }
+    }
+    let digest = blake3::hash(code).to_hex().to_string();
+    let codes = Codes::new(
+        GuestLimits::default(),
+        compiled.map(Path::to_owned),
+        Only(code.to_vec()),
+    );
+    codes.get(&digest).map(drop)
 }
 
 /// Whether a recorded run could have been made by this code: see [`helve_runtime::replay`].

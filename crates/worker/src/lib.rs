@@ -24,7 +24,7 @@ mod tree;
 mod web;
 mod workspace;
 
-pub use code::{Code, replay, store_pinned};
+pub use code::{Code, check_code, replay, store_pinned};
 pub use confined::Confined;
 pub use error::{StartError, StepError};
 pub use events::{StepEvent, StepEventKind, StepProgress};

@@ -13,12 +13,7 @@ use crate::activities::Activities;
 use crate::{StepError, payload};
 
 impl Activities {
-    pub(crate) async fn web(
-        &self,
-        token: &[u8],
-        start: &Start,
-        cancelled: &AtomicBool,
-    ) -> Result<Payload, StepError> {
+    pub(crate) async fn web(&self, token: &[u8], start: &Start, cancelled: &AtomicBool) -> Result<Payload, StepError> {
         let http = &self.shared.http;
         if start.activity_type == SECRET_ACTIVITY {
             let input: SecretInput = payload::decode(&start.activity_type, &start.input)?;

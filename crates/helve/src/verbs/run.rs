@@ -214,6 +214,13 @@ impl Run<'_> {
                 )
                 .help("give `--sandbox` to that one; `helve runs show` says at which level each step ran"));
             }
+            if !self.app.global.web.allow_http.is_empty() || !self.app.global.web.allow_secret.is_empty() {
+                session.close().await;
+                return Err(Problem::new(
+                    "HTTP requests of this run are sent by the process that has the data directory open",
+                )
+                .help("give `--allow-http` and `--allow-secret` to that one"));
+            }
             return Ok(Open { session, worker: None });
         }
         let (sender, events) = mpsc::channel(EVENT_BUFFER);

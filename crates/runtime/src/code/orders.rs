@@ -134,7 +134,9 @@ impl CodeRun {
         let open: Vec<(u32, Owner)> = self.owners.iter().map(|(seq, owner)| (*seq, *owner)).collect();
         for (seq, owner) in open {
             match owner {
-                Owner::Step(_) | Owner::Http(_) | Owner::Secret(_) => self.commands.push(Command::CancelActivity { seq }),
+                Owner::Step(_) | Owner::Http(_) | Owner::Secret(_) => {
+                    self.commands.push(Command::CancelActivity { seq })
+                }
                 Owner::Child(_) => self.commands.push(Command::CancelChild { seq }),
                 Owner::Timer(_) => {
                     self.owners.remove(&seq);

@@ -65,8 +65,7 @@ pub(super) fn answer(resolution: Resolution) -> Result<Value, Failure> {
             ..
         } => "its worker was lost while the request was under way; the server may have seen it",
         Resolution::Failed {
-            cause: Cause::TimedOut,
-            ..
+            cause: Cause::TimedOut, ..
         } => "it took longer than its timeout; the server may have seen it",
         other => {
             return ended(other).map_err(|failure| match failure.kind {

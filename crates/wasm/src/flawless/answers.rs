@@ -77,8 +77,12 @@ mod tests {
 
     #[test]
     fn fractions_stay_below_one() {
-        let Number::F32(single) = number(Number::F32(0.0), u64::MAX) else { panic!() };
-        let Number::F64(double) = number(Number::F64(0.0), u64::MAX) else { panic!() };
+        let Number::F32(single) = number(Number::F32(0.0), u64::MAX) else {
+            panic!()
+        };
+        let Number::F64(double) = number(Number::F64(0.0), u64::MAX) else {
+            panic!()
+        };
         assert!(single < 1.0 && single > 0.999);
         assert!(double < 1.0 && double > 0.999_999);
         assert!(matches!(number(Number::F64(0.0), 0), Number::F64(zero) if zero == 0.0));

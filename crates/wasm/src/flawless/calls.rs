@@ -12,6 +12,9 @@ use crate::fault::Fault;
 use crate::http::HttpEnd;
 use crate::types::{Failure, FailureKind, LogLevel, TaskId};
 
+/// Longest HTTP request. Changing it is not safe for open runs that have met it.
+const MAX_REQUEST: usize = 256 << 10;
+
 /// The module does not go on: somebody cancelled the run, or something cannot be had for which the module has no error.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.message)]
@@ -62,6 +65,14 @@ async fn end_of(state: &mut State, task: TaskId) -> Result<Value> {
 
 async fn http(state: &mut State, request: Request) -> Result<Output> {
     let call = answers::http_call(request, &state.secrets);
+    let headers = call.headers.iter().map(|(name, value)| name.len() + value.len());
+    let size = call.body.len() + call.url.len() + headers.sum::<usize>();
+    if size > MAX_REQUEST {
+        let (size, limit) = (size >> 10, MAX_REQUEST >> 10);
+        return Err(failed(format!(
+            "its HTTP request is {size} KiB long, and may be {limit}: the history holds it"
+        )));
+    }
     let task = state.base.ledger().http(call)?;
     let value = end_of(state, task).await?;
     let end: HttpEnd = serde_json::from_value(value)
@@ -122,7 +133,9 @@ async fn message(state: &mut State, patience: Option<Duration>, names: Vec<Strin
 
 /// Starts a run that goes on by itself, and waits until it has started.
 async fn start(state: &mut State, workflow: String, input: &str) -> Result<Output> {
-    let input = state.base.json(&format!("the input of the workflow `{workflow}`"), input)?;
+    let input = state
+        .base
+        .json(&format!("the input of the workflow `{workflow}`"), input)?;
     let same_code = state.workflows.contains(&workflow);
     let task = state.base.ledger().launch(workflow, parameters(input), same_code)?;
     let id = end_of(state, task).await?;

@@ -164,7 +164,14 @@ mod tests {
 
     #[test]
     fn any_input_comes_back_from_the_parameters_that_mean_it() {
-        for input in [json!(null), json!("x"), json!([1, 2]), json!({"a": 1}), json!({"input": 1}), json!(7)] {
+        for input in [
+            json!(null),
+            json!("x"),
+            json!([1, 2]),
+            json!({"a": 1}),
+            json!({"input": 1}),
+            json!(7),
+        ] {
             assert!(inputs(&parameters(input.clone())).contains(&input), "{input}");
         }
         assert_eq!(inputs(&json!({"a": 1, "input": 2})).len(), 1);

@@ -30,7 +30,9 @@ fn read(caller: &mut Caller<'_, State>, at: u32, length: u32) -> Result<Input> {
     let limit = caller.data().base.ledger().limits.text;
     if length as usize > limit {
         let (length, limit) = (length >> 10, limit >> 10);
-        return Err(misuse(format!("what it asks for is {length} KiB long, and may be {limit}")));
+        return Err(misuse(format!(
+            "what it asks for is {length} KiB long, and may be {limit}"
+        )));
     }
     let memory = memory(caller)?;
     let end = at as usize + length as usize;

@@ -9,7 +9,14 @@ use super::guests::folder;
 pub(crate) fn module(krate: &Path, name: &str) -> Vec<u8> {
     let target = folder().join("flawless");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-unknown-unknown"])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--release",
+            "--target",
+            "wasm32-unknown-unknown",
+        ])
         .arg("--target-dir")
         .arg(&target)
         .current_dir(krate)
@@ -23,6 +30,9 @@ pub(crate) fn module(krate: &Path, name: &str) -> Vec<u8> {
         status.success(),
         "a module of `flawless` cannot be built; `rustup target add wasm32-unknown-unknown` adds what it needs"
     );
-    let file = target.join("wasm32-unknown-unknown/release").join(name.replace('-', "_")).with_extension("wasm");
+    let file = target
+        .join("wasm32-unknown-unknown/release")
+        .join(name.replace('-', "_"))
+        .with_extension("wasm");
     std::fs::read(file).expect("cargo built it")
 }

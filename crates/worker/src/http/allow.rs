@@ -29,7 +29,9 @@ enum Host {
 
 /// Something that names no host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a host: write `api.example.org`, `*.example.org` or an address, with `:PORT` if it is not 80 or 443")]
+#[error(
+    "`{0}` is not a host: write `api.example.org`, `*.example.org` or an address, with `:PORT` if it is not 80 or 443"
+)]
 pub struct InvalidAllow(String);
 
 impl FromStr for Allow {
@@ -38,7 +40,10 @@ impl FromStr for Allow {
     fn from_str(text: &str) -> Result<Self, InvalidAllow> {
         let invalid = || InvalidAllow(text.to_owned());
         if let Ok(address) = text.parse() {
-            return Ok(Self { host: Host::Address(address), port: None });
+            return Ok(Self {
+                host: Host::Address(address),
+                port: None,
+            });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().map_err(|_| invalid())?)),
@@ -59,9 +64,8 @@ impl FromStr for Allow {
 }
 
 fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    };
+    let is_label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     text.split('.').all(is_label)
 }
 
@@ -171,7 +175,12 @@ mod tests {
     fn a_name_is_itself_and_nothing_below_or_beside_it() {
         let name = allow("Api.Example.org");
         assert!(name.covers("api.example.org", 443) && name.covers("API.example.org.", 80));
-        for other in ["example.org", "x.api.example.org", "api.example.org.evil.net", "xapi.example.org"] {
+        for other in [
+            "example.org",
+            "x.api.example.org",
+            "api.example.org.evil.net",
+            "xapi.example.org",
+        ] {
             assert!(!name.covers(other, 443), "{other}");
         }
         assert!(!name.covers("api.example.org", 8080), "another port must be named");
@@ -189,10 +198,34 @@ mod tests {
 
     #[test]
     fn who_controls_a_name_does_not_get_into_the_house() {
-        let inner = ["127.0.0.1", "169.254.169.254", "0.0.0.0", "0.1.2.3", "::1", "::", "fe80::1", "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "224.0.0.1"];
-        let private = ["10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"];
+        let inner = [
+            "127.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::1",
+            "::",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
+            "224.0.0.1",
+        ];
+        let private = [
+            "10.0.0.1",
+            "192.168.1.1",
+            "172.16.0.1",
+            "100.64.0.1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+        ];
         let outer = ["93.184.216.34", "2606:2800::1", "::ffff:8.8.8.8"];
-        for (addresses, name, pattern) in [(&inner[..], false, false), (&private[..], true, false), (&outer[..], true, true)] {
+        for (addresses, name, pattern) in [
+            (&inner[..], false, false),
+            (&private[..], true, false),
+            (&outer[..], true, true),
+        ] {
             for address in addresses {
                 let address: IpAddr = address.parse().unwrap();
                 assert_eq!(allow("api.example.org").reaches(address), name, "{address}");
@@ -214,7 +247,18 @@ mod tests {
 
     #[test]
     fn what_names_no_host_is_refused() {
-        for text in ["", "http://example.org", "example.org/x", "a..b", "*x.org", "*.", "a:b", "a b", "[::1", "user@host"] {
+        for text in [
+            "",
+            "http://example.org",
+            "example.org/x",
+            "a..b",
+            "*x.org",
+            "*.",
+            "a:b",
+            "a b",
+            "[::1",
+            "user@host",
+        ] {
             assert!(text.parse::<Allow>().is_err(), "{text:?}");
         }
     }

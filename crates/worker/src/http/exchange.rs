@@ -27,7 +27,15 @@ const MAX_HEADERS: usize = 100;
 /// Longest wait for one address of several.
 const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// What the connection is, which is not the workflow's business.
-const OURS: [&str; 7] = ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "expect"];
+const OURS: [&str; 7] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "upgrade",
+    "expect",
+];
 
 /// A request, with its secrets.
 pub(super) struct Request {
@@ -64,7 +72,12 @@ impl Request {
         let mut headers = HeaderMap::new();
         let mut secret_headers = Vec::new();
         for (name, value) in &call.headers {
-            let bad = || wrong(HttpFailureKind::BadHeader, format!("the header `{name}` cannot be sent"));
+            let bad = || {
+                wrong(
+                    HttpFailureKind::BadHeader,
+                    format!("the header `{name}` cannot be sent"),
+                )
+            };
             let (value, secret) = secrets.put_in_header(value);
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
             let mut value = HeaderValue::from_str(&value).map_err(|_| bad())?;
@@ -77,7 +90,9 @@ impl Request {
             }
             headers.append(name, value);
         }
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("helve/", env!("CARGO_PKG_VERSION"))));
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!("helve/", env!("CARGO_PKG_VERSION"))));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         let body = BASE64_STANDARD.decode(&call.body).map_err(|_| bad_body(&call.url))?;
@@ -108,7 +123,8 @@ pub(super) fn check(url: &Url) -> Result<(), HttpFailure> {
 impl Answer {
     pub(super) fn into_answer(self, url: &Url) -> HttpAnswer {
         let headers = self.headers.iter();
-        let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+        let text =
+            |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
         HttpAnswer {
             status: self.status.as_u16(),
             url: url.to_string(),
@@ -128,7 +144,11 @@ pub(super) async fn send<'a>(
     let stream = connect(addresses).await;
     let stream = stream.map_err(|message| failure(HttpFailureKind::ConnectionFailed, message, url))?;
     let response = if url.scheme() == "https" {
-        let name = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let name = url
+            .host_str()
+            .unwrap_or_default()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         let name = ServerName::try_from(name.to_owned())
             .map_err(|error| failure(HttpFailureKind::InvalidUrl, error.to_string(), url))?;
         let stream = tls().connect(name, stream).await;
@@ -158,7 +178,11 @@ where
 {
     let url = &request.url;
     let broken = |error: hyper::Error| {
-        let kind = if error.is_parse() { HttpFailureKind::BadStatus } else { HttpFailureKind::Io };
+        let kind = if error.is_parse() {
+            HttpFailureKind::BadStatus
+        } else {
+            HttpFailureKind::Io
+        };
         failure(kind, error.to_string(), url)
     };
     let (mut sender, connection) = http1::Builder::new()

@@ -9,6 +9,8 @@ mod allow;
 mod exchange;
 mod redirect;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::sync::OnceLock;
@@ -124,7 +126,11 @@ impl Http {
             false => Refused::Forbidden(StepError::NotAllowed(format!("the host `{host}` {reason}"))),
         };
         let Some(allow) = self.options.allow.iter().find(|allow| allow.covers(host, port)) else {
-            let ask = if matches!(port, 80 | 443) { host.to_owned() } else { format!("{host}:{port}") };
+            let ask = if matches!(port, 80 | 443) {
+                host.to_owned()
+            } else {
+                format!("{host}:{port}")
+            };
             return Err(refused(format!(
                 "may not be requested by workflows on this worker; `--allow-http {ask}` allows it"
             )));

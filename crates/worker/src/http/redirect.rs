@@ -24,7 +24,10 @@ pub(super) fn next(request: &Request, answer: &Answer) -> Result<Next, HttpFailu
     let Some(location) = answer.headers.get(LOCATION) else {
         return Ok(Next::Answer);
     };
-    let location = location.to_str().ok().and_then(|location| request.url.join(location).ok());
+    let location = location
+        .to_str()
+        .ok()
+        .and_then(|location| request.url.join(location).ok());
     let url = location.ok_or_else(|| {
         let message = "it was redirected to what is no address".to_owned();
         failure(HttpFailureKind::InvalidUrl, message, &request.url)
@@ -39,7 +42,10 @@ pub(super) fn next(request: &Request, answer: &Answer) -> Result<Next, HttpFailu
     let mut secret_headers = request.secret_headers.clone();
     if is_elsewhere {
         // What was meant for one host is not told to another.
-        for name in secret_headers.drain(..).chain([AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION]) {
+        for name in secret_headers
+            .drain(..)
+            .chain([AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION])
+        {
             headers.remove(name);
         }
     }

@@ -70,7 +70,11 @@ impl Secrets {
             let forms = [&secret.value, &secret.escaped];
             forms.map(|form| (form.as_str(), secret.stand_in.as_str()))
         });
-        values.chain(self.encoded.iter().map(|(sent, before)| (sent.as_str(), before.as_str())))
+        values.chain(
+            self.encoded
+                .iter()
+                .map(|(sent, before)| (sent.as_str(), before.as_str())),
+        )
     }
 
     /// The text with secrets instead of stand-ins, and whether there were any.
@@ -214,13 +218,19 @@ mod tests {
         let (put, any) = secrets().put_in_header(&header);
         assert!(any);
         assert_eq!(put, format!("Basic {}", BASE64_STANDARD.encode("ann:s3cr3t/&x")));
-        assert_eq!(secrets().put_in_header(&format!("Bearer {STAND_IN}")).0, "Bearer s3cr3t/&x");
+        assert_eq!(
+            secrets().put_in_header(&format!("Bearer {STAND_IN}")).0,
+            "Bearer s3cr3t/&x"
+        );
         assert!(!secrets().put_in_header("Basic YTpi").1);
     }
 
     #[test]
     fn a_secret_in_an_address_is_no_syntax() {
-        assert_eq!(secrets().put_in_url(&format!("http://h/?k={STAND_IN}")).0, "http://h/?k=s3cr3t%2F%26x");
+        assert_eq!(
+            secrets().put_in_url(&format!("http://h/?k={STAND_IN}")).0,
+            "http://h/?k=s3cr3t%2F%26x"
+        );
     }
 
     #[test]
@@ -231,7 +241,9 @@ mod tests {
             headers: vec![("echo".to_owned(), "you said s3cr3t/&x".to_owned())],
             body: BASE64_STANDARD.encode("abc s3cr3t/&x"),
         };
-        let HttpEnd::Answered(answer) = secrets().hide(HttpEnd::Answered(answer), 8) else { panic!() };
+        let HttpEnd::Answered(answer) = secrets().hide(HttpEnd::Answered(answer), 8) else {
+            panic!()
+        };
         assert_eq!(answer.url, format!("http://h/?k={STAND_IN}"));
         assert_eq!(answer.headers[0].1, format!("you said {STAND_IN}"));
         assert_eq!(BASE64_STANDARD.decode(answer.body).unwrap(), b"abc helv");

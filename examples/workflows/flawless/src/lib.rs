@@ -68,7 +68,10 @@ pub fn note(text: Input<String>) {
 
 /// The page. To look is harmless, so it may be done again when a worker is lost over it.
 fn look(url: &str) -> String {
-    let answer = flawless_http::get(url).idempotent().timeout(Duration::from_secs(20)).send();
+    let answer = flawless_http::get(url)
+        .idempotent()
+        .timeout(Duration::from_secs(20))
+        .send();
     match answer {
         Ok(page) => page.text().unwrap_or_default().trim().to_owned(),
         Err(error) => error.message().unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! Workflows that are WebAssembly, from a folder to a report.
 
 #[path = "../../../../crates/wasm/tests/common/guests.rs"]
-mod guests;
+pub(crate) mod guests;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 mod bench;
 mod code;
 mod durability;
+mod flawless;
 mod limits;
 mod sandbox;
 mod scanning;

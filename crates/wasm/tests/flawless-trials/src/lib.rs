@@ -40,13 +40,20 @@ pub fn journey(order: Input<Order>, response: Response) {
         +timeout Duration::from_secs(30) => "timeout".to_owned()
     };
     start::<named>("a child".to_owned()).unwrap();
-    let now = flawless::time::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let now = flawless::time::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64;
     let _ = response.send(json!({"answer": answer, "luck": luck, "who": who, "now": now}));
 }
 
 fn fetch(order: &Order) -> serde_json::Value {
     let request = flawless_http::get(&order.url).set_header("x-trial", "1");
-    let answer = if order.idempotent { request.idempotent().send() } else { request.send() };
+    let answer = if order.idempotent {
+        request.idempotent().send()
+    } else {
+        request.send()
+    };
     match answer {
         Ok(answer) => {
             let header = answer.header("x-answer").map(str::to_owned);
@@ -135,6 +142,7 @@ pub fn memory() {
 
 #[workflow("elsewhere")]
 pub fn elsewhere() {
-    let input = flawless::wasabi::Input::StartWorkflow("assessment".to_owned(), "{\"min_severity\": \"high\"}".to_owned());
+    let input =
+        flawless::wasabi::Input::StartWorkflow("assessment".to_owned(), "{\"min_severity\": \"high\"}".to_owned());
     flawless::wasabi::submit(&input).unwrap();
 }
