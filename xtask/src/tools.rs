@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::process::quietly;
 
 /// Verticals whose shipped workflows are tested with their tools.
-const VERTICALS: [&str; 3] = ["native", "python", "web"];
+const VERTICALS: [&str; 4] = ["native", "python", "wasm", "web"];
 
 /// Where the tools are, and what could not be installed.
 pub(crate) struct Tools {

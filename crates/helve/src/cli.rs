@@ -325,6 +325,12 @@ pub(crate) enum WorkflowsVerb {
         #[arg(long, conflicts_with = "uses")]
         code: bool,
     },
+    /// Build the code of a workflow (Rust, JavaScript or Python) into its folder as workflow.wasm
+    Build {
+        /// The workflow's folder, with Cargo.toml, workflow.js or workflow.py [default: .]
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
     /// Say whether changed code could go on with a recorded run; nothing is changed
     Replay {
         /// The run

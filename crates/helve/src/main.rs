@@ -1,6 +1,7 @@
 //! `helve`: the command line, and the only place that picks implementations.
 
 mod app;
+mod build;
 mod cli;
 mod client;
 mod connect;

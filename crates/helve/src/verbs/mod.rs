@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod bench;
+mod build;
 mod catalog;
 mod completions;
 mod findings;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
             Some(WorkflowsVerb::New { name, dir, uses, .. }) => {
                 toolbox::new_workflow(&app, &name, dir, uses.as_deref())
             }
+            Some(WorkflowsVerb::Build { dir }) => build::build_workflow(&app, dir),
             Some(WorkflowsVerb::Replay { run_id, with, json }) => {
                 replay::replay_run(&app, &run_id, with.as_deref(), json).await
             }

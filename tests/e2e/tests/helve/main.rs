@@ -4,6 +4,7 @@ mod bench;
 mod code;
 mod durability;
 mod flawless;
+mod languages;
 mod limits;
 mod sandbox;
 mod scanning;

@@ -202,7 +202,7 @@ fn a_step_says_which_worker_it_waits_for_and_goes_on_when_that_comes() {
 }
 
 /// The tools of a vertical, or a word about what is not checked.
-fn tools_are_there(home: &Home, vertical: &str) -> bool {
+pub(crate) fn tools_are_there(home: &Home, vertical: &str) -> bool {
     let doctor = home.run(&["verticals", "doctor", vertical, "--json"]);
     let tools = doctor.json();
     let missing: Vec<&str> = tools
