@@ -2,6 +2,7 @@
 //!
 //! Started by `cargo xtask bench`, which builds in release and names the programs. README.md says what the figures mean.
 
+mod cache;
 mod fill;
 mod limits;
 mod loads;
@@ -60,6 +61,10 @@ fn run(options: &Options) -> Result<()> {
     if options.wants("first-step") {
         println!("\n== first step ==");
         figures.insert("first_step".into(), start::measure(options.quick)?);
+    }
+    if options.wants("cache") {
+        println!("\n== cache of targets ==");
+        figures.insert("cache".into(), cache::measure(options.quick)?);
     }
     let limits = match options.wants("limits") {
         true => {

@@ -15,6 +15,7 @@ A part is one of those below, or the beginning of the name of a load; without an
 
     scan                 a tree of 10,000 small files: files/s, MB/s, peak memory
     first-step           from the command to the first step of its run
+    cache                a target that a worker has in its cache, beside one that it has to fetch
     limits               what this machine can do at most: syncs, rows, calls per second
 
     --quick              a tenth of the work, to see that it works; the figures mean little
@@ -29,6 +30,7 @@ A part is one of those below, or the beginning of the name of a load; without an
 
 Environment:
     HELVE_BIN            the helve program
+    HELVE_MOTO_BIN       an S3 server (moto_server); without it the cache is not measured
     HELVE_TEMPORAL_BIN   Temporal's command line with its development server; without it nothing is compared
 
 Loads:";
@@ -112,7 +114,7 @@ fn is_part(name: &str) -> bool {
     let loads = LOADS.iter().map(|load| load.name);
     !name.is_empty()
         && loads
-            .chain(["scan", "first-step", "limits"])
+            .chain(["scan", "first-step", "cache", "limits"])
             .any(|known| known.starts_with(name))
 }
 

@@ -27,6 +27,12 @@ pub(crate) fn run(environment: &Environment, options: &[&str]) -> Result<()> {
         }
         Prepared::Missing(what) => println!("no comparison with the real Temporal server: {what}"),
     }
+    match python::s3_server(environment)? {
+        Ok(program) => {
+            command.env("HELVE_MOTO_BIN", program);
+        }
+        Err(what) => println!("the cache of targets is not measured: {what}"),
+    }
     if !show(&mut command)?.success {
         bail!("the measurements failed");
     }

@@ -38,6 +38,16 @@ impl Python {
     }
 }
 
+/// An S3 server for the tests of storage, pinned like everything that judges.
+pub(crate) fn s3_server(environment: &Environment) -> Result<Result<PathBuf, String>> {
+    Ok(
+        match make(environment, "storage-python", "moto[server]==5.2.5\n", &["python"])? {
+            Prepared::Ready(python) => Ok(python.bin("moto_server")),
+            Prepared::Missing(what) => Err(what),
+        },
+    )
+}
+
 /// The environment of the conformance tests, with the real server.
 pub(crate) fn prepare(environment: &Environment) -> Result<Prepared> {
     let requirements = environment.root.join("tests/conformance/requirements.txt");

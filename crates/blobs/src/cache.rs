@@ -67,6 +67,16 @@ pub struct CacheStats {
     pub evicted_bytes: u64,
 }
 
+/// The last word about it.
+impl Drop for Cache {
+    fn drop(&mut self) {
+        let stats = self.stats();
+        if stats != CacheStats::default() {
+            tracing::info!(?stats, "the cache of blobs, since it was opened");
+        }
+    }
+}
+
 impl Cache {
     pub(crate) fn new(remote: Remote, directory: Directory, limit: u64) -> Self {
         let cache = Cache {
@@ -133,6 +143,7 @@ impl Cache {
             .and_then(|_| file.lock_shared())
             .map_err(|e| StoreError::io("read", &place, e))?;
         let reader = BlobReader::new(*id, place, file)?;
+        tracing::debug!(%id, bytes = reader.size(), "fetched a blob");
         self.counts.fetched.fetch_add(1, Ordering::Relaxed);
         self.counts.fetched_bytes.fetch_add(reader.size(), Ordering::Relaxed);
         self.added(reader.size());
@@ -156,6 +167,7 @@ impl Cache {
         // Not evicted before it has arrived.
         let _ = file.try_lock_shared();
         if self.remote.ensure(blob, &mut file, &self.journals(), control)? {
+            tracing::debug!(id = %blob.id, bytes = blob.size, "sent a blob");
             self.counts.sent.fetch_add(1, Ordering::Relaxed);
             self.counts.sent_bytes.fetch_add(blob.size, Ordering::Relaxed);
         }

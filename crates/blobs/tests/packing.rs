@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use common::Sandbox;
-use helve_blobs::{Control, PackError, PackLimits, PackOptions, pack};
+use helve_blobs::{Control, PackError, PackLimits, PackOptions, Progress, pack};
 use proptest::prelude::*;
 
 fn everything() -> PackOptions {
@@ -322,6 +322,43 @@ fn a_missing_target_is_named() {
         assert!(matches!(error, PackError::NotFound(_)), "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
+}
+
+#[test]
+fn a_file_that_would_look_like_a_bomb_is_named_before_all_of_it_was_read() {
+    const SIZE: u64 = 2 << 30;
+    let sandbox = Sandbox::new();
+    sandbox
+        .write("a", "text")
+        .write("images/disk.img", "")
+        .write("z", "text");
+    let image = fs::File::options()
+        .write(true)
+        .open(sandbox.tree().join("images/disk.img"));
+    image.unwrap().set_len(SIZE).unwrap();
+    let read = AtomicU64::new(0);
+    let progress = |progress: Progress| read.store(progress.bytes, Ordering::Relaxed);
+    let options = PackOptions {
+        limits: PackLimits {
+            ratio_floor: 1 << 20,
+            ..PackLimits::default()
+        },
+        ..PackOptions::default()
+    };
+    let never = AtomicBool::new(false);
+    let error = pack(
+        &sandbox.tree(),
+        &options,
+        &sandbox.store,
+        &Control::new(&progress, &never),
+    )
+    .unwrap_err();
+    assert!(matches!(error, PackError::TooLarge { .. }), "{error}");
+    assert!(
+        error.to_string().contains("images/disk.img has more than 1000 bytes"),
+        "{error}"
+    );
+    assert!(read.load(Ordering::Relaxed) < SIZE / 4, "it was refused late");
 }
 
 #[test]

@@ -134,7 +134,15 @@ impl Sweeper {
             for run in all(&client, OPEN.to_owned()).await? {
                 hold(&references(&client, &run).await?, Hold::Needed);
             }
-            for run in all(&client, closed_within(keep.targets.max(keep.results))).await? {
+            // As far back as anything is kept: a namespace may also keep shorter than what nobody refers to.
+            let kept = [
+                keep.targets,
+                keep.results,
+                self.retention.targets,
+                self.retention.results,
+            ];
+            let longest = kept.into_iter().max().unwrap_or_default();
+            for run in all(&client, closed_within(longest)).await? {
                 let key = (namespace.clone(), execution(&run).run_id);
                 let ids = match self.closed.remove(&key) {
                     Some(ids) => ids,

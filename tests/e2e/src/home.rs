@@ -50,6 +50,7 @@ impl Home {
             .env_remove("HELVE_LOG")
             .env_remove("HELVE_DATA_DIR")
             .env_remove("HELVE_ENGINE")
+            .env_remove("HELVE_BLOBS")
             .env("NO_COLOR", "1")
             .current_dir(self.dir.path());
         command

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use object_store::path::Path as Key;
 use object_store::{Error as S3Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use super::Remote;
@@ -34,10 +35,7 @@ impl Remote {
             file.clear()?;
         }
         self.set_aside(id);
-        Err(StoreError::CorruptObject {
-            id: *id,
-            place: format!("{}: {}", self.name(), self.blob_key(id)),
-        })
+        Err(self.corrupt(id))
     }
 
     /// The hash of the whole file, once all is there.
@@ -52,7 +50,7 @@ impl Remote {
                     file.clear()?;
                     (hasher, have) = (blake3::Hasher::new(), 0);
                 }
-                None => return Err(self.missing(id)),
+                None => return Err(self.absent(id)),
             }
         }
         let mut failures = 0;
@@ -75,7 +73,7 @@ impl Remote {
                 Ok(()) => return Ok(BlobId::from_hash(hasher.finalize())),
                 Err(Broken::Local(_)) if control.is_cancelled() => return Err(StoreError::Cancelled),
                 Err(Broken::Local(error)) => return Err(StoreError::io("write", file.path(), error)),
-                Err(Broken::Remote(S3Error::NotFound { .. })) => return Err(self.missing(id)),
+                Err(Broken::Remote(S3Error::NotFound { .. })) => return Err(self.absent(id)),
                 Err(Broken::Remote(error)) => {
                     failures = if have > before { 0 } else { failures + 1 };
                     if failures >= TRIES {
@@ -114,22 +112,33 @@ impl Remote {
     /// Takes a damaged object out of the way, so that it counts as missing and is stored anew. Best effort: a worker may not be
     /// allowed to.
     fn set_aside(&self, id: &BlobId) {
-        let (store, from, to) = (
-            Arc::clone(&self.store),
-            self.blob_key(id),
-            self.key("damaged").join(id.to_hex()),
-        );
+        let (store, from, to) = (Arc::clone(&self.store), self.blob_key(id), self.damaged_key(id));
         let moved = self.run(async move { store.rename(&from, &to).await });
         if let Err(error) = moved {
             tracing::warn!(%id, %error, "a damaged object could not be set aside");
         }
     }
 
-    fn missing(&self, id: &BlobId) -> StoreError {
-        StoreError::Missing {
-            id: *id,
-            store: self.name().to_owned(),
+    /// Why a blob is not there: whoever tries again after it was set aside should hear of the damage.
+    fn absent(&self, id: &BlobId) -> StoreError {
+        match self.head(self.damaged_key(id)) {
+            Ok(Some(_)) => self.corrupt(id),
+            _ => StoreError::Missing {
+                id: *id,
+                store: self.name().to_owned(),
+            },
         }
+    }
+
+    fn corrupt(&self, id: &BlobId) -> StoreError {
+        StoreError::CorruptObject {
+            id: *id,
+            place: format!("{}: {}", self.name(), self.blob_key(id)),
+        }
+    }
+
+    fn damaged_key(&self, id: &BlobId) -> Key {
+        self.key("damaged").join(id.to_hex())
     }
 }
 

@@ -273,6 +273,11 @@ fn a_damaged_object_is_never_used_is_named_and_is_stored_anew() {
             "{text}"
         );
         assert!(!far.contains(&blob.id).unwrap(), "a damaged object counts as missing");
+        let again = far.get(&blob.id).unwrap_err();
+        assert!(
+            matches!(again, StoreError::CorruptObject { .. }),
+            "and is remembered: {again}"
+        );
         near.put_bytes(b"important").unwrap();
         assert_eq!(far.get(&blob.id).unwrap(), b"important");
     }

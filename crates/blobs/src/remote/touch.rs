@@ -23,6 +23,8 @@ const SAFE_AGE: Duration = MIN_AGE.checked_div(2).expect("two is not zero");
 const ANNOUNCED: Duration = Duration::from_secs(10 * 60);
 /// A sweep that took this long between its announcement and the removal gives up.
 const ACT_WITHIN: Duration = Duration::from_secs(2 * 60);
+/// Long enough for somebody to look at what became of a damaged object.
+const DAMAGED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often to look whether a sweep is done with a blob.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -98,13 +100,18 @@ impl Remote {
         Ok(true)
     }
 
-    /// Removes what killed sweeps left: announcements, and marks and facts without their blob.
+    /// Removes what killed sweeps left: announcements, and marks and facts without their blob; and damaged objects after a while.
     pub(crate) fn tidy(&self, blobs: &[BlobInfo]) -> Result<(), StoreError> {
         let there: HashSet<BlobId> = blobs.iter().map(|blob| blob.id).collect();
         let now = SystemTime::now();
         let is_old = |meta: &ObjectMeta, age| !is_younger(meta, age, now);
         for meta in self.list_folder(self.key("doomed"))? {
             if is_old(&meta, ANNOUNCED) {
+                self.delete(meta.location)?;
+            }
+        }
+        for meta in self.list_folder(self.key("damaged"))? {
+            if is_old(&meta, DAMAGED) {
                 self.delete(meta.location)?;
             }
         }

@@ -8,6 +8,7 @@ mod languages;
 mod limits;
 mod sandbox;
 mod scanning;
+mod storage;
 mod toolbox;
 mod verbs;
 mod wrong_input;
