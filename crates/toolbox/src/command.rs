@@ -25,6 +25,9 @@ pub struct CommandSpec {
     pub args: Vec<String>,
     /// Environment variables: templates too. Nothing is inherited but `PATH` and the locale.
     pub env: BTreeMap<String, String>,
+    /// Further files and folders of the worker that the program may read: templates too. A relative one is in the target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<String>,
     /// Whether the program may use the network.
     pub network: bool,
     /// Exit codes of a program that did its work, whether it found something or not.
@@ -212,6 +215,12 @@ pub struct JsonFormat {
     pub gaps: BTreeMap<String, String>,
     /// The tool's words for severities.
     pub severities: BTreeMap<String, String>,
+    /// Whether each line is a document of its own; the paths begin at the list of all then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lines: bool,
+    /// Paths within a finding, with regular expressions: what does not match them all is no finding.
+    #[serde(rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub only: BTreeMap<String, String>,
 }
 
 /// How a line is taken apart.

@@ -19,10 +19,11 @@ use crate::version::VersionRange;
 use crate::yaml::{Entry, Kind, Node};
 
 /// Keys beside those that every module has. The first [`OF_TOOLS`] are for programs of the machine only.
-pub(crate) const KEYS: [&str; 17] = [
+pub(crate) const KEYS: [&str; 18] = [
     "tool",
     "before",
     "run",
+    "reads",
     "replay",
     "facts",
     "progress",
@@ -38,8 +39,8 @@ pub(crate) const KEYS: [&str; 17] = [
     "rules",
     "default_severity",
 ];
-pub(crate) const OF_TOOLS: usize = 3;
-const OUTPUT_KEYS: [&str; 9] = [
+pub(crate) const OF_TOOLS: usize = 4;
+const OUTPUT_KEYS: [&str; 11] = [
     "from",
     "file",
     "format",
@@ -49,6 +50,8 @@ const OUTPUT_KEYS: [&str; 9] = [
     "pattern",
     "ignore",
     "severities",
+    "lines",
+    "where",
 ];
 /// What a template of a command may name, beside `config`.
 const PLACES: [&str; 3] = ["workspace", "out", "files"];
@@ -91,6 +94,10 @@ pub(crate) fn command(
             .map(|n| args(reader, n, schema, &PLACES))
             .unwrap_or_default(),
         env: fields.get("env").map(|n| env(reader, n, schema)).unwrap_or_default(),
+        reads: fields
+            .get("reads")
+            .map(|n| args(reader, n, schema, &PLACES))
+            .unwrap_or_default(),
         network: fields.get("network").is_some_and(|n| reader.flag(n, "`network`")),
         exit_codes: fields
             .get("exit_codes")
@@ -337,11 +344,11 @@ fn output(reader: &mut Reader<'_>, node: &Node) -> Option<OutputSpec> {
     let name = reader.required(&fields, "format", "`output`")?;
     let text = reader.text(name, "`format`")?;
     let own: &[&str] = match text.as_str() {
-        "json" => &["items", "fields", "gaps", "severities"],
+        "json" => &["items", "fields", "gaps", "severities", "lines", "where"],
         "lines" => &["pattern", "ignore", "severities"],
         _ => &[],
     };
-    for key in ["items", "fields", "gaps", "pattern", "ignore", "severities"] {
+    for key in OUTPUT_KEYS.into_iter().skip(3) {
         if fields.get(key).is_some() && !own.contains(&key) && Format::NAMES.contains(&text.as_str()) {
             reader.problem(fields.key_at(key), format!("the format `{text}` has no `{key}`"));
         }
@@ -420,7 +427,19 @@ fn json(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<JsonFormat> {
         }
     }
     needs_message(reader, node, parts.contains_key("message"));
+    let mut only = BTreeMap::new();
+    for entry in fields
+        .get("where")
+        .map(|n| entries(reader, n, "`where`"))
+        .unwrap_or_default()
+    {
+        if let Some(regex) = pattern(reader, &entry.value, &format!("`{}`", entry.key)) {
+            only.insert(entry.key.clone(), regex.as_str().to_owned());
+        }
+    }
     Some(JsonFormat {
+        lines: fields.get("lines").is_some_and(|n| reader.flag(n, "`lines`")),
+        only,
         items: items?,
         fields: parts,
         gaps: fields

@@ -137,6 +137,14 @@ impl<'a> Jobs<'a> {
             );
             env.insert(variable.clone(), home.to_string_lossy().into_owned());
         }
+        for (n, text) in command.spec.reads.iter().enumerate() {
+            let value = template::render(&json!(text), scope)
+                .map_err(|error| command.wrong_config(&format!("reads[{n}]"), error.to_string()))?;
+            let mut paths = Vec::new();
+            words(value, &mut paths);
+            let paths = paths.iter().filter(|path| !path.is_empty());
+            readable.extend(paths.map(|path| self.workspace.join(path)).filter(|path| path.exists()));
+        }
         for (name, text) in &command.spec.env {
             let value = template::render(&json!(text), scope)
                 .map_err(|error| command.wrong_config(&format!("env.{name}"), error.to_string()))?;

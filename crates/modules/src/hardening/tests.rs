@@ -260,6 +260,58 @@ fn a_file_that_is_too_large_is_inconclusive_and_a_disabled_rule_does_not_run() {
     assert!(output.report.rules.iter().all(|rule| rule.id != "hardening/no-pie"));
 }
 
+/// What the linker really makes: the compiler is there wherever Rust can be linked.
+#[cfg(target_os = "linux")]
+#[test]
+fn programs_that_a_compiler_built_badly_have_flaws_and_hardened_ones_have_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/vulnerable-binary/greet.c");
+    let built = |name: &str, options: &str| {
+        let program = dir.path().join(name);
+        let options = options.split(' ');
+        let status = std::process::Command::new("cc")
+            .args(options)
+            .arg("-o")
+            .arg(&program)
+            .arg(source)
+            .status();
+        assert!(status.unwrap().success(), "{name} was not built");
+        flaws(&fs::read(program).unwrap())
+    };
+    let badly = built(
+        "badly",
+        "-O1 -U_FORTIFY_SOURCE -fno-stack-protector -fno-pie -no-pie -Wl,-z,norelro -Wl,-z,execstack \
+         -Wl,--disable-new-dtags,-rpath,/tmp/build/lib",
+    );
+    for id in [
+        "no-pie",
+        "no-relro",
+        "no-stack-protector",
+        "no-fortify",
+        "executable-stack",
+        "insecure-library-path",
+        "not-stripped",
+    ] {
+        assert!(badly.contains(&id), "{id} is not in {badly:?}");
+    }
+    let well = built(
+        "well",
+        "-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -pie -s \
+         -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-rpath,$ORIGIN/../lib",
+    );
+    assert_eq!(well, Vec::<&str>::new());
+    assert!(built("mixed", "-O2 -DMIXES_CODE_AND_DATA").contains(&"writable-code"));
+    let late = built(
+        "late.so",
+        "-O2 -shared -fPIC -Wl,-z,relro,-z,lazy -Wl,-rpath,/home/build/lib",
+    );
+    assert!(
+        late.contains(&"partial-relro") && late.contains(&"foreign-library-path"),
+        "{late:?}"
+    );
+    assert!(!late.contains(&"no-pie"));
+}
+
 #[test]
 fn the_manifest_describes_the_configuration_that_the_module_takes() {
     let text = include_str!("../../../../toolbox/modules/hardening/module.yaml");

@@ -36,10 +36,14 @@ pattern!(FRAME_PLACE, r"^(.*?) ?((?:/|\./|\w)[^ ()]*?):(\d+)(?::(\d+))?(?: .*)?$
 pattern!(FRAME_BINARY, r"^(.*?) ?\(([^()]+\+0x[0-9a-f]+)\).*$");
 pattern!(PYTHON_FRAME, r#"^  File "(.+)", line (\d+), in (.+)$"#);
 pattern!(WRITTEN, r"Test unit written to (.+)$");
+pattern!(ADDRESS, r" (?:on|at) (?:unknown )?(?:address )?0x[0-9a-f]+.*$");
 pattern!(RUST_HASH, r"::h[0-9a-f]{16}$");
 
 /// Functions that notice a crash and do not cause it: they say nothing of where it comes from.
-const MACHINERY: [&str; 24] = [
+const MACHINERY: [&str; 27] = [
+    "libc.so",
+    "libc-",
+    "ld-linux",
     "__asan",
     "__ubsan",
     "__msan",
@@ -64,6 +68,25 @@ const MACHINERY: [&str; 24] = [
     "abort",
     "pthread_kill",
     "__pthread_kill",
+];
+/// Functions of the C library that sanitizers take the place of: with them on top, it is their caller that is wrong.
+const INTERCEPTED: [&str; 16] = [
+    "free",
+    "malloc",
+    "calloc",
+    "realloc",
+    "memcpy",
+    "memmove",
+    "memset",
+    "strcpy",
+    "strncpy",
+    "strcat",
+    "strlen",
+    "strdup",
+    "operator",
+    "printf",
+    "vsnprintf",
+    "memcmp",
 ];
 /// Where the stack of the program under test ends and that of the fuzzer begins.
 const BOTTOM: [&str; 5] = [
@@ -129,8 +152,10 @@ impl Reader {
 
     fn line(&mut self, line: &str) {
         if let Some(groups) = SANITIZER.captures(line) {
+            // Addresses differ from run to run.
+            let said = ADDRESS.replace(&groups[2], "");
             let (class, vague) = classes::sanitizer(&groups[1], &groups[2]);
-            self.begin_unless_explained(class, vague, format!("{}: {}", &groups[1], &groups[2]));
+            self.begin_unless_explained(class, vague, format!("{}: {}", &groups[1], said));
         } else if let Some(groups) = FUZZER.captures(line) {
             let (class, vague) = classes::fuzzer(&groups[1]);
             self.begin_unless_explained(class, vague, format!("libFuzzer: {}", &groups[1]));
@@ -274,7 +299,11 @@ impl Frame {
     }
 
     fn is_machinery(&self) -> bool {
-        MACHINERY.iter().any(|name| self.function.starts_with(name))
+        let intercepted = || {
+            let name = self.function.split([' ', '(']).next().unwrap_or_default();
+            self.place.path.is_none() && INTERCEPTED.contains(&name)
+        };
+        MACHINERY.iter().any(|name| self.function.starts_with(name)) || intercepted()
     }
 
     fn is_bottom(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use helve_toolbox::command::JsonFormat;
+use regex::Regex;
 use serde_json::Value;
 
 use super::path::{Path, Place};
@@ -16,6 +17,8 @@ pub(crate) struct Json {
     fields: BTreeMap<String, Path>,
     gaps: Vec<(Path, String)>,
     severities: BTreeMap<String, String>,
+    lines: bool,
+    only: Vec<(Path, Regex)>,
 }
 
 impl Json {
@@ -28,16 +31,34 @@ impl Json {
             .gaps
             .iter()
             .map(|(path, meaning)| Ok((Path::new(path)?, meaning.clone())));
+        let only = format.only.iter().map(|(path, pattern)| {
+            Ok((
+                Path::new(path)?,
+                Regex::new(pattern).map_err(|error| error.to_string())?,
+            ))
+        });
         Ok(Self {
             items: Path::new(&format.items)?,
             fields: fields.collect::<Result<_, String>>()?,
             gaps: gaps.collect::<Result<_, String>>()?,
             severities: format.severities.clone(),
+            lines: format.lines,
+            only: only.collect::<Result<_, String>>()?,
         })
     }
 
     pub(super) fn parse(&self, bytes: &[u8]) -> Result<Parsed, String> {
-        let document: Value = serde_json::from_slice(bytes).map_err(|error| format!("not JSON: {error}"))?;
+        let not_json = |error: serde_json::Error| format!("not JSON: {error}");
+        let document: Value = match self.lines {
+            false => serde_json::from_slice(bytes).map_err(not_json)?,
+            true => {
+                let lines = bytes
+                    .split(|byte| *byte == b'\n')
+                    .filter(|line| !line.trim_ascii().is_empty());
+                let all: Result<Vec<Value>, _> = lines.map(serde_json::from_slice).collect();
+                Value::Array(all.map_err(not_json)?)
+            }
+        };
         if !self.items.is_there(&document) {
             return Err("the findings are not where `items` says".to_owned());
         }
@@ -58,8 +79,18 @@ impl Json {
         }
         let items = self.items.all(&document).into_iter();
         let items = items.filter(|item| !no_findings.contains(&std::ptr::from_ref(item.value)));
+        let items = items.filter(|item| self.counts(item));
         parsed.findings = items.map(|item| self.finding(&item)).collect();
         Ok(parsed)
+    }
+
+    /// Whether it is what `where` asks for.
+    fn counts(&self, item: &Place<'_>) -> bool {
+        self.only.iter().all(|(path, pattern)| match path.first(item) {
+            Some(Value::String(text)) => pattern.is_match(text),
+            Some(Value::Null) | None => false,
+            Some(other) => pattern.is_match(&other.to_string()),
+        })
     }
 
     fn finding(&self, item: &Place<'_>) -> RawFinding {
@@ -128,6 +159,8 @@ mod tests {
             ]),
             gaps: map(&[("skipped[*].reason", "skipped")]),
             severities: map(&[("2", "critical")]),
+            lines: false,
+            only: BTreeMap::new(),
         }
     }
 
@@ -181,6 +214,25 @@ mod tests {
         assert_eq!(parsed.gaps, ["not parsed: true"]);
         assert_eq!(parsed.findings.len(), 1);
         assert_eq!(parsed.findings[0].message, "a flaw");
+    }
+
+    #[test]
+    fn of_many_documents_only_what_was_asked_for_is_found() {
+        let json = Json::new(&JsonFormat {
+            items: "[*].message".to_owned(),
+            fields: BTreeMap::from([("message".to_owned(), "text".to_owned())]),
+            gaps: BTreeMap::new(),
+            lines: true,
+            only: BTreeMap::from([("code.id".to_owned(), "^lint::".to_owned())]),
+            ..format()
+        })
+        .unwrap();
+        let lines = b"{\"reason\": \"built\"}\n\n{\"message\": {\"text\": \"a\", \"code\": {\"id\": \"lint::x\"}}}\n\
+            {\"message\": {\"text\": \"b\", \"code\": null}}\n";
+        let parsed = json.parse(lines).unwrap();
+        let said: Vec<&str> = parsed.findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(said, ["a"]);
+        assert!(json.parse(b"{\"message\": {}}\nerror: no such command\n").is_err());
     }
 
     #[test]
