@@ -8,7 +8,7 @@ use helve_e2e::{checkout, tree};
 use serde_json::Value;
 
 use super::code::guests;
-use super::toolbox::tools_are_there;
+use super::verticals::tools_are_there;
 
 /// The sources of an example, in a toolbox of the test's own.
 fn example(home: &Home, language: &str, name: &str) -> String {
@@ -86,14 +86,14 @@ fn a_workflow_in_rust_is_built_and_runs() {
 
 #[test]
 fn the_same_workflow_in_javascript_gives_the_same_answer() {
-    if tools_are_there(&Home::new(), "wasm") {
+    if tools_are_there(&Home::new(), "wasm", &[]) {
         builds_and_agrees("javascript", "guided-js");
     }
 }
 
 #[test]
 fn the_same_workflow_in_python_gives_the_same_answer() {
-    if tools_are_there(&Home::new(), "wasm") {
+    if tools_are_there(&Home::new(), "wasm", &[]) {
         builds_and_agrees("python", "guided-py");
     }
 }

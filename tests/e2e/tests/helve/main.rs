@@ -11,4 +11,5 @@ mod scanning;
 mod storage;
 mod toolbox;
 mod verbs;
+mod verticals;
 mod wrong_input;

@@ -1,10 +1,10 @@
 //! Workflows and modules from a folder: scaffolds, checks, versions, hot reload, tools that are there and that are not.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use helve_e2e::home::Home;
-use helve_e2e::{checkout, tree};
+use helve_e2e::tree;
 use serde_json::Value;
 
 /// A toolbox with the module `marks` and the workflow `marks-scan`, as the scaffolds make them.
@@ -199,102 +199,6 @@ fn a_step_says_which_worker_it_waits_for_and_goes_on_when_that_comes() {
     worker.wait().expect_code(0);
     up.signal("TERM");
     up.wait().expect_code(0);
-}
-
-/// The tools of a vertical, or a word about what is not checked.
-pub(crate) fn tools_are_there(home: &Home, vertical: &str) -> bool {
-    let doctor = home.run(&["verticals", "doctor", vertical, "--json"]);
-    let tools = doctor.json();
-    let missing: Vec<&str> = tools
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter(|tool| tool["optional"] == false && tool["state"] != "present")
-        .filter_map(|tool| tool["program"].as_str())
-        .collect();
-    if !missing.is_empty() {
-        eprintln!("not checked: the vertical `{vertical}` lacks {}", missing.join(", "));
-    }
-    missing.is_empty()
-}
-
-fn places(finding: &Value) -> Vec<String> {
-    let of = |finding: &Value| {
-        let location = &finding["location"];
-        format!(
-            "{}:{} {}",
-            location["path"].as_str().expect("a path"),
-            location["region"]["start_line"],
-            finding["rule_id"].as_str().expect("a rule")
-        )
-    };
-    let duplicates = finding["duplicates"].as_array().into_iter().flatten();
-    std::iter::once(finding).chain(duplicates).map(of).collect()
-}
-
-fn finds_what_was_planted(workflow: &str, vertical: &str, example: &str) {
-    finds_with(workflow, vertical, example, &[]);
-}
-
-fn finds_with(workflow: &str, vertical: &str, example: &str, options: &[&str]) {
-    let home = Home::new();
-    if !tools_are_there(&home, vertical) {
-        return;
-    }
-    let examples = checkout().join("examples");
-    let target = examples.join(example).to_string_lossy().into_owned();
-    let arguments = [&["run", workflow, &target, "--json"][..], options].concat();
-    let result = home.run(&arguments).expect_code(0).json();
-    assert_eq!(result["summary"]["inconclusive"], serde_json::json!([]), "{example}");
-    let found: Vec<String> = result["findings"].as_array().unwrap().iter().flat_map(places).collect();
-    let expected = read(&examples.join(format!("expected/{example}.json")));
-    let text = |item: &Value, key: &str| item[key].as_str().unwrap_or_default().to_owned();
-    for item in expected["must_find"].as_array().unwrap() {
-        let place = format!("{}:{} {}", text(item, "file"), item["line"], text(item, "rule"));
-        assert!(
-            found.contains(&place),
-            "`{place}` was not found; found:\n{}",
-            found.join("\n")
-        );
-    }
-    for item in expected["must_not_find"].as_array().unwrap() {
-        let place = match item["line"].as_u64() {
-            Some(line) => format!("{}:{line} ", text(item, "file")),
-            None => format!("{}:", text(item, "file")),
-        };
-        let wrong: Vec<&String> = found.iter().filter(|found| found.starts_with(&place)).collect();
-        assert!(wrong.is_empty(), "nothing is wrong there: {wrong:?}");
-    }
-}
-
-fn read(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-#[test]
-fn python_assessment_finds_what_was_planted_and_nothing_else() {
-    finds_what_was_planted("python-assessment", "python", "vulnerable-python");
-}
-
-#[test]
-fn native_assessment_finds_what_was_planted_and_nothing_else() {
-    finds_what_was_planted("native-assessment", "native", "vulnerable-native");
-}
-
-#[test]
-fn web_assessment_finds_what_was_planted_and_nothing_else() {
-    finds_what_was_planted("web-assessment", "web", "vulnerable-web");
-}
-
-#[test]
-fn supply_chain_finds_the_flawed_dependencies_and_nothing_else() {
-    let advisories = format!("advisories={}", checkout().join("examples/advisories").display());
-    finds_with(
-        "supply-chain",
-        "supply-chain",
-        "vulnerable-dependencies",
-        &["--param", &advisories],
-    );
 }
 
 #[test]
