@@ -125,8 +125,9 @@ impl Statement {
         }
     }
 
-    fn size(&self) -> usize {
-        self.sql.len() + self.params.iter().map(Value::size).sum::<usize>()
+    /// Bytes of its parameters.
+    fn data(&self) -> usize {
+        self.params.iter().map(Value::size).sum()
     }
 }
 
@@ -138,7 +139,8 @@ pub type BatchKey = [u8; 16];
 pub struct Batch {
     pub(crate) statements: Vec<Statement>,
     pub(crate) key: Option<BatchKey>,
-    size: usize,
+    text: usize,
+    data: usize,
 }
 
 impl Batch {
@@ -157,7 +159,8 @@ impl Batch {
 
     /// Appends a statement.
     pub fn push(&mut self, statement: Statement) {
-        self.size += statement.size();
+        self.text += statement.sql.len();
+        self.data += statement.data();
         self.statements.push(statement);
     }
 
@@ -188,7 +191,12 @@ impl Batch {
 
     /// How many bytes of text and parameters it carries.
     pub fn size(&self) -> usize {
-        self.size
+        self.text + self.data
+    }
+
+    /// How many bytes of parameters it carries.
+    pub(crate) fn data(&self) -> usize {
+        self.data
     }
 }
 

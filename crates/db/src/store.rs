@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -47,12 +48,37 @@ pub struct Stats {
     pub commits: u64,
     /// Batches committed in them.
     pub batches: u64,
+    /// Rows that their statements inserted, updated or deleted; twice, if they had to be tried a second time because a
+    /// neighbour was refused.
+    pub rows: u64,
+    /// Bytes of parameters that their statements carried.
+    pub bytes: u64,
+    /// How long the writer thread was at work: transactions, the disk's time included, answers, and its part of copying the
+    /// WAL. None if there is no thread.
+    pub busy: Duration,
 }
 
+/// Written by the writer alone, once a transaction.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) batches: AtomicU64,
+    pub(crate) rows: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) busy_nanos: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            commits: read(&self.commits),
+            batches: read(&self.batches),
+            rows: read(&self.rows),
+            bytes: read(&self.bytes),
+            busy: Duration::from_nanos(read(&self.busy_nanos)),
+        }
+    }
 }
 
 impl Store {
@@ -147,9 +173,6 @@ impl Store {
 
     /// What the writer did so far.
     pub fn stats(&self) -> Stats {
-        Stats {
-            commits: self.counters.commits.load(Ordering::Relaxed),
-            batches: self.counters.batches.load(Ordering::Relaxed),
-        }
+        self.counters.read()
     }
 }

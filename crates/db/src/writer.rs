@@ -1,6 +1,12 @@
 //! The writer thread: drains the queue into one transaction, commits once, then answers everybody.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use rusqlite::{Connection, params_from_iter};
 use tokio::sync::mpsc;
@@ -11,7 +17,7 @@ use crate::{
     error::CommitError,
     open::Options,
     request::{QueuedClose, QueuedCommit, Request},
-    store::Counters,
+    store::{Counters, Stats},
 };
 
 pub(crate) struct Writer {
@@ -88,6 +94,21 @@ impl Writer {
             tracing::warn!(%error, "the WAL was not copied into the database; this happens at the next start");
         }
         drop(self.connection);
+        let Stats {
+            commits,
+            batches,
+            rows,
+            bytes,
+            busy,
+        } = self.counters.read();
+        tracing::debug!(
+            commits,
+            batches,
+            rows,
+            bytes,
+            busy_us = busy.as_micros() as u64,
+            "the writer ends"
+        );
         if let Some(asked) = asked {
             asked.answer();
         }
@@ -122,6 +143,7 @@ impl Writer {
     }
 
     fn commit_group(&mut self, members: Vec<QueuedCommit>) {
+        let began = Instant::now();
         let results = self.write(&members);
         let (count, bytes) = (members.len(), members.iter().map(|member| member.batch().size()).sum());
         for (member, result) in members.into_iter().zip(results) {
@@ -135,6 +157,8 @@ impl Writer {
                 tracing::warn!(%error, "the rest of the WAL was not copied into the database; this is tried again");
             }
         }
+        let busy = began.elapsed().as_nanos() as u64;
+        self.counters.busy_nanos.fetch_add(busy, Ordering::Relaxed);
     }
 
     /// Writes a group in one transaction; says how each of its members ended.
@@ -142,14 +166,19 @@ impl Writer {
         if members.is_empty() {
             return Vec::new();
         }
+        let rows = self.connection.total_changes();
         match self.try_group(members) {
             Ok(results) => {
-                let committed = results.iter().filter(|result| result.is_ok()).count() as u64;
                 if std::mem::take(&mut self.is_failing) {
                     tracing::info!("writing the database works again");
                 }
-                self.counters.commits.fetch_add(1, Ordering::Relaxed);
-                self.counters.batches.fetch_add(committed, Ordering::Relaxed);
+                let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
+                let committed = || members.iter().zip(&results).filter(|(_, result)| result.is_ok());
+                let bytes: usize = committed().map(|(member, _)| member.batch().data()).sum();
+                add(&self.counters.commits, 1);
+                add(&self.counters.batches, committed().count() as u64);
+                add(&self.counters.rows, self.connection.total_changes() - rows);
+                add(&self.counters.bytes, bytes as u64);
                 results
             }
             Err(error) => {

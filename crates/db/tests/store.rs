@@ -72,6 +72,8 @@ async fn callers_that_wait_together_share_one_commit() {
     let stats = store.stats();
     assert_eq!(stats.batches, 501);
     assert!(stats.commits <= 10, "{} commits for 501 batches", stats.commits);
+    assert!(stats.rows >= 501, "{} rows of 501 batches", stats.rows);
+    assert!(stats.bytes >= 500 * 8, "{} bytes of 501 batches", stats.bytes);
     assert_eq!(count(&store).await, 501);
 }
 
