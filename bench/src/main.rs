@@ -18,14 +18,18 @@ mod start;
 mod table;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use loads::{Bench, LOADS, Load, Run};
 use options::Options;
 use report::Row;
 use servers::Host;
+
+/// No load may take longer on a server: on a slow machine the others shall be measured all the same.
+const LIMIT: Duration = Duration::from_secs(240);
 
 fn main() -> ExitCode {
     let done = Options::read(std::env::args().skip(1)).and_then(|options| match options {
@@ -108,10 +112,17 @@ fn measure_loads(options: &Options, mut so_far: impl FnMut(&[Row]) -> Result<()>
             };
             for kind in &options.servers {
                 eprintln!("{} ({driver}) on {} ...", load.name, kind.name());
-                let measured = runtime(driver)?.block_on(async {
+                let runtime = runtime(driver)?;
+                let measured = runtime.block_on(async {
                     let host = Host::start(kind).await?;
-                    run(&mut Bench { host, options }).await
+                    let mut bench = Bench { host, options };
+                    match tokio::time::timeout(LIMIT, run(&mut bench)).await {
+                        Ok(measured) => measured,
+                        Err(_) => bail!("given up after {} s", LIMIT.as_secs()),
+                    }
                 });
+                // A database that is being filled for a load that was given up is nobody's any more.
+                runtime.shutdown_background();
                 match &measured {
                     Ok(measured) => eprintln!("    {}", report::line(measured)),
                     Err(error) => eprintln!("    {error:#}"),

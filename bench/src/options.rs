@@ -18,7 +18,8 @@ A part is one of those below, or the beginning of the name of a load; without an
     cache                a target that a worker has in its cache, beside one that it has to fetch
     limits               what this machine can do at most: syncs, rows, calls per second
 
-    --quick              a tenth of the work, to see that it works; the figures mean little
+    --quick              a tenth of the work, on the real server only with its file database, to see that it works; the
+                         figures mean little
     --raw, --sdk         only the driver on plain gRPC, only the one on the Rust SDK
     --only helve|temporal  only this server
     --seconds N          how long a load goes on that may go on for ever (5)
@@ -96,10 +97,10 @@ impl Options {
         if !(options.raw || options.sdk) {
             bail!("--raw and --sdk exclude each other");
         }
-        options.time = Duration::from_secs(seconds.unwrap_or(if options.quick { 2 } else { 5 }));
+        options.time = Duration::from_secs(seconds.unwrap_or(if options.quick { 1 } else { 5 }));
         options.servers = match address {
             Some(address) => vec![Kind::At(address, pid)],
-            None => servers(serve, only.as_deref())?,
+            None => servers(serve, only.as_deref(), options.quick)?,
         };
         Ok(Some(options))
     }
@@ -118,21 +119,20 @@ fn is_part(name: &str) -> bool {
             .any(|known| known.starts_with(name))
 }
 
-fn servers(serve: Option<PathBuf>, only: Option<&str>) -> Result<Vec<Kind>> {
+fn servers(serve: Option<PathBuf>, only: Option<&str>, quick: bool) -> Result<Vec<Kind>> {
     let temporal = std::env::var_os("HELVE_TEMPORAL_BIN").map(PathBuf::from);
-    let helve = match serve {
+    let helve = || match serve {
         Some(program) => Kind::Serve(program),
         None => Kind::Helve(helve_e2e::helve_program()),
     };
     let temporal = temporal.iter().flat_map(|program| {
-        [
-            Kind::TemporalFile(program.clone()),
-            Kind::TemporalMemory(program.clone()),
-        ]
+        let memory = (!quick).then(|| Kind::TemporalMemory(program.clone()));
+        [Some(Kind::TemporalFile(program.clone())), memory]
     });
+    let temporal = temporal.flatten();
     match only {
-        None => Ok(std::iter::once(helve).chain(temporal).collect()),
-        Some("helve") => Ok(vec![helve]),
+        None => Ok(std::iter::once(helve()).chain(temporal).collect()),
+        Some("helve") => Ok(vec![helve()]),
         Some("temporal") => Ok(temporal.collect()),
         Some(other) => bail!("--only takes helve or temporal, not `{other}`"),
     }

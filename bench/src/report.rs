@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::limits::Limits;
-use crate::loads::{Compare, Load};
+use crate::loads::{Compare, GROUP_COMMIT, Load};
 use crate::measured::Measured;
 use crate::table;
 
@@ -153,7 +153,13 @@ pub(crate) fn reached(rows: &[Row], limits: Limits) -> Value {
         let per_second = measured.per_second();
         let mut shares = vec![("calls", per_second * CALLS_PER_WORKFLOW / limits.calls)];
         if let Some(rows) = measured.extra("rows") {
-            shares.push(("rows", per_second * rows / limits.rows));
+            shares.push(("rows of the whole run", per_second * rows / limits.rows));
+        }
+        if let Some(share) = measured.extra(GROUP_COMMIT) {
+            shares.push((
+                "rows of the writer while it is at work, in transactions like its own",
+                share,
+            ));
         }
         println!(
             "\nOf what this machine can do at most, with 200 workflows at once ({} driver):",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use helve_e2e::server::free_port;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use temporalio_protos::temporal::api::workflowservice::v1::{DescribeNamespaceRequest, DescribeNamespaceResponse};
 
 use crate::raw::{NAMESPACE, Rpc, Server};
@@ -17,6 +17,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long a server may take to stop when asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// Helve's log: only what the database says of itself, which is a line at its end.
+const LOGGED: &str = "off,helve_db=debug";
+const WRITER_ENDS: &str = "the writer ends";
 
 /// Which server, and how it is started.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,10 +59,10 @@ impl Kind {
         match self {
             Kind::Helve(_) => {
                 command.args(["up", "--grpc", address, "--data-dir"]).arg(folder);
-                command.env("HELVE_LOG", "off").env_remove("HELVE_ENGINE");
+                command.env("HELVE_LOG", LOGGED).env_remove("HELVE_ENGINE");
             }
             Kind::Serve(_) => {
-                command.arg(folder).arg(address);
+                command.arg(folder).arg(address).env("HELVE_LOG", LOGGED);
             }
             _ => {
                 let port = address.rsplit(':').next().unwrap_or_default();
@@ -70,7 +73,7 @@ impl Kind {
         if let Kind::TemporalFile(_) = self {
             command.arg("--db-filename").arg(folder.join("temporal.db"));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         Some(command)
     }
 }
@@ -81,6 +84,36 @@ pub(crate) struct Host {
     address: String,
     child: Option<Child>,
     data: TempDir,
+    /// What it says.
+    log: NamedTempFile,
+}
+
+/// What the database's writer did from the start of the server to its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Writer {
+    pub(crate) commits: f64,
+    pub(crate) rows: f64,
+    /// Of the values in those rows.
+    pub(crate) bytes: f64,
+    /// How long it was at work, and waited for the disk with it.
+    pub(crate) busy_seconds: f64,
+}
+
+impl Writer {
+    /// Reads the line that the writer leaves in the log when it ends.
+    fn read(log: &str) -> Option<Self> {
+        let line = log.lines().rfind(|line| line.contains(WRITER_ENDS))?;
+        let field = |name: &str| {
+            let mut fields = line.split_whitespace().filter_map(|word| word.split_once('='));
+            fields.find(|(known, _)| *known == name)?.1.parse::<f64>().ok()
+        };
+        Some(Self {
+            commits: field("commits")?,
+            rows: field("rows")?,
+            bytes: field("bytes")?,
+            busy_seconds: field("busy_us")? / 1e6,
+        })
+    }
 }
 
 impl Host {
@@ -94,6 +127,7 @@ impl Host {
             },
             child: None,
             data: tempfile::tempdir()?,
+            log: NamedTempFile::new()?,
         };
         host.run().await?;
         Ok(host)
@@ -103,7 +137,7 @@ impl Host {
     pub(crate) async fn run(&mut self) -> Result<Duration> {
         let began = Instant::now();
         if let Some(mut command) = self.kind.command(self.data.path(), &self.address) {
-            let child = command.spawn();
+            let child = command.stderr(self.log.as_file().try_clone()?).spawn();
             self.child = Some(child.with_context(|| format!("starting {:?}", command.get_program()))?);
         }
         while !self.answers().await {
@@ -151,6 +185,11 @@ impl Host {
         Ok(())
     }
 
+    /// What the writer of Helve's engine did, once the server has stopped.
+    pub(crate) fn writer(&self) -> Option<Writer> {
+        Writer::read(&std::fs::read_to_string(self.log.path()).ok()?)
+    }
+
     /// Ends the process without asking it.
     pub(crate) fn kill(&mut self) -> Result<()> {
         if let Some(mut child) = self.child.take() {
@@ -185,5 +224,22 @@ impl Drop for Host {
     fn drop(&mut self) {
         // Nobody is left to be told that it failed.
         let _ = self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_writer_did_is_in_the_log() {
+        let log = "other\n2026-01-01T00:00:00Z DEBUG helve_db::writer: the writer ends commits=10 batches=40 rows=80 bytes=1600 \
+                   busy_us=500000\n";
+        let writer = Writer::read(log).unwrap();
+        assert_eq!(
+            (writer.commits, writer.rows, writer.bytes, writer.busy_seconds),
+            (10.0, 80.0, 1600.0, 0.5)
+        );
+        assert_eq!(Writer::read("nothing"), None);
     }
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: builds in release and hands over to the bench program. `--compare` is the check against the baseline
-//! of allocations instead, which needs no quiet machine.
+//! `cargo xtask bench`: builds as releases are built (profile `dist`) and hands over to the bench program. `--compare` is
+//! the check against the baseline of allocations instead, which needs no quiet machine.
 
 use anyhow::{Result, bail};
 
@@ -11,15 +11,16 @@ pub(crate) fn run(environment: &Environment, options: &[&str]) -> Result<()> {
     if options.contains(&"--compare") {
         return compare(environment, options);
     }
-    let build = ["build", "--release", "--workspace", "--bins"];
+    // Both sides as users get them: the real server's programs are releases, too.
+    let build = ["build", "--profile", "dist", "--workspace", "--bins"];
     if !show(&mut environment.cargo(&build))?.success {
-        bail!("the release build failed");
+        bail!("the build failed");
     }
-    let release = environment.target.join("release");
-    let mut command = environment.command(release.join(format!("helve-bench{}", std::env::consts::EXE_SUFFIX)));
+    let built = environment.target.join("dist");
+    let mut command = environment.command(built.join(format!("helve-bench{}", std::env::consts::EXE_SUFFIX)));
     command.args(options).env(
         "HELVE_BIN",
-        release.join(format!("helve{}", std::env::consts::EXE_SUFFIX)),
+        built.join(format!("helve{}", std::env::consts::EXE_SUFFIX)),
     );
     match python::prepare(environment)? {
         Prepared::Ready(python) => {

@@ -2,7 +2,7 @@
 
 mod disk;
 mod echo;
-mod rows;
+pub(crate) mod rows;
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::table;
 pub(crate) struct Limits {
     /// Writes that are made permanent one after the other.
     pub(crate) syncs: f64,
-    /// Rows that plain SQLite makes permanent, [`rows::GROUP`] in a transaction.
+    /// Rows that plain SQLite makes permanent, [`rows::TYPICAL`] ones.
     pub(crate) rows: f64,
     /// Empty calls over gRPC on loopback, client and server on these cores.
     pub(crate) calls: f64,
@@ -27,14 +27,14 @@ pub(crate) fn measure(time: Duration) -> Result<Limits> {
     let folder = tempfile::tempdir()?;
     let limits = Limits {
         syncs: disk::syncs_per_second(folder.path(), time)?,
-        rows: rows::per_second(folder.path(), time)?,
+        rows: rows::per_second(folder.path(), rows::TYPICAL, time)?,
         calls: echo::calls_per_second(time)?,
     };
     let row = |what: String, figure: f64| vec![what, table::number(figure)];
     let rows = [
         row("writes made permanent one after the other".to_owned(), limits.syncs),
         row(
-            format!("rows through plain SQLite, {} in a transaction", rows::GROUP),
+            format!("rows through plain SQLite, {} in a transaction", rows::TYPICAL.group),
             limits.rows,
         ),
         row("empty gRPC calls, 64 at once".to_owned(), limits.calls),

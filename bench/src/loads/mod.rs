@@ -24,6 +24,7 @@ use anyhow::Result;
 
 pub(crate) use clients::workflow;
 pub(crate) use scripts::complete_at_once;
+pub(crate) use sequential::GROUP_COMMIT;
 
 use crate::measured::Measured;
 use crate::options::Options;

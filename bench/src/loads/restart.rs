@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use temporalio_protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_protos::temporal::api::workflowservice::v1::{
     DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse, PollWorkflowTaskQueueRequest,
@@ -15,6 +15,7 @@ use super::signals::{idle, signal};
 use crate::machine;
 use crate::measured::{Measured, Meter};
 use crate::raw::{IDENTITY, NAMESPACE, Nothing, Pollers, Rpc, Workers, WorkflowTask, task_queue};
+use crate::servers::Kind;
 
 const OPEN: usize = 100_000;
 const OPEN_TEMPORAL: usize = 200;
@@ -24,6 +25,9 @@ const REST: Duration = Duration::from_secs(2);
 const LONG_POLL: Duration = Duration::from_secs(70);
 
 pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
+    if let Kind::TemporalMemory(_) = bench.host.kind() {
+        bail!("what it keeps in memory does not outlive it");
+    }
     let open = bench.count(OPEN, OPEN_TEMPORAL);
     let queue = super::fresh_queue();
     tokio::time::sleep(REST).await;
@@ -51,6 +55,9 @@ pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
         if let Some(bytes) = each(memory) {
             measured = measured.with(name, bytes);
         }
+    }
+    if let Some(bytes) = each(full) {
+        measured = measured.with("B beyond its history", bytes - history);
     }
     Ok(measured)
 }

@@ -8,6 +8,7 @@ use temporalio_protos::temporal::api::enums::v1::EventType;
 use super::Bench;
 use super::clients::{Until, closed_loop, workflows};
 use super::scripts::{complete, count_of, schedule_activity};
+use crate::limits::rows::{self, Rows};
 use crate::machine;
 use crate::measured::{Measured, Meter};
 use crate::raw::{Event, Pollers, Server, Step, Workers};
@@ -17,12 +18,19 @@ const ACTIVITIES: usize = 3;
 /// Workflows at once before the load, which make the server's tables and caches and are not counted: on the real server
 /// fewer.
 const WARM: (usize, usize) = (20, 3);
+/// Workflows at once on the real server when it shall be quick.
+const QUICK: usize = 20;
+/// From here on commits are shared by many, and it is measured how well.
+const MANY: usize = 200;
+/// How much of plain SQLite's rows per second the engine's writer makes.
+pub(crate) const GROUP_COMMIT: &str = "group commit, of plain SQLite";
 
 pub(super) async fn raw(bench: &mut Bench<'_>, at_once: usize) -> Result<Measured> {
+    let at_once = bounded(bench, at_once);
     let server = bench.server().await?;
     let queue = super::fresh_queue();
     let workers = Workers::start(&server, &queue, script, pollers(bench, at_once));
-    workers
+    let measured = workers
         .during(async {
             drive(&server, &queue, warm(bench, at_once), Until::after(bench.time() / 10)).await?;
             let bytes = machine::folder_bytes(bench.host.data());
@@ -32,10 +40,40 @@ pub(super) async fn raw(bench: &mut Bench<'_>, at_once: usize) -> Result<Measure
             let grown = machine::folder_bytes(bench.host.data()).saturating_sub(bytes);
             Ok(on_disk(bench, measured, grown))
         })
-        .await
+        .await?;
+    if at_once < MANY {
+        return Ok(measured);
+    }
+    drop(server);
+    group_commit(bench, measured).await
+}
+
+/// What the writer of Helve's engine makes of the time in which it is at work, beside plain SQLite that writes as many rows
+/// in a transaction, of as many bytes, on the same disk. Both wait for the disk in that time.
+async fn group_commit(bench: &mut Bench<'_>, measured: Measured) -> Result<Measured> {
+    if bench.host.kind().is_temporal() || bench.host.stop().await.is_err() {
+        return Ok(measured);
+    }
+    let Some(writer) = bench.host.writer() else {
+        return Ok(measured);
+    };
+    let rows = Rows {
+        group: (writer.rows / writer.commits).round().max(1.0) as usize,
+        bytes: (writer.bytes / writer.rows).round().max(1.0) as usize,
+    };
+    let (folder, time) = (tempfile::tempdir()?, bench.time() / 3);
+    let plain = tokio::task::spawn_blocking(move || rows::per_second(folder.path(), rows, time)).await??;
+    let engine = writer.rows / writer.busy_seconds;
+    Ok(measured
+        .with("rows per commit", writer.rows / writer.commits)
+        .with("B per row", writer.bytes / writer.rows)
+        .with("rows/s of the writer at work", engine)
+        .with("rows/s of plain SQLite", plain)
+        .with(GROUP_COMMIT, engine / plain))
 }
 
 pub(super) async fn sdk(bench: &mut Bench<'_>, at_once: usize) -> Result<Measured> {
+    let at_once = bounded(bench, at_once);
     let client = sdk::connect(bench.host.address()).await?;
     let queue = super::fresh_queue();
     let load = async {
@@ -53,6 +91,14 @@ pub(super) async fn sdk(bench: &mut Bench<'_>, at_once: usize) -> Result<Measure
         Ok(meter.stop(latencies.len(), latencies))
     };
     sdk::with_worker(&client, &queue, bench.options.pollers, load).await
+}
+
+/// A load ends when its last workflow does. When it shall be quick, the real server is given fewer.
+fn bounded(bench: &Bench<'_>, at_once: usize) -> usize {
+    match bench.options.quick && bench.host.kind().is_temporal() {
+        true => at_once.min(QUICK),
+        false => at_once,
+    }
 }
 
 fn warm(bench: &Bench<'_>, at_once: usize) -> usize {

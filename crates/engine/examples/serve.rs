@@ -11,6 +11,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    if let Ok(filter) = std::env::var("HELVE_LOG") {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .init();
+    }
     let mut arguments = std::env::args().skip(1);
     let dir = arguments.next().ok_or("usage: serve DATA_DIR [ADDRESS [EVENTS]]")?;
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
