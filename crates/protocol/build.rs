@@ -48,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     generator
         .build_server(true)
         .build_client(false)
+        .codec_path("crate::Fitting")
         // Every RPC without an implementation answers UNIMPLEMENTED.
         .generate_default_stubs(true)
         .extern_path(".temporal", "::temporalio_protos::temporal")

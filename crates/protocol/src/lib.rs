@@ -5,8 +5,10 @@
 //! Answers with a history are the one exception to temporalio-protos' messages: see [`WithHistory`].
 #![allow(missing_docs)] // generated code; each RPC is documented in Temporal's API
 
+mod codec;
 mod with_history;
 
+pub use codec::{Fitting, FittingEncoder};
 pub use with_history::{CarriesHistory, WithHistory};
 
 /// The gRPC surface of Temporal's WorkflowService.
