@@ -138,7 +138,7 @@ struct Decided {
 
 /// What inputs decided one after the other come to.
 struct Combined {
-    transition: Option<Transition>,
+    transition: Option<Box<Transition>>,
     decided: Vec<Decided>,
 }
 
@@ -215,7 +215,7 @@ impl Shell {
             room.take(&input);
             let result = self.decide_onto(&mut transition, slot, cell, input);
             let updates = transition.as_mut().map(|all| std::mem::take(&mut all.updates));
-            if transition.as_ref().is_none_or(Transition::is_noop) {
+            if transition.as_ref().is_none_or(|transition| transition.is_noop()) {
                 // What it was decided on is on disk already: there is nothing to wait for.
                 match (result, cell.loaded()) {
                     (Ok(reply), Some(loaded)) => {
@@ -232,7 +232,7 @@ impl Shell {
                     updates: updates.unwrap_or_default(),
                 });
             }
-            next = if room.is_left(transition.as_ref()) {
+            next = if room.is_left(transition.as_deref()) {
                 slot.inputs.pop()
             } else {
                 None
@@ -244,7 +244,7 @@ impl Shell {
     /// Decides an input on what was decided before. If it is refused, that stays as it is.
     fn decide_onto(
         &self,
-        before: &mut Option<Transition>,
+        before: &mut Option<Box<Transition>>,
         slot: &Slot,
         cell: &mut Cell,
         input: Input,
@@ -252,7 +252,7 @@ impl Shell {
         match before {
             Some(before) => self.with_env(&slot.namespace, |env| Ok(before.extend(input, env)?)),
             None => {
-                let transition = before.insert(self.decide(slot, cell, input)?);
+                let transition = before.insert(Box::new(self.decide(slot, cell, input)?));
                 Ok(std::mem::replace(&mut transition.reply, Reply::Done))
             }
         }

@@ -95,11 +95,11 @@ impl Shell {
         history: StoredHistory,
     ) -> Result<Option<Effects>, Failed> {
         let beginning = Beginning {
-            transition: reset.run,
+            transition: Box::new(reset.run),
             copied: Some(copied(base, history, reset.copied)),
         };
         if let Some(current) = reset.current {
-            return Ok(Some(self.commit(slot, cell, current, Some(beginning)).await?));
+            return Ok(Some(self.commit(slot, cell, Box::new(current), Some(beginning)).await?));
         }
         match self.commit_start(&slot.namespace, beginning, slot.row).await {
             Ok(effects) => Ok(Some(effects)),

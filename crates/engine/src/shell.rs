@@ -69,13 +69,13 @@ pub(crate) struct Step {
 
 /// How a run comes about: the first of a chain, or whatever follows another one.
 pub(crate) struct Beginning {
-    pub(crate) transition: Transition,
+    pub(crate) transition: Box<Transition>,
     /// Events of another run that come before those of the transition.
     pub(crate) copied: Option<CopiedHistory>,
 }
 
-impl From<Transition> for Beginning {
-    fn from(transition: Transition) -> Self {
+impl From<Box<Transition>> for Beginning {
+    fn from(transition: Box<Transition>) -> Self {
         Beginning {
             transition,
             copied: None,
@@ -87,7 +87,7 @@ impl From<Transition> for Beginning {
 struct Newborn {
     slot: Arc<Slot>,
     guard: RunGuard,
-    transition: Transition,
+    transition: Box<Transition>,
     /// Those of the transition.
     events: EncodedEvents,
     /// Tasks that it starts with, and what the transition was without that: its state and the number of its events.
@@ -217,7 +217,7 @@ impl Shell {
         cell: &mut Cell,
         input: Input,
     ) -> Result<Step, Failed> {
-        let mut transition = self.decide(slot, cell, input)?;
+        let mut transition = Box::new(self.decide(slot, cell, input)?);
         let reply = std::mem::replace(&mut transition.reply, Reply::Done);
         let effects = self.carry_out(slot, cell, transition).await?;
         Ok(Step { reply, effects })
@@ -228,7 +228,7 @@ impl Shell {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         cell: &mut Cell,
-        transition: Transition,
+        transition: Box<Transition>,
     ) -> Result<Effects, Failed> {
         if transition.is_noop() {
             Ok(Effects::default())
@@ -240,7 +240,7 @@ impl Shell {
     }
 
     /// Installs a transition of which nothing is to be stored. [trap 10]
-    fn keep(&self, slot: &Arc<Slot>, cell: &mut Cell, transition: Transition) -> Result<Effects, Failed> {
+    fn keep(&self, slot: &Arc<Slot>, cell: &mut Cell, transition: Box<Transition>) -> Result<Effects, Failed> {
         let loaded = cell.loaded().ok_or(Fault::Conflict)?;
         loaded.state = transition.next;
         slot.updates.tell(transition.updates);
@@ -274,20 +274,14 @@ impl Shell {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         cell: &mut Cell,
-        mut transition: Transition,
+        mut transition: Box<Transition>,
         replacement: Option<Beginning>,
     ) -> Result<Effects, Failed> {
         let loaded = cell.loaded().ok_or(Fault::Conflict)?;
         let ahead = self.start_ahead(slot, &loaded.published, &mut transition);
-        let Transition {
-            next,
-            events,
-            successor,
-            updates,
-            ..
-        } = transition;
-        let settled = is_settled(&next);
-        let events = EncodedEvents::encode(&events);
+        let next = &transition.next;
+        let settled = is_settled(next);
+        let events = EncodedEvents::encode(&transition.events);
         let mut batch = Batch::new();
         let buffered = update_run(
             &mut batch,
@@ -296,9 +290,9 @@ impl Shell {
                 attributes: &slot.namespace.settings().attributes,
                 version: loaded.version,
                 before: &loaded.state,
-                state: &next,
+                state: next,
                 events: &events,
-                changes: fact_changes(Some(&loaded.state), &next),
+                changes: fact_changes(Some(&loaded.state), next),
                 settled,
                 buffered: loaded.buffered,
             },
@@ -306,7 +300,7 @@ impl Shell {
         let newborn = self.insert_chain(
             &mut batch,
             &slot.namespace,
-            successor.map(|successor| (*successor).into()).or(replacement),
+            transition.successor.take().map(Beginning::from).or(replacement),
             slot.row,
         )?;
         if let Err(error) = self.store.commit(batch).await {
@@ -324,11 +318,11 @@ impl Shell {
         loaded.version += 1;
         loaded.settled = settled;
         loaded.buffered = buffered;
-        loaded.tail.extend(events, &next);
-        loaded.state = next;
+        loaded.tail.extend(events, &transition.next);
+        loaded.state = transition.next;
         let mut effects = Effects::of(obligations(slot, loaded, self, newly_settled).hand_out(ahead, loaded));
         self.install(newborn, &mut effects);
-        slot.updates.tell(updates);
+        slot.updates.tell(transition.updates);
         Ok(effects)
     }
 
@@ -377,7 +371,7 @@ impl Shell {
         let mut newborn = Vec::new();
         let mut next = first;
         while let Some(Beginning { mut transition, copied }) = next {
-            next = transition.successor.take().map(|successor| (*successor).into());
+            next = transition.successor.take().map(Beginning::from);
             let row = match self.fresh_row() {
                 Ok(row) => row,
                 Err(fault) => {
@@ -485,7 +479,7 @@ impl Shell {
     }
 
     /// Forgets runs that were not committed; gives the decision to make them back.
-    fn bury(&self, newborn: Vec<Newborn>) -> Option<Transition> {
+    fn bury(&self, newborn: Vec<Newborn>) -> Option<Box<Transition>> {
         let mut decision = None;
         for Newborn {
             slot,
@@ -499,7 +493,7 @@ impl Shell {
             *guard = Cell::Dead;
             transition.next = plain.0;
             transition.events.truncate(plain.1);
-            transition.successor = decision.map(Box::new);
+            transition.successor = decision;
             decision = Some(transition);
         }
         decision
@@ -548,9 +542,9 @@ impl Shell {
 /// Why a start was not committed.
 pub(crate) enum StartFailed {
     /// The workflow id has a current run in memory after all. The decision may be committed another time.
-    NotFirst(Option<Transition>),
+    NotFirst(Option<Box<Transition>>),
     /// The workflow id has a later run on disk. Likewise.
-    NotNewest(Option<Transition>),
+    NotNewest(Option<Box<Transition>>),
     Failed(Failed),
 }
 

@@ -156,12 +156,12 @@ impl Shell {
         };
         // Decided once, whatever the current run is: only whether it is committed depends on that.
         let transition = self.with_env(namespace, |env| helve_history::start(run, env))?;
-        self.detached(starting.run(transition)).await
+        self.detached(starting.run(Box::new(transition))).await
     }
 }
 
 impl Starting {
-    async fn run(self, mut transition: Transition) -> Result<(Started, StartTicket), Failed> {
+    async fn run(self, mut transition: Box<Transition>) -> Result<(Started, StartTicket), Failed> {
         // Most ids are new: that is tried first, and the database says if it is not so.
         let mut look_on_disk = false;
         loop {
@@ -189,20 +189,18 @@ impl Starting {
                     self.shell.publish(effects);
                     return Ok((started, Some(ticket)));
                 }
-                Outcome::Again(back) => transition = *back,
+                Outcome::Again(back) => transition = back,
             }
             look_on_disk = true;
         }
     }
 
     /// Makes the run after the one with the given row.
-    async fn commit(&self, transition: Transition, previous: i64) -> Result<Outcome, Failed> {
+    async fn commit(&self, transition: Box<Transition>, previous: i64) -> Result<Outcome, Failed> {
         let started = new_run(&transition);
         match self.shell.commit_start(&self.namespace, transition, previous).await {
             Ok(effects) => Ok(Outcome::Done(started, effects)),
-            Err(StartFailed::NotFirst(Some(back)) | StartFailed::NotNewest(Some(back))) => {
-                Ok(Outcome::Again(Box::new(back)))
-            }
+            Err(StartFailed::NotFirst(Some(back)) | StartFailed::NotNewest(Some(back))) => Ok(Outcome::Again(back)),
             Err(StartFailed::NotFirst(None) | StartFailed::NotNewest(None)) => {
                 Err(Fault::Bug("a start was lost".to_owned()).into())
             }
@@ -211,19 +209,19 @@ impl Starting {
     }
 
     /// Asks the current run, under its lock.
-    async fn meet(&self, slot: &Arc<Slot>, transition: Transition) -> Result<Outcome, Failed> {
+    async fn meet(&self, slot: &Arc<Slot>, transition: Box<Transition>) -> Result<Outcome, Failed> {
         let mut guard = match self.shell.lock(slot).await {
             Ok(guard) => guard,
             // It was never committed, or was deleted.
             Err(Failed::Fault(Fault::Conflict) | Failed::Rejected(Rejection::NotFound(_)))
                 if !self.shell.registry.is_current(slot) =>
             {
-                return Ok(Outcome::Again(Box::new(transition)));
+                return Ok(Outcome::Again(transition));
             }
             Err(failed) => return Err(failed),
         };
         if !self.shell.registry.is_current(slot) {
-            return Ok(Outcome::Again(Box::new(transition)));
+            return Ok(Outcome::Again(transition));
         }
         let state = &guard.loaded().ok_or(Fault::Conflict)?.state;
         if let Some(update) = self.update.as_ref().filter(|update| self.is_for(update, state)) {
@@ -353,10 +351,15 @@ impl Starting {
     }
 
     /// Terminates the current run and makes the new one, in one batch.
-    async fn replace(&self, slot: &Arc<Slot>, guard: &mut RunGuard, transition: Transition) -> Result<Outcome, Failed> {
+    async fn replace(
+        &self,
+        slot: &Arc<Slot>,
+        guard: &mut RunGuard,
+        transition: Box<Transition>,
+    ) -> Result<Outcome, Failed> {
         let started = new_run(&transition);
         let order = Termination::replaced_by(&started.run_id);
-        let end = self.shell.decide(slot, guard, Input::Terminate(order))?;
+        let end = Box::new(self.shell.decide(slot, guard, Input::Terminate(order))?);
         let effects = self.shell.commit(slot, guard, end, Some(transition.into())).await?;
         Ok(Outcome::Done(started, effects))
     }
