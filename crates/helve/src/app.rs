@@ -21,6 +21,8 @@ use crate::paths::DataDir;
 use crate::terminal::eprint_line;
 use crate::verbs::not_found;
 
+/// The name under which workers tell the level of their sandbox.
+pub(crate) const SANDBOX_FACT: &str = "sandbox";
 /// How long a leaving process waits for steps that were told to stop.
 const ABANDON_AFTER: Duration = Duration::from_secs(3);
 
@@ -105,9 +107,15 @@ impl App {
         tuning: Tuning,
     ) -> Result<WorkerHandle> {
         let (confined, walls) = self.sandbox(tuning.stays).await?;
-        if let Some(walls) = walls.filter(|_| tuning.stays) {
-            eprint_line(&format!("sandbox  {walls}"));
+        if let Some(walls) = walls.as_ref().filter(|_| tuning.stays) {
+            eprint_line(&format!("sandbox  {}", walls.said));
         }
+        // A worker that leaves soon need not be known.
+        let advertise = tuning.stays.then(|| {
+            let level = walls.and_then(|walls| walls.level);
+            let level = level.map_or_else(|| "none".to_owned(), |level| level.to_string());
+            vec![(SANDBOX_FACT.to_owned(), level)]
+        });
         let options = WorkerOptions {
             connection: session.client.connection.clone(),
             namespace: session.client.namespace.clone(),
@@ -132,6 +140,7 @@ impl App {
                 ..Limits::default()
             },
             events: tuning.events,
+            advertise,
         };
         Worker::start(options).await.map_err(|error| match &error {
             StartError::Workspace(workspace) => {
@@ -148,24 +157,27 @@ impl App {
     /// What starts the programs of modules, and what it says of the machine if that was found out already. A level that is
     /// required must be there before anything is promised; otherwise a process that does not stay finds out when it runs
     /// its first program, which many never do.
-    async fn sandbox(&self, stays: bool) -> Result<(Confined, Option<String>)> {
+    async fn sandbox(&self, stays: bool) -> Result<(Confined, Option<WallsHere>)> {
         let choice = self.global.sandbox.unwrap_or_default();
         let confined = Confined::new(choice.into());
         if !stays && choice.require.is_none() {
             return Ok((confined, None));
         }
-        let said = match confined.open().await {
+        let (level, said) = match confined.open().await {
             // What is missing for no level is of no interest.
-            Ok(support) if support.level == Level::Full => support.level.to_string(),
-            Ok(support) => format!("{} ({})", support.level, support.missing.join("; ")),
+            Ok(support) if support.level == Level::Full => (Some(support.level), support.level.to_string()),
+            Ok(support) => (
+                Some(support.level),
+                format!("{} ({})", support.level, support.missing.join("; ")),
+            ),
             Err(error) if choice.require.is_some() => {
                 return Err(Problem::new(error.to_string()).help(
                     "docs/sandbox.md says what each level needs; without `require` tools run at the level that is there",
                 ));
             }
-            Err(error) => error.to_string(),
+            Err(error) => (None, error.to_string()),
         };
-        Ok((confined, Some(said)))
+        Ok((confined, Some(WallsHere { level, said })))
     }
 
     /// A worker of a process that stays, as the command line describes it.
@@ -226,6 +238,12 @@ pub(crate) fn verticals(toolbox: &Toolbox) -> Vec<String> {
     let mut all = BTreeSet::from([helve_toolbox::DEFAULT_VERTICAL]);
     all.extend(toolbox.workflows().flat_map(|workflow| workflow.verticals()));
     all.into_iter().map(str::to_owned).collect()
+}
+
+/// What the machine can do to shut tools in.
+struct WallsHere {
+    level: Option<Level>,
+    said: String,
 }
 
 /// How a worker of this process differs between verbs.

@@ -2,7 +2,7 @@
 
 mod storage;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,6 +15,8 @@ use helve_worker::Allow;
 
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 
+use crate::recycling::Size;
+
 const AFTER_HELP: &str = "\
 Examples:
   helve run assessment .                        scan this directory
@@ -25,7 +27,7 @@ Examples:
 
 Exit codes:
   0  done          1  an error          2  findings reach --fail-on
-  64 wrong usage   130 interrupted; the run can be resumed";
+  64 wrong usage   75 a worker that wants to be started again   130 interrupted; the run can be resumed";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -41,10 +43,13 @@ const WORKER_HELP: &str = "\
 Examples:
   helve worker --vertical python,web                         more hands for the `helve up` of this data directory
   helve worker --vertical rust --role activities --engine temporal://127.0.0.1:7233
+  helve worker --vertical native --max-runs 200 --max-memory 8Gi --health 127.0.0.1:8080
 
 Targets and reports are in the data directory, unless `--blobs s3://BUCKET/PREFIX` puts them into a bucket: a worker elsewhere
 needs the same one, and keeps a cache of its own. A worker without it needs the data directory of whoever starts the runs.
-SIGTERM and Ctrl-C stop it: running steps have 10 s to finish, and go back to their queue otherwise.";
+SIGTERM and Ctrl-C stop it: running steps have 10 s to finish, and go back to their queue otherwise.
+With --max-runs, --max-age or --max-memory it stops taking steps at that point, lets those that run end however long they
+take, and leaves with exit code 75: a supervisor (systemd, Docker, Kubernetes) starts it again. See docs/workers.md.";
 
 const BENCH_HELP: &str = "\
 Examples:
@@ -141,6 +146,12 @@ pub(crate) enum Verb {
     Up(UpArgs),
     /// Run steps, or workflows, for an engine that runs elsewhere
     Worker(WorkerArgs),
+    /// List the workers, with the tools that they carry
+    Workers {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List the workflows, show one, or begin a new one
     Workflows(WorkflowsArgs),
     /// List the modules, show one, or begin a new one
@@ -236,6 +247,15 @@ pub(crate) struct UpArgs {
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) worker: WorkerChoice,
+    /// Leave after this many steps, to be started again
+    #[arg(long, value_name = "N")]
+    pub(crate) max_runs: Option<NonZeroU64>,
+    /// Leave after this time, such as `12h`, to be started again
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_age: Option<Span>,
+    /// Leave when it holds, together with its tools, more memory than this, such as `4Gi`
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_memory: Option<Size>,
 }
 
 /// What a worker that stays does.
@@ -256,6 +276,9 @@ pub(crate) struct WorkerChoice {
     /// Steps that run at the same time, per vertical [default: number of cores]
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Answer `GET /healthz` (it lives) and `GET /readyz` (its polls reach the engine) there
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) health: Option<std::net::SocketAddr>,
 }
 
 /// A part of what workers do.

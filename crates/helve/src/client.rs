@@ -16,6 +16,7 @@ use temporalio_protos::temporal::api::enums::v1::{
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_protos::temporal::api::namespace::v1::NamespaceInfo;
 use temporalio_protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_protos::temporal::api::worker::v1::WorkerHeartbeat;
 use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 use temporalio_protos::temporal::api::workflowservice::v1 as service;
 
@@ -83,6 +84,32 @@ impl Client {
             .start_workflow_execution(request.into_request())
             .await
             .map(drop)
+    }
+
+    /// What each worker said of itself last.
+    #[expect(deprecated, reason = "the newer list leaves out how busy they are")]
+    pub(crate) async fn workers(&self) -> Result<Vec<WorkerHeartbeat>, Status> {
+        let mut workers = Vec::new();
+        let mut token = Vec::new();
+        loop {
+            let request = service::ListWorkersRequest {
+                namespace: self.namespace.clone(),
+                page_size: 500,
+                next_page_token: token,
+                ..Default::default()
+            };
+            let page = self
+                .connection
+                .clone()
+                .list_workers(request.into_request())
+                .await?
+                .into_inner();
+            workers.extend(page.workers_info.into_iter().filter_map(|info| info.worker_heartbeat));
+            if page.next_page_token.is_empty() {
+                return Ok(workers);
+            }
+            token = page.next_page_token;
+        }
     }
 
     pub(crate) async fn describe(&self, run_id: &str) -> Result<service::DescribeWorkflowExecutionResponse, Status> {

@@ -14,6 +14,8 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const FINDINGS: u8 = 2;
 /// Exit code of a command line that makes no sense (2, which clap uses, means findings here).
 pub(crate) const USAGE: u8 = 64;
+/// Exit code of a worker that wants to be started again: it has worked long enough. Also called `EX_TEMPFAIL`.
+pub(crate) const RECYCLED: u8 = 75;
 /// Exit code after Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 

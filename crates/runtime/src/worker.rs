@@ -115,6 +115,11 @@ impl WorkflowWorker {
         Ok(Self { core, poll })
     }
 
+    /// Names this worker's instance to the engine.
+    pub fn instance_key(&self) -> String {
+        self.core.worker_instance_key().to_string()
+    }
+
     /// Whether it still polls. It stops by itself only when the engine stays away for minutes.
     pub fn is_polling(&self) -> bool {
         !self.poll.is_finished()

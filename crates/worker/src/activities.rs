@@ -1,8 +1,6 @@
 //! Polls one task queue for activities and runs them.
 
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use helve_toolbox::Shelf;
@@ -12,9 +10,7 @@ use helve_toolbox::run::{
 use temporalio_protos::coresdk::activity_result::{
     ActivityExecutionResult, Cancellation, Failure, Success, activity_execution_result,
 };
-use temporalio_protos::coresdk::activity_task::{
-    ActivityCancelReason, ActivityTask, Cancel, Start, activity_task::Variant,
-};
+use temporalio_protos::coresdk::activity_task::{ActivityTask, Start, activity_task::Variant};
 use temporalio_protos::coresdk::{ActivityHeartbeat, ActivityTaskCompletion};
 use temporalio_protos::temporal::api::common::v1::Payload;
 use temporalio_sdk_core::{PollError, Worker as CoreWorker};
@@ -24,13 +20,15 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::events::{StepEvent, StepEventKind};
 use crate::http::Http;
-use crate::step::{StepRunner, Watch};
+use crate::step::StepRunner;
+use crate::work::{Control, Slots, Work};
 use crate::{StepError, internal, payload, report};
 
 /// Runs the activities of one task queue.
 pub(crate) struct Activities {
     pub(crate) core: Arc<CoreWorker>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) slots: Arc<Slots>,
 }
 
 /// What the queues of one worker share.
@@ -41,23 +39,12 @@ pub(crate) struct Shared {
     pub(crate) http: Http,
     /// Room for internal activities that need memory.
     pub(crate) internal: Semaphore,
-}
-
-/// Attempts that may be told to stop, by task token.
-type Running = Arc<Mutex<HashMap<Vec<u8>, Arc<Control>>>>;
-
-/// The way to stop an attempt.
-#[derive(Default)]
-struct Control {
-    watch: Watch,
-    /// The worker leaves: the step goes back to the queue instead of ending as cancelled.
-    leaving: std::sync::atomic::AtomicBool,
+    pub(crate) work: Arc<Work>,
 }
 
 impl Activities {
     /// Polls until the worker shuts down and every attempt has ended.
     pub(crate) async fn serve(self: Arc<Self>) {
-        let running = Running::default();
         let mut attempts = JoinSet::new();
         loop {
             let ActivityTask { task_token, variant } = match self.core.poll_activity_task().await {
@@ -71,19 +58,11 @@ impl Activities {
             };
             match variant {
                 Some(Variant::Start(start)) => {
-                    let control = Arc::new(Control::default());
-                    lock(&running).insert(task_token.clone(), Arc::clone(&control));
-                    let (this, running) = (Arc::clone(&self), Arc::clone(&running));
-                    attempts.spawn(async move {
-                        this.attempt(&task_token, start, &control).await;
-                        lock(&running).remove(&task_token);
-                    });
+                    let control = self.shared.work.begin(task_token.clone());
+                    let this = Arc::clone(&self);
+                    attempts.spawn(async move { this.attempt(&task_token, start, &control).await });
                 }
-                Some(Variant::Cancel(cancel)) => {
-                    if let Some(control) = lock(&running).get(&task_token) {
-                        control.stop(&cancel);
-                    }
-                }
+                Some(Variant::Cancel(cancel)) => self.shared.work.cancel(&task_token, &cancel),
                 None => tracing::warn!("the engine sent an activity task without a variant"),
             }
             while attempts.try_join_next().is_some() {}
@@ -92,6 +71,8 @@ impl Activities {
     }
 
     async fn attempt(&self, token: &[u8], start: Start, control: &Arc<Control>) {
+        self.slots.begin();
+        let is_step = !start.activity_type.starts_with(INTERNAL_PREFIX);
         let result = match start.activity_type.as_str() {
             PLAN_ACTIVITY | REPORT_ACTIVITY => self.internal(&start).await,
             HTTP_ACTIVITY | SECRET_ACTIVITY => {
@@ -103,6 +84,7 @@ impl Activities {
                 .await
                 .and_then(|output| payload::encode(&output)),
         };
+        let failed = result.is_err();
         let completion = ActivityTaskCompletion {
             task_token: token.to_vec(),
             result: Some(to_result(result)),
@@ -110,6 +92,8 @@ impl Activities {
         if let Err(error) = self.core.complete_activity_task(completion).await {
             tracing::error!(%error, activity = start.activity_type, "the result of an activity could not be reported");
         }
+        self.slots.end(failed);
+        self.shared.work.end(token, is_step);
     }
 
     async fn internal(&self, start: &Start) -> Result<Payload, StepError> {
@@ -161,7 +145,7 @@ impl Activities {
             tokio::task::spawn_blocking(move || shared.runner.run(&run, attempt, &input, &control.watch))
         };
         let result = joined(&module, self.watch_over(token, work, control, &observer).await);
-        let result = result.map_err(|error| control.given_back(error));
+        let result = result.map_err(|error| control.given_back(error).or_no_room());
         observer.tell(ended(&result)).await;
         result
     }
@@ -194,22 +178,6 @@ impl Activities {
                     });
                 }
             }
-        }
-    }
-}
-
-impl Control {
-    fn stop(&self, cancel: &Cancel) {
-        if cancel.reason() == ActivityCancelReason::WorkerShutdown {
-            self.leaving.store(true, Ordering::Relaxed);
-        }
-        self.watch.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    fn given_back(&self, error: StepError) -> StepError {
-        match error.is_cancellation() && self.leaving.load(Ordering::Relaxed) {
-            true => StepError::GivenBack,
-            false => error,
         }
     }
 }
@@ -288,8 +256,4 @@ fn ticks(period: Duration) -> tokio::time::Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -1,5 +1,8 @@
 //! Why a step, or a worker, failed, and what that means for retries.
 
+use std::io;
+use std::time::Duration;
+
 use helve_blobs::{InvalidId, StoreError, UnpackError};
 use helve_modules::{LoadError, ModuleError};
 use helve_toolbox::run::FAILURE_CONFIG;
@@ -7,6 +10,9 @@ use temporalio_protos::temporal::api::failure::v1::failure::FailureInfo;
 use temporalio_protos::temporal::api::failure::v1::{ApplicationFailureInfo, CanceledFailureInfo, Failure};
 
 use crate::workspace::WorkspaceError;
+
+/// When a step that found no room is tried again.
+const ROOM_AGAIN: Duration = Duration::from_secs(30);
 
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +108,9 @@ pub enum StepError {
     /// The run or the step was cancelled.
     #[error("cancelled")]
     Cancelled,
+    /// The disk is full. No fault of the step: it goes back to the queue, for a worker with room, or for later.
+    #[error("no room on the worker's disk: {0}")]
+    NoRoom(String),
     /// The worker shuts down; the step goes back to the queue.
     #[error("the worker shut down while the step was running")]
     GivenBack,
@@ -113,7 +122,7 @@ impl StepError {
         match self {
             Self::Module(error) => error.is_retryable(),
             // The blob may be on its way or on another worker; the disk may get room again.
-            Self::Store(_) | Self::Workspace(_) | Self::GivenBack => true,
+            Self::Store(_) | Self::Workspace(_) | Self::NoRoom(_) | Self::GivenBack => true,
             // A target that was refused stays refused.
             Self::Unpack(_)
             | Self::BlobId(_)
@@ -145,7 +154,23 @@ impl StepError {
             Self::Unpack(_) => "helve.TargetRefused",
             Self::Store(_) | Self::Workspace(_) | Self::Json { .. } => "helve.Storage",
             Self::Cancelled => "helve.Cancelled",
-            Self::GivenBack => "helve.GivenBack",
+            Self::NoRoom(_) | Self::GivenBack => "helve.GivenBack",
+        }
+    }
+
+    /// The same, but [`StepError::NoRoom`] if a full disk is the reason.
+    pub(crate) fn or_no_room(self) -> Self {
+        let is_full =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let no_room = match &self {
+            Self::Store(StoreError::DiskFull { .. }) => true,
+            Self::Workspace(error) => is_full(error.io()),
+            Self::Module(ModuleError::Io { source, .. }) => is_full(source),
+            _ => false,
+        };
+        match no_room {
+            true => Self::NoRoom(self.to_string()),
+            false => self,
         }
     }
 
@@ -164,10 +189,13 @@ impl StepError {
                 r#type: other.failure_type().to_owned(),
                 non_retryable: !other.is_retryable(),
                 // A step that was given back did nothing wrong: the next worker takes it without back-off.
-                next_retry_delay: matches!(other, Self::GivenBack).then(|| prost_types::Duration {
-                    seconds: 0,
-                    nanos: 1_000_000,
-                }),
+                // One that found no room waits until there may be some.
+                next_retry_delay: match other {
+                    Self::GivenBack => Some(Duration::from_millis(1)),
+                    Self::NoRoom(_) => Some(ROOM_AGAIN),
+                    _ => None,
+                }
+                .and_then(|delay| delay.try_into().ok()),
                 ..Default::default()
             }),
         };
@@ -216,6 +244,22 @@ mod tests {
         let info = application(&StepError::GivenBack);
         assert!(!info.non_retryable);
         assert_eq!(info.next_retry_delay.map(|d| d.seconds), Some(0));
+    }
+
+    #[test]
+    fn a_step_without_room_is_given_back_and_offered_again_later() {
+        let full = ModuleError::Io {
+            path: "/w".into(),
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        let error = StepError::Module(full).or_no_room();
+        let info = application(&error);
+        assert!(!info.non_retryable);
+        assert_eq!(info.r#type, StepError::GivenBack.failure_type());
+        assert_eq!(info.next_retry_delay.map(|d| d.seconds), Some(30));
+        assert!(error.to_string().starts_with("no room"), "{error}");
+        let other = StepError::Module(ModuleError::Internal("x".into())).or_no_room();
+        assert!(matches!(other, StepError::Module(_)));
     }
 
     #[test]

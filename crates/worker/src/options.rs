@@ -44,6 +44,9 @@ pub struct WorkerOptions {
     pub http: HttpOptions,
     /// Bounds.
     pub limits: Limits,
+    /// Tell the engine every half minute what this worker carries: the tools of its verticals with their versions, and
+    /// these facts by name. Nothing is told when not set.
+    pub advertise: Option<Vec<(String, String)>>,
     /// Told about the steps of this worker as they go. A full channel loses progress, never starts or ends.
     pub events: Option<mpsc::Sender<StepEvent>>,
 }

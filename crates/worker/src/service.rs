@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use helve_modules::command::Host;
+use helve_modules::command::{Host, Search, look_for};
 use helve_runtime::{WorkflowOptions, WorkflowWorker};
 use helve_toolbox::run::{WORKFLOW_QUEUE, vertical_queue};
 use temporalio_client::Connection;
 use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_common::worker::WorkerTaskTypes;
+use temporalio_protos::temporal::api::enums::v1::{TaskQueueType, WorkerStatus};
 use temporalio_sdk_core::{
     CoreRuntime, PollerBehavior, RuntimeOptions, Worker as CoreWorker, WorkerConfig, WorkerValidationError,
     WorkerVersioningStrategy, init_worker,
@@ -21,9 +23,11 @@ use crate::code::Code;
 use crate::components::Components;
 use crate::http::Http;
 use crate::modules::Modules;
+use crate::register::Register;
 use crate::step::StepRunner;
+use crate::work::{Slots, Work};
 use crate::workspace::Workspaces;
-use crate::{Limits, StartError, WorkerOptions};
+use crate::{Limits, Pulse, StartError, WorkerOptions};
 
 /// Internal activities at a time: they are short, and merging reports holds them in memory.
 const INTERNAL_CONCURRENCY: usize = 2;
@@ -31,6 +35,8 @@ const INTERNAL_CONCURRENCY: usize = 2;
 const HTTP_CONCURRENCY: usize = 16;
 /// Open polls per queue. Two hide the latency of one; more only keep connections busy.
 const POLLERS: usize = 2;
+/// How long telling the engine that the worker leaves may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The worker of one process.
 pub struct Worker;
@@ -43,6 +49,10 @@ pub struct WorkerHandle {
     shared: Arc<Shared>,
     setup: Setup,
     verticals: BTreeSet<String>,
+    pulse: Pulse,
+    register: Option<Arc<Register>>,
+    /// Ends with the handle.
+    telling: JoinSet<()>,
     // Core's tasks need it as long as the worker runs.
     core_runtime: CoreRuntime,
 }
@@ -54,6 +64,7 @@ struct Setup {
     identity: String,
     concurrency: usize,
     limits: Limits,
+    search: Search,
 }
 
 impl Worker {
@@ -66,7 +77,14 @@ impl Worker {
             identity: options.identity.clone(),
             concurrency: options.concurrency,
             limits: options.limits.clone(),
+            search: options.search.clone(),
         };
+        let (connection, namespace) = (setup.connection.clone(), setup.namespace.clone());
+        let pulse = Pulse::new(connection.clone(), namespace.clone(), setup.identity.clone());
+        let register = options
+            .advertise
+            .clone()
+            .map(|facts| Arc::new(Register::new(connection, namespace, setup.identity.clone(), facts)));
         let mut workflows = WorkflowOptions::new(
             options.namespace.as_str(),
             options.identity.as_str(),
@@ -89,6 +107,9 @@ impl Worker {
             shared,
             setup,
             verticals: BTreeSet::new(),
+            pulse,
+            register,
+            telling: JoinSet::new(),
             core_runtime,
         };
         if roles.workflows {
@@ -102,7 +123,12 @@ impl Worker {
         }
         if roles.workflows {
             let connection = handle.setup.connection.clone();
-            handle.workflows = Some(start_workflows(&handle.core_runtime, connection, workflows).await?);
+            let started = start_workflows(&handle.core_runtime, connection, workflows).await?;
+            handle.announce(WORKFLOW_QUEUE, TaskQueueType::Workflow, started.instance_key(), None);
+            handle.workflows = Some(started);
+        }
+        if let Some(register) = &handle.register {
+            handle.telling.spawn(Arc::clone(register).keep_telling());
         }
         Ok(handle)
     }
@@ -114,16 +140,61 @@ impl WorkerHandle {
         if !self.verticals.contains(vertical) {
             self.poll(vertical_queue(vertical), self.setup.concurrency).await?;
             self.verticals.insert(vertical.to_owned());
+            self.look_for_tools(vertical);
         }
         Ok(())
     }
 
+    /// What it is doing.
+    pub fn work(&self) -> Arc<Work> {
+        Arc::clone(&self.shared.work)
+    }
+
+    /// Whether its polls reach the engine.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    fn announce(&self, queue: &str, kind: TaskQueueType, key: String, slots: Option<Arc<Slots>>) {
+        self.pulse.polls(queue.to_owned(), kind);
+        if let Some(register) = &self.register {
+            register.add(key, queue.to_owned(), slots);
+        }
+    }
+
+    /// In the background: some tools load a virtual machine to say their version.
+    fn look_for_tools(&self, vertical: &str) {
+        let Some(register) = self.register.clone() else { return };
+        let (toolbox, search) = (self.shared.shelf.current(), self.setup.search.clone());
+        let vertical = vertical.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let Ok(manifest) = toolbox.vertical(&vertical) else {
+                return;
+            };
+            let found = manifest.tools.iter().filter_map(|tool| {
+                let found = look_for(&search, &tool.program, Some(&tool.probe), tool.version.as_ref()).ok()?;
+                let version = found.version.map(|version| version.to_string());
+                Some((tool.program.clone(), version.unwrap_or_default()))
+            });
+            register.carries(&vertical_queue(&vertical), found.collect());
+        });
+    }
+
     async fn poll(&mut self, queue: String, concurrency: usize) -> Result<(), StartError> {
-        let core = Arc::new(core_worker(&self.core_runtime, &self.setup, queue, concurrency)?);
+        let core = Arc::new(core_worker(
+            &self.core_runtime,
+            &self.setup,
+            queue.clone(),
+            concurrency,
+        )?);
         core.validate().await.map_err(refused)?;
+        let slots = Arc::new(Slots::new(concurrency));
+        let key = core.worker_instance_key().to_string();
+        self.announce(&queue, TaskQueueType::Activity, key, Some(Arc::clone(&slots)));
         let activities = Activities {
             core: Arc::clone(&core),
             shared: Arc::clone(&self.shared),
+            slots,
         };
         self.loops.spawn(Arc::new(activities).serve());
         self.cores.push(core);
@@ -142,28 +213,72 @@ impl WorkerHandle {
     /// A module that does not listen to its cancellation is abandoned: its thread ends with the process, and the engine
     /// hands the step out again when its heartbeats stay away.
     pub async fn drain(mut self) {
-        self.cores.iter().for_each(|core| core.initiate_shutdown());
+        self.stop_polling().await;
         let patience = self.setup.limits.drain_grace + self.setup.limits.abandon_after;
-        let stopped = async {
-            let workflows = async {
-                if let Some(workflows) = self.workflows.take() {
-                    workflows.shutdown().await;
-                }
-            };
-            let steps = async {
-                while self.loops.join_next().await.is_some() {}
-                for core in self.cores.drain(..) {
-                    match Arc::try_unwrap(core) {
-                        Ok(core) => core.finalize_shutdown().await,
-                        Err(core) => core.shutdown().await,
-                    }
-                }
-            };
-            tokio::join!(workflows, steps);
-        };
-        if tokio::time::timeout(patience, stopped).await.is_err() {
+        if tokio::time::timeout(patience, self.stopped()).await.is_err() {
             tracing::warn!("a step did not stop in time and was abandoned; it will be tried again");
         }
+        self.say_farewell().await;
+    }
+
+    /// Stops polling, and returns when the running steps have ended, however long they take. When `hurry` is ready before
+    /// that, it goes on as [`WorkerHandle::drain`] does.
+    pub async fn finish(mut self, hurry: impl Future<Output = ()>) {
+        self.shared.work.be_patient();
+        self.stop_polling().await;
+        let hurried = tokio::select! {
+            () = self.stopped() => false,
+            () = hurry => true,
+        };
+        if hurried {
+            let Limits {
+                drain_grace,
+                abandon_after,
+                ..
+            } = self.setup.limits;
+            if tokio::time::timeout(drain_grace, self.stopped()).await.is_err() {
+                self.shared.work.give_back();
+                if tokio::time::timeout(abandon_after, self.stopped()).await.is_err() {
+                    tracing::warn!("a step did not stop in time and was abandoned; it will be tried again");
+                }
+            }
+        }
+        self.say_farewell().await;
+    }
+
+    async fn stop_polling(&mut self) {
+        self.pulse.leaves();
+        self.cores.iter().for_each(|core| core.initiate_shutdown());
+        self.telling.abort_all();
+        if let Some(register) = &self.register {
+            // Nobody waits for an engine that may be away.
+            let _ = tokio::time::timeout(FAREWELL, register.say(WorkerStatus::ShuttingDown)).await;
+        }
+    }
+
+    async fn say_farewell(&self) {
+        if let Some(register) = &self.register {
+            let _ = tokio::time::timeout(FAREWELL, register.say(WorkerStatus::Shutdown)).await;
+        }
+    }
+
+    /// Ready when nothing runs any more. May be dropped and called again.
+    async fn stopped(&mut self) {
+        let workflows = async {
+            if let Some(workflows) = self.workflows.take() {
+                workflows.shutdown().await;
+            }
+        };
+        let steps = async {
+            while self.loops.join_next().await.is_some() {}
+            while let Some(core) = self.cores.pop() {
+                match Arc::try_unwrap(core) {
+                    Ok(core) => core.finalize_shutdown().await,
+                    Err(core) => core.shutdown().await,
+                }
+            }
+        };
+        tokio::join!(workflows, steps);
     }
 }
 
@@ -182,7 +297,7 @@ fn preload(shared: &Arc<Shared>, modules: &[String]) {
 }
 
 fn core_runtime() -> Result<CoreRuntime, StartError> {
-    // No worker heartbeats: preparing them means looking for cloud metadata, and nothing here reads them yet.
+    // No worker heartbeats of core's: preparing them means looking for cloud metadata. `register` sends ours.
     let options = RuntimeOptions::builder()
         .telemetry_options(TelemetryOptions::builder().build())
         .heartbeat_interval(None)
@@ -211,6 +326,7 @@ async fn shared(options: WorkerOptions) -> Result<Arc<Shared>, StartError> {
         events: options.events,
         http: Http::new(options.http),
         internal: Semaphore::new(INTERNAL_CONCURRENCY),
+        work: Arc::default(),
     }))
 }
 

@@ -1,4 +1,4 @@
-//! Read-only trees: making them, and getting rid of them.
+//! Trees: making them read-only, cloning them, and getting rid of them.
 
 use std::fs;
 use std::io;
@@ -17,6 +17,46 @@ pub(crate) fn make_read_only(root: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 pub(crate) fn make_read_only(_root: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// Whether files below `dir` can share their bytes until one of them is written.
+pub(crate) fn can_clone(dir: &Path) -> bool {
+    let (from, to) = (dir.join("clone-from"), dir.join("clone-to"));
+    let cloned = fs::write(&from, [1; 4096]).and_then(|()| clone_file(&from, &to));
+    let _ = fs::remove_file(&from);
+    let _ = fs::remove_file(&to);
+    cloned.is_ok()
+}
+
+/// Clones a tree to a place where there is nothing yet. Permissions are kept, times are not.
+pub(crate) fn clone(from: &Path, to: &Path) -> io::Result<()> {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    if kind.is_dir() {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            clone(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    if kind.is_symlink() {
+        #[cfg(unix)]
+        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
+    }
+    clone_file(from, to)
+}
+
+#[cfg(target_os = "linux")]
+fn clone_file(from: &Path, to: &Path) -> io::Result<()> {
+    let source = fs::File::open(from)?;
+    let target = fs::File::options().write(true).create_new(true).open(to)?;
+    rustix::fs::ioctl_ficlone(&target, &source)?;
+    target.set_permissions(source.metadata()?.permissions())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn clone_file(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Removes a tree, read-only directories included. A missing tree is fine.
@@ -92,6 +132,31 @@ mod tests {
             );
         }
         assert_eq!(fs::metadata("/etc/passwd").unwrap().permissions().mode(), before);
+    }
+
+    #[test]
+    fn a_clone_has_the_same_files_links_and_permissions_where_the_file_system_can() {
+        // Where a file system that can clone is mounted.
+        let base = std::env::var_os("HELVE_TEST_CLONE_DIR").map_or_else(std::env::temp_dir, Into::into);
+        let dir = tempfile::tempdir_in(base).unwrap();
+        if !can_clone(dir.path()) {
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "trying leaves nothing");
+            eprintln!("not checked: files cannot be cloned in {}", dir.path().display());
+            return;
+        }
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir_all(from.join("a")).unwrap();
+        fs::write(from.join("a/file"), "x").unwrap();
+        set_mode(&from.join("a/file"), 0o755).unwrap();
+        std::os::unix::fs::symlink("a/file", from.join("link")).unwrap();
+        clone(&from, &to).unwrap();
+        fs::write(to.join("a/file"), "y").unwrap();
+        assert_eq!(fs::read_to_string(from.join("link")).unwrap(), "x");
+        assert_eq!(fs::read_to_string(to.join("link")).unwrap(), "y");
+        assert_eq!(
+            fs::metadata(to.join("a/file")).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
     }
 
     #[test]

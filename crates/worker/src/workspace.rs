@@ -2,7 +2,12 @@
 //!
 //! A worker's folders live under `<work_dir>/<unique name>/`, which it holds locked. Whoever starts next removes the
 //! folders whose lock is free: what a killed process left behind never stays longer than that.
-//! Copy-on-write workspaces are copies for now; the request is honoured (nothing is shared), only not its speed.
+//!
+//! | isolation | what a step gets |
+//! | --- | --- |
+//! | `isolated` | a copy of its own, unpacked for it |
+//! | `shared` | one read-only copy for all steps of the target |
+//! | `copy-on-write` | a copy of its own that shares its bytes with one unpacked copy until they are written (reflinks: Btrfs, XFS, bcachefs); where the file system cannot do that, as `isolated` |
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
@@ -59,10 +64,27 @@ pub(crate) struct Workspaces {
     blobs: BlobStore,
     unpack: UnpackLimits,
     idle_targets: usize,
-    shared: Mutex<HashMap<BlobId, Slot>>,
+    shared: Mutex<HashMap<Shared, Slot>>,
+    /// Whether files can be cloned here.
+    clones: bool,
     /// Numbers folders, and orders shared targets by their last use.
     ticks: AtomicU64,
     lock: Option<File>,
+}
+
+/// An unpacked target that several steps use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Shared {
+    target: BlobId,
+    purpose: Purpose,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Purpose {
+    /// Steps look at it, and must not change it.
+    Reading,
+    /// It is cloned for steps, which never see it.
+    Cloning,
 }
 
 /// A target that several steps read.
@@ -82,8 +104,8 @@ struct SharedTarget {
 pub(crate) struct Workspace {
     path: PathBuf,
     owner: Arc<Workspaces>,
-    /// Id of the shared target, or none for a folder of its own.
-    shared: Option<BlobId>,
+    /// What it shares with others, or none for a folder of its own.
+    shared: Option<Shared>,
 }
 
 impl Workspace {
@@ -115,6 +137,7 @@ impl Workspaces {
         let lock = File::create(&lock_path).map_err(failed("create", &lock_path))?;
         lock.lock().map_err(failed("lock", &lock_path))?;
         Ok(Arc::new(Self {
+            clones: tree::can_clone(&root),
             root,
             blobs,
             unpack,
@@ -140,11 +163,37 @@ impl Workspaces {
     ) -> Result<Workspace, StepError> {
         let target = target.map(|target| target.id.parse::<BlobId>()).transpose()?;
         match (isolation, target) {
-            (Isolation::Shared, Some(target)) => self.share(target, control),
+            (Isolation::Shared, Some(target)) => {
+                let purpose = Purpose::Reading;
+                self.share(Shared { target, purpose }, control)
+            }
+            (Isolation::CopyOnWrite, Some(target)) if self.clones => {
+                match self.clone_for(attempt, target, control) {
+                    // Another file system below, or a file that cannot be cloned: a copy will do.
+                    Err(StepError::Workspace(error)) => {
+                        tracing::debug!(%error, "a workspace is copied, not cloned");
+                        self.isolate(attempt, Some(target), control)
+                    }
+                    other => other,
+                }
+            }
             (Isolation::Isolated | Isolation::CopyOnWrite | Isolation::Shared, target) => {
                 self.isolate(attempt, target, control)
             }
         }
+    }
+
+    fn clone_for(
+        self: &Arc<Self>,
+        attempt: Attempt<'_>,
+        target: BlobId,
+        control: &Control<'_>,
+    ) -> Result<Workspace, StepError> {
+        let purpose = Purpose::Cloning;
+        let base = self.share(Shared { target, purpose }, control)?;
+        let workspace = self.own(attempt);
+        tree::clone(base.path(), &workspace.path).map_err(failed("clone the target to", &workspace.path))?;
+        Ok(workspace)
     }
 
     fn isolate(
@@ -153,19 +202,7 @@ impl Workspaces {
         target: Option<BlobId>,
         control: &Control<'_>,
     ) -> Result<Workspace, StepError> {
-        let name = format!(
-            "{}.{}-{}.{}",
-            file_name_part(attempt.run),
-            file_name_part(attempt.step),
-            attempt.number,
-            self.tick()
-        );
-        // Made before it is filled: a failed unpacking is cleaned up like a finished step.
-        let workspace = Workspace {
-            path: self.root.join(name),
-            owner: Arc::clone(self),
-            shared: None,
-        };
+        let workspace = self.own(attempt);
         fs::create_dir(&workspace.path).map_err(failed("create", &workspace.path))?;
         if let Some(target) = target {
             helve_blobs::unpack(&self.blobs, &target, &workspace.path, &self.unpack, control)?;
@@ -173,10 +210,28 @@ impl Workspaces {
         Ok(workspace)
     }
 
-    fn share(self: &Arc<Self>, target: BlobId, control: &Control<'_>) -> Result<Workspace, StepError> {
+    /// A folder for one attempt, which does not exist yet. It is made before it is filled: a failed unpacking is cleaned
+    /// up like a finished step.
+    fn own(self: &Arc<Self>, attempt: Attempt<'_>) -> Workspace {
+        let name = format!(
+            "{}.{}-{}.{}",
+            file_name_part(attempt.run),
+            file_name_part(attempt.step),
+            attempt.number,
+            self.tick()
+        );
+        Workspace {
+            path: self.root.join(name),
+            owner: Arc::clone(self),
+            shared: None,
+        }
+    }
+
+    fn share(self: &Arc<Self>, what: Shared, control: &Control<'_>) -> Result<Workspace, StepError> {
+        let Shared { target, purpose } = what;
         let entry = {
             let mut shared = self.shared();
-            let slot = shared.entry(target).or_insert_with(|| Slot {
+            let slot = shared.entry(what).or_insert_with(|| Slot {
                 target: Arc::new(SharedTarget {
                     // Numbered: a copy that is being removed and its successor must not meet.
                     path: self.root.join(format!("target.{target}.{}", self.tick())),
@@ -191,7 +246,7 @@ impl Workspaces {
         let workspace = Workspace {
             path: entry.path.clone(),
             owner: Arc::clone(self),
-            shared: Some(target),
+            shared: Some(what),
         };
         let mut unpacked = entry.unpacked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if !*unpacked {
@@ -199,21 +254,23 @@ impl Workspaces {
             tree::remove(&entry.path).map_err(failed("remove", &entry.path))?;
             fs::create_dir(&entry.path).map_err(failed("create", &entry.path))?;
             helve_blobs::unpack(&self.blobs, &target, &entry.path, &self.unpack, control)?;
-            tree::make_read_only(&entry.path).map_err(failed("make read-only", &entry.path))?;
+            if purpose == Purpose::Reading {
+                tree::make_read_only(&entry.path).map_err(failed("make read-only", &entry.path))?;
+            }
             *unpacked = true;
         }
         drop(unpacked);
         Ok(workspace)
     }
 
-    fn release(&self, target: &BlobId) {
+    fn release(&self, what: &Shared) {
         let removed: Vec<PathBuf> = {
             let mut shared = self.shared();
-            if let Some(slot) = shared.get_mut(target) {
+            if let Some(slot) = shared.get_mut(what) {
                 slot.users -= 1;
                 slot.last_used = self.tick();
             }
-            let mut idle: Vec<(u64, BlobId)> = shared
+            let mut idle: Vec<(u64, Shared)> = shared
                 .iter()
                 .filter(|(_, s)| s.users == 0)
                 .map(|(id, s)| (s.last_used, *id))
@@ -229,7 +286,7 @@ impl Workspaces {
         removed.iter().for_each(|path| discard(path));
     }
 
-    fn shared(&self) -> MutexGuard<'_, HashMap<BlobId, Slot>> {
+    fn shared(&self) -> MutexGuard<'_, HashMap<Shared, Slot>> {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -241,7 +298,7 @@ impl Workspaces {
 impl Drop for Workspace {
     fn drop(&mut self) {
         match &self.shared {
-            Some(target) => self.owner.release(target),
+            Some(what) => self.owner.release(what),
             None => discard(&self.path),
         }
     }
@@ -361,6 +418,33 @@ mod tests {
         assert!(path.join("main.py").exists(), "the next step finds it unpacked");
         drop(workspaces);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_step_writes_to_a_copy_on_write_workspace_is_seen_by_nobody_else() {
+        let fixture = fixture();
+        let workspaces = open(&fixture);
+        let lay_out = |number| {
+            let target = Some(&fixture.target);
+            let laid_out = workspaces.lay_out(attempt(number), Isolation::CopyOnWrite, target, &Control::none());
+            laid_out.unwrap()
+        };
+        let (first, second) = (lay_out(1), lay_out(2));
+        fs::write(first.path().join("main.py"), "changed\n").unwrap();
+        fs::write(first.path().join("new.py"), "new\n").unwrap();
+        for workspace in [&second, &lay_out(3)] {
+            assert_eq!(
+                fs::read_to_string(workspace.path().join("main.py")).unwrap(),
+                "print(1)\n"
+            );
+            assert!(!workspace.path().join("new.py").exists());
+        }
+        let paths = [first.path().to_owned(), second.path().to_owned()];
+        drop((first, second));
+        assert!(paths.iter().all(|path| !path.exists()));
+        drop(workspaces);
+        let left = fs::read_dir(fixture.dir.path().join("work")).unwrap().count();
+        assert_eq!(left, 1, "only the gate file stays");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod runs;
 pub(crate) mod storage;
 pub(crate) mod table;
 pub(crate) mod verticals;
+pub(crate) mod workers;
 
 use jiff::Timestamp;
 

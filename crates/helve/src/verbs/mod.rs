@@ -18,9 +18,11 @@ mod toolbox;
 mod up;
 mod verticals;
 mod worker;
+mod workers;
 
 pub(crate) use catalog::not_found;
 pub(crate) use verticals::Examined;
+pub(crate) use workers::Worker;
 
 use crate::app::App;
 use crate::cli::{Cli, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
@@ -28,11 +30,16 @@ use crate::errors::Result;
 
 /// Runs the verb and returns the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8> {
-    let app = App::new(cli.global)?;
+    let mut global = cli.global;
+    if let Verb::Toolbox(ToolboxVerb::Check { dirs, .. }) = &cli.verb {
+        global.toolbox.extend_from_slice(dirs);
+    }
+    let app = App::new(global)?;
     match cli.verb {
         Verb::Run(args) => run::run(&app, *args).await,
         Verb::Up(args) => up::up(&app, &args).await,
         Verb::Worker(args) => worker::worker(&app, &args).await,
+        Verb::Workers { json } => workers::workers(&app, json).await,
         Verb::Workflows(args) => match args.verb {
             Some(WorkflowsVerb::New {
                 name, dir, code: true, ..
@@ -54,7 +61,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
             None => catalog::modules(&app, &args.named),
         },
         Verb::Verticals(args) => verticals::verticals(&app, args),
-        Verb::Toolbox(ToolboxVerb::Check { dirs, json }) => toolbox::check(&app, &dirs, json),
+        Verb::Toolbox(ToolboxVerb::Check { json, .. }) => toolbox::check(&app, json),
         Verb::Runs(verb) => runs::runs(&app, verb).await,
         Verb::Findings(args) => findings::findings(&app, args).await,
         Verb::Targets(verb) => targets::targets(&app, verb).await,

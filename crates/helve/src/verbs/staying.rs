@@ -10,6 +10,7 @@ use super::catalog::say_problems;
 use crate::app::{App, verticals};
 use crate::cli::{Role, WorkerChoice};
 use crate::errors::{Problem, Result, plain};
+use crate::health::Health;
 use crate::terminal::eprint_line;
 
 /// How often the directories are looked at. A change serves new runs after two looks, so within a second.
@@ -44,6 +45,14 @@ pub(crate) async fn serve(
             }
         }
     }
+}
+
+/// The health endpoint, if one was asked for.
+pub(crate) async fn health(choice: &WorkerChoice, worker: &WorkerHandle) -> Result<Option<Health>> {
+    let Some(address) = choice.health else { return Ok(None) };
+    let health = Health::serve(address, worker.pulse()).await?;
+    eprint_line(&format!("health   http://{}/readyz", health.address));
+    Ok(Some(health))
 }
 
 /// Waits until the toolbox changes, or an edit is found that broke something.

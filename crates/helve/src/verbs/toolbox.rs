@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use helve_toolbox::scaffold::{self, ScaffoldError};
-use helve_toolbox::{Layer, Loaded, Toolbox};
 use helve_worker::check_modules;
 use serde_json::json;
 
@@ -13,15 +12,12 @@ use crate::errors::{FAILED, Problem, Result};
 use crate::render::count;
 use crate::terminal::{eprint_line, print, print_json};
 
-/// `helve toolbox check`.
-pub(crate) fn check(app: &App, dirs: &[PathBuf], json: bool) -> Result<u8> {
-    let mut layers = vec![Layer::embedded()];
-    for dir in app.global.toolbox.iter().chain(dirs) {
-        layers.push(Layer::dir(dir).map_err(|error| Problem::new(error.to_string()))?);
-    }
-    let Loaded { toolbox, mut problems } = Toolbox::load(&layers);
+/// `helve toolbox check`, of the toolbox that was loaded.
+pub(crate) fn check(app: &App, json: bool) -> Result<u8> {
+    let toolbox = &app.toolbox;
+    let mut problems = app.problems.clone();
     // What is well-formed may still hold rules that do not compile.
-    problems.extend(check_modules(&toolbox));
+    problems.extend(check_modules(toolbox));
     let counts = [
         (toolbox.workflows().count(), "workflow"),
         (toolbox.modules().count(), "module"),

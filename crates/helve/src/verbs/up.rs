@@ -65,6 +65,14 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     eprint_line("worker   ready; Ctrl-C stops after the running steps");
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
+    let _health = match staying::health(&args.worker, &worker).await {
+        Ok(health) => health,
+        Err(problem) => {
+            worker.drain().await;
+            session.close().await;
+            return Err(problem);
+        }
+    };
     let served = staying::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
     if served.is_ok() {
         eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");

@@ -5,13 +5,16 @@ use super::{catalog, staying};
 use crate::app::App;
 use crate::cli::WorkerArgs;
 use crate::embedded::Sharing;
-use crate::errors::{Problem, Result};
+use crate::errors::{Problem, RECYCLED, Result};
+use crate::recycling::Recycling;
+use crate::render::count;
 use crate::signals;
 use crate::terminal::eprint_line;
 
 pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
     let interrupted = signals::listen();
     let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
+    let recycling = Recycling::new(args)?;
     let data = app.data_dir()?;
     let blobs = app.blobs(&data)?;
     let session = app.session(&data, "helve worker", Sharing::Brief).await?;
@@ -32,10 +35,28 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
         "worker   ready for {verticals}; Ctrl-C stops after the running steps"
     ));
     catalog::say_problems(&app.problems);
-    let served = staying::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
-    if served.is_ok() {
-        eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
-    }
-    worker.drain().await;
-    served.map(|()| 0)
+    let _health = staying::health(&args.worker, &worker).await?;
+    let work = worker.work();
+    let mut due = None;
+    let end = async {
+        tokio::select! {
+            () = interrupted.cancelled() => {}
+            reason = recycling.due(&work) => due = Some(reason),
+        }
+    };
+    let served = staying::serve(app, &args.worker, &mut worker, end).await;
+    let Some(reason) = due else {
+        if served.is_ok() {
+            eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
+        }
+        worker.drain().await;
+        return served.map(|()| 0);
+    };
+    eprint_line(&format!(
+        "recycling: {reason}; no new steps, {} running",
+        count(work.running() as u64, "step")
+    ));
+    worker.finish(interrupted.cancelled()).await;
+    eprint_line("recycling: done; exit code 75 asks for a fresh start");
+    Ok(RECYCLED)
 }

@@ -12,4 +12,5 @@ mod storage;
 mod toolbox;
 mod verbs;
 mod verticals;
+mod workers;
 mod wrong_input;
