@@ -126,15 +126,13 @@ impl Cache {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(reader);
         }
-        let fetched = self.remote.download(id, &mut file, control);
-        if matches!(
-            fetched,
-            Err(StoreError::Missing { .. } | StoreError::CorruptObject { .. })
-        ) {
-            file.remove()?;
-            return Err(fetched.err().expect("it is one of these errors"));
+        if let Err(error) = self.remote.download(id, &mut file, control) {
+            // Otherwise what is there so far is where the next try goes on.
+            if matches!(error, StoreError::Missing { .. } | StoreError::CorruptObject { .. }) {
+                file.remove()?;
+            }
+            return Err(error);
         }
-        fetched?;
         let place = self.directory.path(id);
         self.directory.make_parent(&place)?;
         let mut file = file.rename(&place)?;

@@ -305,7 +305,8 @@ mod tests {
         let swept = store.expire(&expiry, || Ok::<_, StoreError>(holds)).unwrap();
         let mut removed: Vec<BlobId> = swept.removed.iter().map(|blob| blob.id).collect();
         let mut wanted = vec![short, target];
-        (removed.sort_unstable(), wanted.sort_unstable());
+        removed.sort_unstable();
+        wanted.sort_unstable();
         assert_eq!(removed, wanted);
     }
 
