@@ -172,9 +172,9 @@ impl WorkerHandle {
                 return;
             };
             let found = manifest.tools.iter().filter_map(|tool| {
-                let found = look_for(&search, &tool.program, Some(&tool.probe), tool.version.as_ref()).ok()?;
+                let found = look_for(&search, &tool.requirement()).ok()?;
                 let version = found.version.map(|version| version.to_string());
-                Some((tool.program.clone(), version.unwrap_or_default()))
+                Some((tool.requirement().name().to_owned(), version.unwrap_or_default()))
             });
             register.carries(&vertical_queue(&vertical), found.collect());
         });

@@ -29,7 +29,7 @@ impl Tools<'_> {
             let problem = Problem::new(format!("the vertical `{VERTICAL}` has no tool `{program}`"));
             return Err(problem.help("the toolbox shadows the built-in one; add the tool there"));
         };
-        let found = look_for(&self.search, program, Some(&tool.probe), tool.version.as_ref());
+        let found = look_for(&self.search, &tool.requirement());
         match found {
             Ok(found) => Ok(found.path),
             Err(missing) => {
