@@ -75,13 +75,13 @@ fn made(messages: &str) -> Option<PathBuf> {
     let artifacts = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let files = artifacts
+    let mut made = artifacts
         .filter(|message| message["reason"] == "compiler-artifact")
         .filter_map(|message| {
-            let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
-            files.filter(|file| file.ends_with(".wasm")).last().map(PathBuf::from)
+            let mut files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
+            files.find(|file| file.ends_with(".wasm")).map(PathBuf::from)
         });
-    files.last()
+    made.next_back()
 }
 
 #[cfg(test)]
