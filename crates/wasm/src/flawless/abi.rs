@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the names are those of the module's JSON")]
 pub(super) enum Input {
     GetInput,
     Log(Level),
