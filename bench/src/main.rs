@@ -4,6 +4,7 @@
 
 mod cache;
 mod fill;
+mod fuzzer;
 mod limits;
 mod loads;
 mod machine;
@@ -11,6 +12,7 @@ mod measured;
 mod options;
 mod raw;
 mod report;
+mod sandbox;
 mod scan;
 mod sdk;
 mod servers;
@@ -69,6 +71,14 @@ fn run(options: &Options) -> Result<()> {
     if options.wants("cache") {
         println!("\n== cache of targets ==");
         figures.insert("cache".into(), cache::measure(options.quick)?);
+    }
+    if options.wants("sandbox") {
+        println!("\n== sandbox ==");
+        figures.insert("sandbox".into(), sandbox::measure(options.quick)?);
+    }
+    if options.wants("fuzzer") {
+        println!("\n== fuzzer ==");
+        figures.insert("fuzzer".into(), fuzzer::measure(options.quick)?);
     }
     let limits = match options.wants("limits") {
         true => {

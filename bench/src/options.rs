@@ -16,6 +16,8 @@ A part is one of those below, or the beginning of the name of a load; without an
     scan                 a tree of 10,000 small files: files/s, MB/s, peak memory
     first-step           from the command to the first step of its run
     cache                a target that a worker has in its cache, beside one that it has to fetch
+    sandbox              from the start of a tool to its end, at each level of the sandbox
+    fuzzer               executions per second of a libFuzzer target under Helve, against the same alone
     limits               what this machine can do at most: syncs, rows, calls per second
 
     --quick              a tenth of the work, on the real server only with its file database, to see that it works; the
@@ -115,7 +117,7 @@ fn is_part(name: &str) -> bool {
     let loads = LOADS.iter().map(|load| load.name);
     !name.is_empty()
         && loads
-            .chain(["scan", "first-step", "cache", "limits"])
+            .chain(["scan", "first-step", "cache", "sandbox", "fuzzer", "limits"])
             .any(|known| known.starts_with(name))
 }
 

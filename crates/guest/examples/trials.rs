@@ -152,7 +152,7 @@ fn world() -> Value {
         "order": map.keys().collect::<Vec<_>>(),
         "environment": std::env::vars().count(),
         "arguments": std::env::args().count(),
-        "nan": (f64::NAN * -1.0).to_bits(),
+        "nan": (-f64::NAN).to_bits(),
     })
 }
 

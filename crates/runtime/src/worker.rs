@@ -201,6 +201,6 @@ impl Runs {
 }
 
 enum Work {
-    Done(WorkflowActivationCompletion),
+    Done(Box<WorkflowActivationCompletion>),
     Blocking(JoinHandle<WorkflowActivationCompletion>),
 }
