@@ -155,7 +155,7 @@ async fn poll(core: Arc<Worker>, mut runs: Runs) {
         // Core hands out nothing more of a run until this is done, so completions of different runs may overlap.
         completions.spawn(async move {
             let completion = match work {
-                Work::Done(completion) => completion,
+                Work::Done(completion) => *completion,
                 Work::Blocking(thread) => match thread.await {
                     Ok(completion) => completion,
                     // The runtime shuts down; another worker goes on.
@@ -189,7 +189,7 @@ impl Runs {
         };
         let mut cached = run.lock().unwrap_or_else(PoisonError::into_inner);
         if !cached.may_block(&activation) {
-            return Work::Done(cached.work(&self.surroundings, activation));
+            return Work::Done(Box::new(cached.work(&self.surroundings, activation)));
         }
         drop(cached);
         let surroundings = self.surroundings.clone();

@@ -63,9 +63,10 @@ fn has_target(build: &Build<'_>, target: &str) -> Result<()> {
         .args(["--print", "target-libdir", "--target", target])
         .current_dir(build.folder);
     let folder = run(&mut command, "the workflow")?;
-    match fs::read_dir(String::from_utf8_lossy(&folder).trim()) {
-        Ok(mut files) if files.next().is_some() => Ok(()),
-        _ => Err(Problem::new(format!("Rust has no standard library for {target} here"))
+    let files = fs::read_dir(String::from_utf8_lossy(&folder).trim());
+    match files.is_ok_and(|mut files| files.next().is_some()) {
+        true => Ok(()),
+        false => Err(Problem::new(format!("Rust has no standard library for {target} here"))
             .help(format!("`rustup target add {target}` installs it"))),
     }
 }

@@ -145,8 +145,7 @@ impl Run<'_> {
                 };
             }
         };
-        let stored =
-            tokio::task::block_in_place(|| store_pinned(&self.app.toolbox, &order.plan.plan, &self.blobs));
+        let stored = tokio::task::block_in_place(|| store_pinned(&self.app.toolbox, &order.plan.plan, &self.blobs));
         if let Err(error) = stored {
             open.close().await;
             return Err(Problem::new(format!("the workflow cannot be stored: {error}")));
