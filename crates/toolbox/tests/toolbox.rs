@@ -25,6 +25,12 @@ fn the_shipped_toolbox_is_whole() {
         "web-assessment",
         "secrets-scan",
         "supply-chain",
+        "rust-assessment",
+        "rust-fuzz",
+        "native-fuzz",
+        "python-fuzz",
+        "android-assessment",
+        "binary-assessment",
     ] {
         assert!(names.contains(&shipped), "{names:?}");
     }
@@ -32,14 +38,25 @@ fn the_shipped_toolbox_is_whole() {
     assert_eq!(
         modules,
         [
+            "afl",
+            "androguard",
+            "apkid",
+            "apktool",
+            "atheris",
             "bandit",
+            "cargo-audit",
+            "cargo-fuzz",
+            "clippy-security",
             "cppcheck",
             "eslint-security",
             "flawfinder",
+            "hardening",
+            "libfuzzer",
             "sast",
             "secrets",
             "semgrep",
-            "supply-chain"
+            "supply-chain",
+            "yara",
         ]
     );
     assert!(loaded.toolbox.module("secrets").unwrap().bundle.files.len() > 5);
@@ -74,9 +91,9 @@ fn a_step_of_a_shipped_workflow_finds_its_vertical_and_the_vertical_its_tool() {
             };
             let vertical = step.vertical.as_deref().unwrap_or(&workflow.metadata.vertical);
             let tools = &toolbox.vertical(vertical).unwrap().tools;
-            let tool = tools.iter().find(|tool| tool.program == wanted.program);
-            let tool = tool.unwrap_or_else(|| panic!("`{vertical}` does not carry `{}`", wanted.program));
-            assert_eq!(tool.version, wanted.version, "{}", tool.program);
+            let tool = tools.iter().find(|tool| tool.name() == wanted.name());
+            let tool = tool.unwrap_or_else(|| panic!("`{vertical}` does not carry `{}`", wanted.name()));
+            assert_eq!(tool.version, wanted.version, "{}", tool.name());
         }
     }
 }
@@ -94,7 +111,7 @@ fn a_dockerfile_installs_every_tool_of_its_vertical() {
         let text = vertical.dockerfile();
         for tool in &vertical.tools {
             let recipe = &tool.install[0];
-            assert!(text.contains(&recipe.packages[0]), "{}: {text}", tool.program);
+            assert!(text.contains(&recipe.packages[0]), "{}: {text}", tool.name());
         }
     }
 }
