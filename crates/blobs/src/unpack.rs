@@ -3,13 +3,15 @@
 //! Only what [`crate::pack`] writes is accepted: directories, files and links, each parent an earlier directory entry,
 //! siblings in strictly rising order. This strictness does most of the work: nothing can come twice, replace something, or be
 //! reached through a link, and a reader needs to remember no more than the directories on the way to the current entry.
+//! Those it holds open, so nobody can turn one into a link while it works.
 //! Everything is laid out beside the destination and moved there when the last byte was checked, so a failure leaves
 //! nothing behind.
 
 mod entry;
 mod order;
+mod place;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -19,6 +21,7 @@ use tempfile::TempDir;
 use crate::{BlobId, BlobReader, BlobStore, Control, Progress, Refusal, StoreError, UnpackError};
 use entry::{Entry, Kind, Names};
 use order::Order;
+use place::Place;
 
 /// Unpacked workspaces begin under a name with this prefix.
 const PREFIX: &str = ".helve-unpack-";
@@ -112,6 +115,7 @@ fn unpack_once(
     let unpacking = Unpacking {
         id: *id,
         root: staging.path().to_owned(),
+        place: Place::open(staging.path()).map_err(|e| StoreError::io("open", staging.path(), e))?,
         most_bytes: limits.total_bytes.min(limits.most_bytes(blob.size())),
         limits,
         control,
@@ -172,6 +176,7 @@ type Decoder = zstd::Decoder<'static, BufReader<BlobReader>>;
 struct Unpacking<'a> {
     id: BlobId,
     root: PathBuf,
+    place: Place,
     most_bytes: u64,
     limits: &'a UnpackLimits,
     control: &'a Control<'a>,
@@ -247,11 +252,13 @@ impl Unpacking<'_> {
         let path = self.root.join(&entry.path);
         match &entry.kind {
             Kind::Directory => {
-                fs::create_dir(&path).map_err(|e| self.create_error(entry, &path, e))?;
+                let made = self.place.directory(&entry.parts);
+                made.map_err(|e| self.create_error(entry, &path, e))?;
                 self.done.directories += 1;
             }
             Kind::Link(target) => {
-                make_link(target, &path).map_err(|e| self.create_error(entry, &path, e))?;
+                let made = self.place.link(&entry.parts, target);
+                made.map_err(|e| self.create_error(entry, &path, e))?;
                 self.done.links += 1;
             }
             Kind::File { size, executable } => {
@@ -288,7 +295,8 @@ impl Unpacking<'_> {
         executable: bool,
         content: &mut impl Read,
     ) -> Result<(), UnpackError> {
-        let mut file = create_file(path, executable).map_err(|e| self.create_error(entry, path, e))?;
+        let made = self.place.file(&entry.parts, executable);
+        let mut file = made.map_err(|e| self.create_error(entry, path, e))?;
         let mut buffer = vec![0; BUFFER.min(usize::try_from(size).unwrap_or(BUFFER))];
         let mut left = size;
         while left > 0 {
@@ -347,29 +355,4 @@ impl Unpacking<'_> {
             detail: detail.to_owned(),
         }
     }
-}
-
-#[cfg(unix)]
-fn create_file(path: &Path, executable: bool) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mode = if executable { 0o755 } else { 0o644 };
-    File::options().write(true).create_new(true).mode(mode).open(path)
-}
-
-#[cfg(not(unix))]
-fn create_file(path: &Path, _executable: bool) -> io::Result<File> {
-    File::options().write(true).create_new(true).open(path)
-}
-
-#[cfg(unix)]
-fn make_link(target: &Path, path: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, path)
-}
-
-#[cfg(not(unix))]
-fn make_link(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::Error::new(
-        io::ErrorKind::Unsupported,
-        "symbolic links cannot be laid out on this system",
-    ))
 }

@@ -366,6 +366,41 @@ fn an_empty_destination_is_used() {
     assert_eq!(fs::read(sandbox.path("workspace/a")).unwrap(), b"x");
 }
 
+/// What a tool of the same user can do that finds the place where a target is laid out: it puts a link to a folder of its
+/// choice where a directory was just made.
+#[cfg(unix)]
+#[test]
+fn a_directory_that_becomes_a_link_while_unpacking_is_not_followed() {
+    let sandbox = Sandbox::new();
+    let tar = Tar::default().dir("a/").dir("a/b/").file("a/b/c", "stolen").end();
+    let id = sandbox.store_archive(&tar);
+    let outside = sandbox.path("outside");
+    fs::create_dir(&outside).unwrap();
+    let swapped = AtomicBool::new(false);
+    let swap = |_| {
+        let staging = fs::read_dir(sandbox.path(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut directories = staging.map(|place| place.join("a/b"));
+        if let Some(directory) = directories.find(|directory| directory.is_dir() && !directory.is_symlink()) {
+            fs::remove_dir(&directory).unwrap();
+            std::os::unix::fs::symlink(&outside, &directory).unwrap();
+            swapped.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    let never = AtomicBool::new(false);
+    let control = Control::new(&swap, &never);
+    let limits = UnpackLimits::default();
+    let result = unpack(&sandbox.store, &id, &sandbox.path("workspace"), &limits, &control);
+    assert!(swapped.into_inner(), "the test found the directory");
+    assert!(result.is_err(), "{result:?}");
+    assert_eq!(
+        fs::read_dir(&outside).unwrap().count(),
+        0,
+        "nothing was written through the link"
+    );
+}
+
 #[test]
 fn a_cancelled_unpacking_leaves_nothing_behind() {
     let sandbox = Sandbox::new();

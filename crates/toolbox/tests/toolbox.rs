@@ -75,6 +75,7 @@ fn the_shipped_toolbox_is_whole() {
             "sast",
             "secrets",
             "supply-chain",
+            "wasm",
             "web"
         ]
     );
