@@ -281,7 +281,7 @@ mod tests {
                 ..Default::default()
             },
         ));
-        assert_eq!(ids_in(&started), [a, b]);
+        assert_eq!(HashSet::from_iter(ids_in(&started)), HashSet::from([a, b]));
         // Even as a plain string field, and beside another digit.
         let signaled = event(Attributes::WorkflowExecutionSignaledEventAttributes(
             WorkflowExecutionSignaledEventAttributes {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use helve_visibility::{FieldKind, FieldValue, Filter};
+use prost::Message;
 use temporalio_protos::temporal::api::{
     enums::v1::WorkerStatus,
     worker::v1::{WorkerHeartbeat, WorkerInfo, WorkerListInfo},
@@ -29,6 +30,13 @@ const FIELDS: &[(&str, FieldKind)] = &[
     ("HeartbeatTime", FieldKind::Time),
 ];
 
+/// The last worker of the page before. Opaque to clients.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct PageToken {
+    #[prost(string, tag = "1")]
+    instance_key: String,
+}
+
 impl Frontend {
     pub(super) async fn record_worker_heartbeat(
         &self,
@@ -51,14 +59,21 @@ impl Frontend {
     ) -> Result<ListWorkersResponse, Status> {
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
-        let after = std::str::from_utf8(&request.next_page_token)
-            .map_err(|_| Status::invalid_argument("invalid next_page_token"))?;
-        let mut workers = self.workers(&namespace, after, &request.query)?;
+        let after = match request.next_page_token.as_slice() {
+            [] => String::new(),
+            token => PageToken::decode(token)
+                .ok()
+                .map(|token| token.instance_key)
+                .filter(|key| !key.is_empty())
+                .ok_or_else(|| Status::invalid_argument("Invalid NextPageToken."))?,
+        };
+        let mut workers = self.workers(&namespace, &after, &request.query)?;
         let size = usize::try_from(request.page_size).unwrap_or(0);
         let mut next_page_token = Vec::new();
         if size > 0 && workers.len() > size {
             workers.truncate(size);
-            next_page_token.extend_from_slice(workers[size - 1].worker_instance_key.as_bytes());
+            let instance_key = workers[size - 1].worker_instance_key.clone();
+            next_page_token = PageToken { instance_key }.encode_to_vec();
         }
         Ok(ListWorkersResponse {
             workers: workers.iter().map(|worker| listed(worker)).collect(),
