@@ -101,8 +101,29 @@ async fn worker(workflow_id: &str, history: History) -> Result<Worker, ReplayErr
 fn disagreement(activation: &WorkflowActivation) -> Option<String> {
     activation.jobs.iter().find_map(|job| match &job.variant {
         Some(Variant::RemoveFromCache(RemoveFromCache { message, reason })) => {
-            (*reason == EvictionReason::Nondeterminism as i32).then(|| message.clone())
+            (*reason == EvictionReason::Nondeterminism as i32).then(|| plain(message))
         }
         _ => None,
     })
+}
+
+/// Core shows the failure that it would have sent as a debugger does; people want the sentence in it.
+fn plain(message: &str) -> String {
+    let sentence = message
+        .split_once("message: \"")
+        .and_then(|(_, rest)| rest.split_once("\", source:"));
+    sentence.map_or(message, |(sentence, _)| sentence).replace("\\\"", "\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_disagreement_is_told_as_a_sentence() {
+        let debugged =
+            "it failed: Failure { failure: Some(Failure { message: \"event 5 is not `\\\"x\\\"`\", source: \"\" }) }";
+        assert_eq!(plain(debugged), "event 5 is not `\"x\"`");
+        assert_eq!(plain("something else"), "something else");
+    }
 }

@@ -416,7 +416,7 @@ fn one_broken_workflow_does_not_hide_the_others() {
             "box/modules/broken/module.yaml:1:1: a module has no `description`",
             "box/modules/broken/module.yaml:1:1: a module has no `kind`",
             "box/modules/broken/module.yaml:1:1: a module has no `version`",
-            "box/workflows/half/workflow.yaml:1:1: the folder `half` has no workflow.yaml",
+            "box/workflows/half/workflow.yaml:1:1: the folder `half` has no workflow.yaml (a workflow that is code has a workflow.wasm instead: build it)",
             "box/workflows/other/workflow.yaml:1:23: the module `broken` is broken: see the problems of its files",
         ]
     );

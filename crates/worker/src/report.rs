@@ -194,15 +194,15 @@ mod tests {
     fn what_the_workflow_itself_found_is_in_the_report() {
         let dir = tempfile::tempdir().unwrap();
         let blobs = BlobStore::open(dir.path()).unwrap();
-        let found = |message: &str| EmittedFinding {
+        let found = |path: &str| EmittedFinding {
             rule: "stale".into(),
             severity: "high".into(),
-            message: message.into(),
-            path: "a.txt".into(),
+            message: "Old.".into(),
+            path: path.into(),
             line: Some(3),
         };
         let input = ReportInput {
-            findings: vec![found("Old."), found("Very old.")],
+            findings: vec![found("a.txt"), found("b.txt")],
             ..input(Vec::new())
         };
         let output = report(&blobs, "run-1", &input).unwrap();

@@ -396,7 +396,9 @@ fn why_it_failed(ran: &Ran) -> String {
 
 fn last_words(ran: &Ran) -> String {
     let text = String::from_utf8_lossy(&ran.stderr);
-    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    // What Rust adds to a panic says nothing of this one.
+    let says_something = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE=");
+    let last = text.lines().rev().find(says_something);
     last.map(|line| format!(": {}", quote(line))).unwrap_or_default()
 }
 

@@ -34,6 +34,8 @@ fn target(home: &Home) -> PathBuf {
 fn lasting(home: &Home, result: &Value) -> (Value, Value, Vec<String>) {
     let shown = home.show(result["run_id"].as_str().unwrap());
     let steps = shown["steps"].as_array().expect("steps").iter();
+    // The report is Helve's own activity; it may be made twice.
+    let steps = steps.filter(|step| step["id"] != "helve.report");
     let mut steps: Vec<String> = steps.map(|step| format!("{}:{}", step["id"], step["status"])).collect();
     steps.sort();
     (result["findings"].clone(), result["output"].clone(), steps)
@@ -119,10 +121,9 @@ fn replay_says_whether_changed_code_could_go_on_with_a_recorded_run() {
         .expect_code(1)
         .json();
     assert_eq!(said["compatible"], false);
-    assert!(
-        said["reason"].as_str().unwrap().contains("ActivityTaskScheduled"),
-        "{said}"
-    );
+    let reason = said["reason"].as_str().unwrap();
+    assert!(reason.contains("scheduled event 'secrets' does not match"), "{said}");
+    assert!(!reason.contains("Failure {"), "it is for people: {said}");
 }
 
 #[test]
