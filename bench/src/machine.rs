@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn this_process_uses_memory_and_the_machine_more_time_than_it() {
         let pid = std::process::id();
-        assert!(memory(pid).unwrap() > file_memory(pid).unwrap());
+        // Linux counts pages in batches for each core, so only what is larger than a few of them is sure to be seen.
+        let own = std::hint::black_box(vec![1u8; 64 << 20]);
+        let of_files = file_memory(pid).unwrap();
+        assert!(memory(pid).unwrap() > of_files + own.len() as u64 / 2);
         assert!(written(pid).is_some());
         assert!(machine_cpu_seconds().unwrap() >= cpu_seconds(pid).unwrap());
         assert!(load().unwrap() >= 0.0);

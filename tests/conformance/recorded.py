@@ -158,7 +158,7 @@ class Caller:
 
     @workflow.run
     async def run(self, other: str) -> list[str]:
-        child = await workflow.start_child_workflow(Listener.run, 1, id=f"{workflow.info().workflow_id}-child")
+        child = await workflow.start_child_workflow(Listener.run, 2, id=f"{workflow.info().workflow_id}-child")
         await child.signal(Listener.say, "hello")
         words = await child
         await workflow.get_external_workflow_handle(other).cancel()
@@ -323,7 +323,10 @@ async def reset(env: Env) -> WorkflowHandle:
 async def others(env: Env) -> WorkflowHandle:
     sleeper = await env.start(Sleeper.run, id=env.id("sleeper"))
     handle = await env.start(Caller.run, sleeper.id)
-    assert await handle.result() == ["hello", "nobody"]
+    # The child must not end while its parent is still told of the signal: both would share a task, or not.
+    await eventually(lambda: has_event(handle, "WORKFLOW_TASK_COMPLETED", 3))
+    await env.client.get_workflow_handle(f"{handle.id}-child").signal(Listener.say, "bye")
+    assert await handle.result() == ["hello", "bye", "nobody"]
     await failure_of(sleeper)
     return handle
 
