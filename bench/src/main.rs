@@ -147,13 +147,14 @@ fn measure_loads(options: &Options, mut so_far: impl FnMut(&[Row]) -> Result<()>
     Ok(rows)
 }
 
-/// The raw driver has one thread: it shall leave the cores to the server as far as it can. The SDK takes what it needs.
+/// A driver shall leave the cores to the server as far as it can, and not measure how it wakes its own threads. So each has
+/// one; that of the SDK is one beside the caller's, because the SDK needs a runtime of that kind.
 fn runtime(driver: &str) -> Result<tokio::runtime::Runtime> {
     let mut builder = match driver {
         "raw" => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    Ok(builder.enable_all().build()?)
+    Ok(builder.worker_threads(1).enable_all().build()?)
 }
 
 fn drivers(load: &Load, options: &Options) -> Vec<(&'static str, Run)> {
