@@ -156,6 +156,14 @@ pub(crate) fn rows_per_run(data: &Path) -> Option<f64> {
     connection.query_row(rows, [], |row| row.get(0)).ok()
 }
 
+/// Runs in a database of Helve's engine.
+pub(crate) fn runs(database: &Path) -> Option<f64> {
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    connection
+        .query_row("SELECT total(1) FROM runs", [], |row| row.get(0))
+        .ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

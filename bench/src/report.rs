@@ -153,13 +153,10 @@ pub(crate) fn reached(rows: &[Row], limits: Limits) -> Value {
         let per_second = measured.per_second();
         let mut shares = vec![("calls", per_second * CALLS_PER_WORKFLOW / limits.calls)];
         if let Some(rows) = measured.extra("rows") {
-            shares.push(("rows of the whole run", per_second * rows / limits.rows));
+            shares.push(("rows, of a simple table's", per_second * rows / limits.rows));
         }
         if let Some(share) = measured.extra(GROUP_COMMIT) {
-            shares.push((
-                "rows of the writer while it is at work, in transactions like its own",
-                share,
-            ));
+            shares.push(("rows, of SQLite's alone in the same tables (group commit)", share));
         }
         println!(
             "\nOf what this machine can do at most, with 200 workflows at once ({} driver):",

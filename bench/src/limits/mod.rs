@@ -3,6 +3,7 @@
 mod disk;
 mod echo;
 pub(crate) mod rows;
+pub(crate) mod same_rows;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ use super::Bench;
 use super::clients::{Until, closed_loop, workflows};
 use super::scripts::{complete, count_of, schedule_activity};
 use crate::limits::rows::{self, Rows};
+use crate::limits::same_rows;
 use crate::machine;
 use crate::measured::{Measured, Meter};
 use crate::raw::{Event, Pollers, Server, Step, Workers};
@@ -22,7 +23,7 @@ const WARM: (usize, usize) = (20, 3);
 const QUICK: usize = 20;
 /// From here on commits are shared by many, and it is measured how well.
 const MANY: usize = 200;
-/// How much of plain SQLite's rows per second the engine's writer makes.
+/// How many rows per second the engine makes permanent, beside SQLite alone.
 pub(crate) const GROUP_COMMIT: &str = "group commit, of plain SQLite";
 
 pub(super) async fn raw(bench: &mut Bench<'_>, at_once: usize) -> Result<Measured> {
@@ -48,8 +49,9 @@ pub(super) async fn raw(bench: &mut Bench<'_>, at_once: usize) -> Result<Measure
     group_commit(bench, measured).await
 }
 
-/// What the writer of Helve's engine makes of the time in which it is at work, beside plain SQLite that writes as many rows
-/// in a transaction, of as many bytes, on the same disk. Both wait for the disk in that time.
+/// How the rows that Helve's engine wrote per second compare with what SQLite alone makes of them on the same disk, with as
+/// many in a transaction. Beside it, what its writer makes of the time in which it is at work (waiting for a core or the disk
+/// included), and what the simplest table takes.
 async fn group_commit(bench: &mut Bench<'_>, measured: Measured) -> Result<Measured> {
     if bench.host.kind().is_temporal() || bench.host.stop().await.is_err() {
         return Ok(measured);
@@ -62,14 +64,27 @@ async fn group_commit(bench: &mut Bench<'_>, measured: Measured) -> Result<Measu
         bytes: (writer.bytes / writer.rows).round().max(1.0) as usize,
     };
     let (folder, time) = (tempfile::tempdir()?, bench.time() / 3);
-    let plain = tokio::task::spawn_blocking(move || rows::per_second(folder.path(), rows, time)).await??;
-    let engine = writer.rows / writer.busy_seconds;
+    let database = bench.host.data().join("engine.db");
+    let Some(runs) = fill::runs(&database) else {
+        return Ok(measured);
+    };
+    let (simple, same) = tokio::task::spawn_blocking(move || -> Result<(f64, f64)> {
+        let simple = rows::per_second(folder.path(), rows, time)?;
+        Ok((
+            simple,
+            same_rows::per_second(&database, folder.path(), rows.group, time)?,
+        ))
+    })
+    .await??;
+    let engine = writer.rows / runs * measured.done as f64 / measured.seconds;
     Ok(measured
         .with("rows per commit", writer.rows / writer.commits)
         .with("B per row", writer.bytes / writer.rows)
-        .with("rows/s of the writer at work", engine)
-        .with("rows/s of plain SQLite", plain)
-        .with(GROUP_COMMIT, engine / plain))
+        .with("rows/s", engine)
+        .with("rows/s of the writer at work", writer.rows / writer.busy_seconds)
+        .with("rows/s of plain SQLite in a simple table", simple)
+        .with("rows/s of plain SQLite in the same tables", same)
+        .with(GROUP_COMMIT, engine / same))
 }
 
 pub(super) async fn sdk(bench: &mut Bench<'_>, at_once: usize) -> Result<Measured> {

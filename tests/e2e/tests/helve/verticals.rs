@@ -254,13 +254,14 @@ fn crashes(result: &Value) -> Vec<(String, String)> {
 }
 
 /// Every crash has an input that was kept, a stack, and nothing is there twice.
-fn crashes_are_kept(result: &Value, step: &str) {
-    let steps = result["steps"].as_array().unwrap();
-    let step = steps.iter().find(|s| s["id"] == step).expect("the step");
-    let kept: Vec<&str> = step["artifacts"]
+fn crashes_are_kept(home: &Home, result: &Value, step: &str) {
+    let run = result["run_id"].as_str().unwrap();
+    let artifacts = home.run(&["artifacts", "list", run, "--json"]).expect_code(0).json();
+    let kept: Vec<&str> = artifacts
         .as_array()
         .unwrap()
         .iter()
+        .filter(|artifact| artifact["step"] == step)
         .filter_map(|artifact| artifact["name"].as_str())
         .collect();
     let mut stacks = Vec::new();
@@ -313,7 +314,7 @@ fn native_fuzz(engine: &str, tool: &str) {
             "{found:?}"
         );
     }
-    crashes_are_kept(&result, engine);
+    crashes_are_kept(&home, &result, engine);
 }
 
 #[test]
@@ -352,7 +353,7 @@ fn atheris_finds_the_planted_crash_and_keeps_its_input() {
     let target = checkout().join("examples/fuzz-python");
     let options = ["--param", "harness=harness.py", "--param", "seconds=20"];
     let result = finds_in(&home, "python-fuzz", &target, "fuzz-python", &options);
-    crashes_are_kept(&result, "fuzz");
+    crashes_are_kept(&home, &result, "fuzz");
 }
 
 #[test]
@@ -376,7 +377,7 @@ fn cargo_fuzz_finds_the_planted_panic_and_keeps_its_input() {
     let target = copy(&home, "fuzz-rust");
     let options = ["--param", "target=field", "--param", "seconds=5"];
     let result = finds_in(&home, "rust-fuzz", &target, "fuzz-rust", &options);
-    crashes_are_kept(&result, "fuzz");
+    crashes_are_kept(&home, &result, "fuzz");
 }
 
 #[test]
