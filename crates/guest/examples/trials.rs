@@ -56,6 +56,11 @@ fn run(input: Input<Parameters>) -> Result<Value> {
         "panic" => panic!("the sky fell on {count} heads"),
         "stack" => Ok(json!(deeper(count))),
         "file" => Ok(json!(std::fs::read_to_string("/etc/hostname")?)),
+        "stdin" => Ok(json!(std::io::read_to_string(std::io::stdin())?)),
+        "exit" => {
+            eprintln!("nothing more to do here");
+            std::process::exit(3)
+        }
         "socket" => Ok(json!(std::net::TcpStream::connect("127.0.0.1:1").is_ok())),
         "emit" => {
             for _ in 0..count {

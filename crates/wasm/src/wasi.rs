@@ -1,22 +1,29 @@
 //! The little of WASI that a guest sees.
 //!
 //! Standard libraries import much of WASI whether or not the program uses it. What a workflow may have is answered from
-//! its history (time, random numbers) or is empty (environment, arguments). A sleep is a durable timer. Standard error is
-//! kept for the message of a trap. Everything else is there and traps when it is called.
+//! its history (time, random numbers) or is empty (environment, arguments, standard input, folders). A sleep is a durable
+//! timer. Standard error is kept for the message of a trap. Everything else is there and traps when it is called.
 
 use std::time::Duration;
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceType};
-use wasmtime::{Engine, Result, StoreContextMut};
+use wasmtime::{Engine, Error, Result, StoreContextMut};
 
 use crate::fault::Fault;
 use crate::imports::Guest;
 use crate::ledger::Ledger;
 use crate::types::TaskId;
 
+/// Is at its end.
+struct InputStream;
 struct OutputStream;
 struct IoError;
+/// A file or a folder; no guest has one.
+struct Descriptor;
+/// No guest has one of these either.
+struct TerminalInput;
+struct TerminalOutput;
 /// Something to wait for: a timer, by its task, or [`READY`].
 struct Pollable;
 
@@ -38,7 +45,7 @@ struct Datetime {
 
 #[derive(ComponentType, Lower)]
 #[component(variant)]
-#[allow(dead_code, reason = "the type is WASI's; these streams never fail")]
+#[allow(dead_code, reason = "the type is WASI's; these streams end, and do not fail")]
 enum StreamError {
     #[component(name = "last-operation-failed")]
     LastOperationFailed(Resource<IoError>),
@@ -46,30 +53,27 @@ enum StreamError {
     Closed,
 }
 
-type Written<T> = Result<T, StreamError>;
+type Streamed<T> = Result<T, StreamError>;
 
 /// Defines what `component` imports of WASI, each interface in the version that it asks for.
 pub(crate) fn define(linker: &mut Linker<Guest>, engine: &Engine, component: &Component) -> Result<()> {
+    // What workflows do have goes over what traps.
+    linker.allow_shadowing(true);
     for (name, item) in component.component_type().imports(engine) {
         let (Some((interface, _version)), ComponentItem::ComponentInstance(offer)) = (name.split_once('@'), item.ty)
         else {
             continue;
         };
-        if interface.starts_with("wasi:") {
-            // An interface that uses a resource of another one exports it once more, as the same type.
-            let mut instance = linker.instance(name)?;
-            for (export, _) in offer.exports(engine) {
-                match export {
-                    "error" => instance.resource(export, ResourceType::host::<IoError>(), |_, _| Ok(()))?,
-                    "pollable" => instance.resource(export, ResourceType::host::<Pollable>(), |mut guest, rep| {
-                        guest.data_mut().ledger().release(TaskId(rep));
-                        Ok(())
-                    })?,
-                    "output-stream" => {
-                        instance.resource(export, ResourceType::host::<OutputStream>(), |_, _| Ok(()))?
-                    }
-                    _ => {}
-                }
+        // Other interfaces are there, or the component is no workflow.
+        if !interface.starts_with("wasi:") {
+            continue;
+        }
+        let mut instance = linker.instance(name)?;
+        for (export, item) in offer.exports(engine) {
+            match item.ty {
+                ComponentItem::Resource(_) => resource(&mut instance, export)?,
+                ComponentItem::ComponentFunc(_) => trap(&mut instance, interface, export)?,
+                _ => {}
             }
         }
         match interface {
@@ -85,14 +89,49 @@ pub(crate) fn define(linker: &mut Linker<Guest>, engine: &Engine, component: &Co
                 .instance(name)?
                 .func_wrap("insecure-seed", |_, ()| Ok(((0_u64, 0_u64),)))?,
             "wasi:cli/environment" => environment(linker.instance(name)?)?,
+            "wasi:cli/exit" => exit(linker.instance(name)?)?,
+            "wasi:cli/stdin" => linker
+                .instance(name)?
+                .func_wrap("get-stdin", |_, ()| Ok((Resource::<InputStream>::new_own(0),)))?,
             "wasi:cli/stdout" => stream(linker.instance(name)?, "get-stdout", STDOUT)?,
             "wasi:cli/stderr" => stream(linker.instance(name)?, "get-stderr", STDERR)?,
+            "wasi:cli/terminal-stdin" => no_terminal::<TerminalInput>(linker.instance(name)?, "get-terminal-stdin")?,
+            "wasi:cli/terminal-stdout" => no_terminal::<TerminalOutput>(linker.instance(name)?, "get-terminal-stdout")?,
+            "wasi:cli/terminal-stderr" => no_terminal::<TerminalOutput>(linker.instance(name)?, "get-terminal-stderr")?,
+            "wasi:filesystem/preopens" => linker.instance(name)?.func_wrap("get-directories", |_, ()| {
+                Ok((Vec::<(Resource<Descriptor>, String)>::new(),))
+            })?,
             "wasi:io/poll" => poll(linker.instance(name)?)?,
             "wasi:io/streams" => streams(linker.instance(name)?)?,
             _ => {}
         }
     }
-    linker.define_unknown_imports_as_traps(component)
+    Ok(())
+}
+
+/// An interface that uses a resource of another one exports it once more, as the same type: types go by their names.
+fn resource(instance: &mut LinkerInstance<'_, Guest>, name: &str) -> Result<()> {
+    let kind = match name {
+        "pollable" => {
+            return instance.resource(name, ResourceType::host::<Pollable>(), |mut guest, rep| {
+                guest.data_mut().ledger().release(TaskId(rep));
+                Ok(())
+            });
+        }
+        "error" => ResourceType::host::<IoError>(),
+        "input-stream" => ResourceType::host::<InputStream>(),
+        "output-stream" => ResourceType::host::<OutputStream>(),
+        "descriptor" => ResourceType::host::<Descriptor>(),
+        "terminal-input" => ResourceType::host::<TerminalInput>(),
+        "terminal-output" => ResourceType::host::<TerminalOutput>(),
+        _ => ResourceType::host::<()>(),
+    };
+    instance.resource(name, kind, |_, _| Ok(()))
+}
+
+fn trap(instance: &mut LinkerInstance<'_, Guest>, interface: &str, function: &str) -> Result<()> {
+    let reason = format!("workflows have no `{function}` of {interface}");
+    instance.func_new(function, move |_, _, _, _| Err(Error::msg(reason.clone())))
 }
 
 fn wall_clock(mut clock: LinkerInstance<'_, Guest>) -> Result<()> {
@@ -188,21 +227,38 @@ fn environment(mut instance: LinkerInstance<'_, Guest>) -> Result<()> {
     instance.func_wrap("initial-cwd", |_, ()| Ok((None::<String>,)))
 }
 
+/// A workflow ends by returning.
+fn exit(mut instance: LinkerInstance<'_, Guest>) -> Result<()> {
+    instance.func_wrap("exit", |_, (status,): (Result<(), ()>,)| -> Result<()> {
+        let how = if status.is_ok() {
+            "as if all were well"
+        } else {
+            "as failed"
+        };
+        Err(Error::msg(format!("it ended its process, {how}, and did not return")))
+    })
+}
+
+fn no_terminal<T: 'static>(mut instance: LinkerInstance<'_, Guest>, get: &str) -> Result<()> {
+    instance.func_wrap(get, |_, ()| Ok((None::<Resource<T>>,)))
+}
+
 fn stream(mut instance: LinkerInstance<'_, Guest>, get: &str, stream: u32) -> Result<()> {
     instance.func_wrap(get, move |_, ()| Ok((Resource::<OutputStream>::new_own(stream),)))
 }
 
 fn streams(mut instance: LinkerInstance<'_, Guest>) -> Result<()> {
+    type In = Resource<InputStream>;
     type Out = Resource<OutputStream>;
     type Context<'a> = StoreContextMut<'a, Guest>;
-    let write = |guest: Context<'_>, (out, bytes): (Out, Vec<u8>)| -> Result<(Written<()>,)> {
+    let write = |guest: Context<'_>, (out, bytes): (Out, Vec<u8>)| -> Result<(Streamed<()>,)> {
         if out.rep() == STDERR {
             guest.data().ledger().say(&bytes);
         }
         Ok((Ok(()),))
     };
     instance.func_wrap("[method]output-stream.check-write", |_, (_,): (Out,)| {
-        Ok((Written::Ok(ROOM),))
+        Ok((Streamed::Ok(ROOM),))
     })?;
     instance.func_wrap("[method]output-stream.subscribe", |_, (_,): (Out,)| {
         Ok((Resource::<Pollable>::new_own(READY),))
@@ -210,7 +266,19 @@ fn streams(mut instance: LinkerInstance<'_, Guest>) -> Result<()> {
     instance.func_wrap("[method]output-stream.write", write)?;
     instance.func_wrap("[method]output-stream.blocking-write-and-flush", write)?;
     for flush in ["[method]output-stream.flush", "[method]output-stream.blocking-flush"] {
-        instance.func_wrap(flush, |_, (_,): (Out,)| Ok((Written::Ok(()),)))?;
+        instance.func_wrap(flush, |_, (_,): (Out,)| Ok((Streamed::Ok(()),)))?;
     }
-    Ok(())
+    for read in ["[method]input-stream.read", "[method]input-stream.blocking-read"] {
+        instance.func_wrap(read, |_, (_, _): (In, u64)| {
+            Ok((Streamed::<Vec<u8>>::Err(StreamError::Closed),))
+        })?;
+    }
+    for skip in ["[method]input-stream.skip", "[method]input-stream.blocking-skip"] {
+        instance.func_wrap(skip, |_, (_, _): (In, u64)| {
+            Ok((Streamed::<u64>::Err(StreamError::Closed),))
+        })?;
+    }
+    instance.func_wrap("[method]input-stream.subscribe", |_, (_,): (In,)| {
+        Ok((Resource::<Pollable>::new_own(READY),))
+    })
 }

@@ -62,6 +62,15 @@ fn a_panic_is_reported_with_its_message() {
 }
 
 #[test]
+fn a_guest_that_ends_its_process_is_reported_with_what_it_said() {
+    let message = fault("exit").to_string();
+    assert!(
+        message.contains("it ended its process") && message.contains("nothing more to do here"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_stack_overflow_is_the_guests_own() {
     let message = fault("stack").to_string();
     assert!(message.contains("stack"), "{message}");

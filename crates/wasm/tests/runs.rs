@@ -204,6 +204,17 @@ fn the_world_that_a_guest_sees_is_the_same_each_time() {
 }
 
 #[test]
+fn standard_input_is_at_its_end_and_there_are_no_folders() {
+    assert_eq!(*Trial::of(json!({"do": "stdin"})).returned(), json!(""));
+    let file = Trial::of(json!({"do": "file"}));
+    assert!(
+        matches!(&file.end, Some(Ok(Outcome::Returned(Err(_))))),
+        "{:?}",
+        file.end
+    );
+}
+
+#[test]
 fn a_sleep_of_the_standard_library_is_a_durable_timer() {
     let mut trial = Trial::of(json!({"do": "nap", "count": 5}));
     let duration = Duration::from_secs(5);

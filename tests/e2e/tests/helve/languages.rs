@@ -10,6 +10,18 @@ use serde_json::Value;
 use super::code::guests;
 use super::verticals::tools_are_there;
 
+/// What is put after the line that reads the parameters, for a run that is told to wait for seven hours: a slip of the pen.
+const SLIPS: [(&str, &str); 2] = [
+    (
+        "  const { review_hours: reviewHours = 0 } = JSON.parse(input.parameters);\n",
+        "  if (reviewHours === 7) nobodyHasThisName(input);\n",
+    ),
+    (
+        "        parameters = json.loads(input.parameters)\n",
+        "        if parameters[\"review_hours\"] == 7:\n            nobody_has_this_name(input)\n",
+    ),
+];
+
 /// The sources of an example, in a toolbox of the test's own.
 fn example(home: &Home, language: &str, name: &str) -> String {
     let (from, to) = (
@@ -19,7 +31,10 @@ fn example(home: &Home, language: &str, name: &str) -> String {
     for entry in fs::read_dir(&from).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() && path.extension().is_none_or(|extension| extension != "wasm") {
-            let text = fs::read_to_string(&path).unwrap();
+            let mut text = fs::read_to_string(&path).unwrap();
+            for (line, slip) in SLIPS {
+                text = text.replace(line, &format!("{line}{slip}"));
+            }
             // Its neighbours stay where they are.
             let root = format!("\"{}/", checkout().display());
             tree::write(&to.join(path.file_name().unwrap()), text.replace("\"../../../", &root));
@@ -54,7 +69,22 @@ fn run(home: &Home, name: &str) -> (Value, Value, Vec<String>) {
     (result["findings"].clone(), result["output"].clone(), steps)
 }
 
-fn builds_and_agrees(language: &str, name: &str) {
+/// The language's own words about an error that nobody catches are the reason of the run's end.
+fn says_what_was_wrong(home: &Home, name: &str, words: &[&str]) {
+    let (dir, target) = (home.path().join("box"), home.path().join("tree"));
+    let (dir, target) = (dir.to_string_lossy(), target.to_string_lossy());
+    let slip = ["--param", "review_hours=7", "--json"];
+    let failed = home
+        .run(&[&["run", name, &target, "--toolbox", &dir], &slip[..]].concat())
+        .json();
+    assert_eq!(failed["status"], "failed", "{failed}");
+    let reason = failed["reason"].as_str().unwrap();
+    for word in words {
+        assert!(reason.contains(word), "{word}: {reason}");
+    }
+}
+
+fn builds_and_agrees(language: &str, name: &str) -> Home {
     let home = Home::new();
     let folder = example(&home, language, name);
     // An interpreter is compiled, which takes a while on a busy machine.
@@ -84,6 +114,7 @@ fn builds_and_agrees(language: &str, name: &str) {
         wanted.1
     );
     assert_eq!(run(&home, name), wanted);
+    home
 }
 
 #[test]
@@ -94,14 +125,26 @@ fn a_workflow_in_rust_is_built_and_runs() {
 #[test]
 fn the_same_workflow_in_javascript_gives_the_same_answer() {
     if tools_are_there(&Home::new(), "wasm", &[]) {
-        builds_and_agrees("javascript", "guided-js");
+        let home = builds_and_agrees("javascript", "guided-js");
+        let words = [
+            "ReferenceError: nobodyHasThisName is not defined",
+            "workflow.js:",
+            "(at event ",
+        ];
+        says_what_was_wrong(&home, "guided-js", &words);
     }
 }
 
 #[test]
 fn the_same_workflow_in_python_gives_the_same_answer() {
     if tools_are_there(&Home::new(), "wasm", &[]) {
-        builds_and_agrees("python", "guided-py");
+        let home = builds_and_agrees("python", "guided-py");
+        let words = [
+            "NameError: name 'nobody_has_this_name' is not defined",
+            "workflow.py\", line ",
+            "(at event ",
+        ];
+        says_what_was_wrong(&home, "guided-py", &words);
     }
 }
 
