@@ -159,7 +159,7 @@ fn size(job: &Job) -> u64 {
 
 #[cfg(test)]
 #[path = "../../wasm/tests/common/guests.rs"]
-mod guests;
+pub(crate) mod guests;
 
 #[cfg(test)]
 mod tests {

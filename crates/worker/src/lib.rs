@@ -6,6 +6,7 @@
 //! hosts the workflow worker of crate `runtime`. It never sees the engine: everything goes through Temporal's protocol.
 
 mod activities;
+mod check;
 mod code;
 mod components;
 mod confined;
@@ -28,6 +29,7 @@ mod web;
 mod work;
 mod workspace;
 
+pub use check::check_components;
 pub use code::{Code, check_code, replay, store_pinned};
 pub use confined::Confined;
 pub use error::{StartError, StepError};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use helve_toolbox::scaffold::{self, ScaffoldError};
-use helve_worker::check_modules;
+use helve_worker::{check_components, check_modules};
 use serde_json::json;
 
 use super::catalog::say_problems;
@@ -12,12 +12,16 @@ use crate::errors::{FAILED, Problem, Result};
 use crate::render::count;
 use crate::terminal::{eprint_line, print, print_json};
 
+/// WebAssembly of this length brings an interpreter along, and is not compiled at once. Bytes.
+const SLOW: usize = 4 << 20;
+
 /// `helve toolbox check`, of the toolbox that was loaded.
 pub(crate) fn check(app: &App, json: bool) -> Result<u8> {
     let toolbox = &app.toolbox;
     let mut problems = app.problems.clone();
     // What is well-formed may still hold rules that do not compile.
     problems.extend(check_modules(toolbox));
+    problems.extend(check_wasm(app)?);
     let counts = [
         (toolbox.workflows().count(), "workflow"),
         (toolbox.modules().count(), "module"),
@@ -40,6 +44,24 @@ pub(crate) fn check(app: &App, json: bool) -> Result<u8> {
         print(&format!("{}: {wrong}\n", whole.join(", ")));
     }
     Ok(if problems.is_empty() { 0 } else { FAILED })
+}
+
+fn check_wasm(app: &App) -> Result<Vec<helve_toolbox::Problem>> {
+    let toolbox = &app.toolbox;
+    let is_code = toolbox.workflows().any(|workflow| workflow.code.is_some())
+        || toolbox.modules().any(|module| module.bundle.component.is_some());
+    if !is_code {
+        return Ok(Vec::new());
+    }
+    let data = app.data_dir()?;
+    Ok(check_components(toolbox, Some(&data.compiled()), |file, length| {
+        if length >= SLOW {
+            eprint_line(&format!(
+                "{file}: compiling {} MiB, once, takes up to a minute",
+                length >> 20
+            ));
+        }
+    }))
 }
 
 /// `helve workflows new`.
