@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use helve_toolbox::run::{RunInput, WORKFLOW_QUEUE};
+use helve_toolbox::run::{RunInput, RunView, STATUS_QUERY, WORKFLOW_QUEUE};
 use serde::Serialize;
 use serde_json::Value;
 use temporalio_client::Connection;
@@ -15,6 +15,7 @@ use temporalio_protos::temporal::api::enums::v1::{
 };
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_protos::temporal::api::namespace::v1::NamespaceInfo;
+use temporalio_protos::temporal::api::query::v1::WorkflowQuery;
 use temporalio_protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_protos::temporal::api::worker::v1::WorkerHeartbeat;
 use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
@@ -123,6 +124,24 @@ impl Client {
             .describe_workflow_execution(request.into_request())
             .await?
             .into_inner())
+    }
+
+    /// What a run says of itself, which a worker has to answer.
+    pub(crate) async fn status(&self, run_id: &str, patience: Duration) -> Result<RunView, Status> {
+        let mut request = service::QueryWorkflowRequest {
+            namespace: self.namespace.clone(),
+            execution: Some(execution(run_id)),
+            query: Some(WorkflowQuery {
+                query_type: STATUS_QUERY.to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+        .into_request();
+        request.set_timeout(patience);
+        let answer = self.connection.clone().query_workflow(request).await?.into_inner();
+        from_payloads(answer.query_result.as_ref())
+            .ok_or_else(|| Status::data_loss("the answer is not the status of a run of Helve's"))
     }
 
     /// One page. An empty token in the answer means that the run has ended, or, without waiting, that this is all.

@@ -1,6 +1,6 @@
 //! Runs as text and JSON.
 
-use helve_toolbox::run::{RunInput, StepOutput, queue_vertical};
+use helve_toolbox::run::{RunInput, RunProgress, StepOutput, queue_vertical};
 use helve_worker::StepProgress;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -35,10 +35,21 @@ pub(crate) struct Pending {
     pub(crate) progress: Option<StepProgress>,
 }
 
+/// What an open run that is code says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Said {
+    /// It is no such run, or has not said anything.
+    Nothing,
+    Progress(RunProgress),
+    /// Nobody could be asked, for this reason.
+    Unknown(String),
+}
+
 /// Everything that `helve runs show` knows.
 pub(crate) struct Shown<'a> {
     pub(crate) run_id: &'a str,
     pub(crate) status: &'static str,
+    pub(crate) said: &'a Said,
     pub(crate) facts: Option<&'a TargetFacts>,
     pub(crate) history: &'a RunHistory,
     pub(crate) pending: &'a [Pending],
@@ -102,6 +113,11 @@ pub(crate) fn show(shown: &Shown<'_>, style: Style) -> String {
         .unwrap_or_default();
     fact("workflow", clean(&format!("{}{version}", history.workflow)));
     fact("status", status_line(shown, style));
+    match shown.said {
+        Said::Nothing => {}
+        Said::Progress(progress) => fact("progress", clean(&said_text(progress))),
+        Said::Unknown(reason) => fact("progress", clean(&format!("not known: {reason}"))),
+    }
     fact("started", format!("{} UTC", time(history.started)));
     if let Some(end) = &history.end {
         let took = millis_between(history.started, end.at)
@@ -142,6 +158,21 @@ fn status_line(shown: &Shown<'_>, style: Style) -> String {
         text.push_str(", asked to stop");
     }
     text
+}
+
+/// `waits for somebody to look (1 of 2)`.
+fn said_text(progress: &RunProgress) -> String {
+    let RunProgress { text, done, total } = progress;
+    let counts = match (*done, *total) {
+        (0, 0) => None,
+        (done, 0) => Some(format!("{} done", super::grouped(done))),
+        (done, total) => Some(format!("{} of {}", super::grouped(done), super::grouped(total))),
+    };
+    match (text.as_str(), counts) {
+        (text, None) => text.to_owned(),
+        ("", Some(counts)) => counts,
+        (text, Some(counts)) => format!("{text} ({counts})"),
+    }
 }
 
 fn target_line(input: &RunInput, facts: Option<&TargetFacts>) -> Option<String> {
@@ -332,6 +363,11 @@ pub(crate) fn show_json(shown: &Shown<'_>) -> Value {
         })
         .collect();
     let end = history.end.as_ref();
+    let (progress, unknown) = match shown.said {
+        Said::Nothing => (None, None),
+        Said::Progress(progress) => (Some(progress), None),
+        Said::Unknown(reason) => (None, Some(reason)),
+    };
     json!({
         "run_id": shown.run_id,
         "workflow": history.workflow,
@@ -339,6 +375,8 @@ pub(crate) fn show_json(shown: &Shown<'_>) -> Value {
         "plan_digest": history.plan.as_ref().map(|plan| &plan.digest),
         "status": shown.status,
         "cancel_requested": history.cancel_requested,
+        "progress": progress,
+        "progress_unknown": unknown,
         "started_at": history.started,
         "ended_at": end.and_then(|end| end.at),
         "duration_ms": end.and_then(|end| millis_between(history.started, end.at)),
@@ -395,6 +433,49 @@ mod tests {
              assessment-7k2m9qxa  assessment  running    2023-11-14 22:13:20  1 min 30 s  app\n\
              assessment-7k2m9qxa  assessment  completed  2023-11-14 22:13:20  3.0 s       -\n"
         );
+    }
+
+    #[test]
+    fn what_a_run_says_of_itself_is_shown_and_so_is_that_nobody_could_be_asked() {
+        let history = RunHistory::default();
+        let shown = |said: &Said| {
+            let shown = Shown {
+                run_id: "guided-7k2m9qxa",
+                status: "running",
+                said,
+                facts: None,
+                history: &history,
+                pending: &[],
+                now: Timestamp::UNIX_EPOCH,
+            };
+            (show(&shown, Style::PLAIN), show_json(&shown))
+        };
+        let said = |text: &str, done, total| {
+            let text = text.to_owned();
+            Said::Progress(RunProgress { text, done, total })
+        };
+        for (said, line) in [
+            (said("looks around", 0, 0), "progress    looks around\n"),
+            (said("looks around", 1, 2), "progress    looks around (1 of 2)\n"),
+            (said("looks around", 1200, 0), "progress    looks around (1,200 done)\n"),
+            (said("", 1, 2), "progress    1 of 2\n"),
+            (
+                Said::Unknown("there is no worker".to_owned()),
+                "progress    not known: there is no worker\n",
+            ),
+        ] {
+            let (text, _) = shown(&said);
+            assert!(text.contains(line), "{text}");
+        }
+        let (_, json) = shown(&said("looks around", 1, 2));
+        assert_eq!(json["progress"], json!({"text": "looks around", "done": 1, "total": 2}));
+        let (_, json) = shown(&Said::Unknown("why".to_owned()));
+        assert_eq!(
+            (&json["progress"], &json["progress_unknown"]),
+            (&Value::Null, &json!("why"))
+        );
+        let (text, json) = shown(&Said::Nothing);
+        assert!(!text.contains("progress") && json["progress"].is_null(), "{text}");
     }
 
     #[test]

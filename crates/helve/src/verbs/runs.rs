@@ -1,8 +1,11 @@
 //! `helve runs`.
 
+use std::time::Duration;
+
 use helve_toolbox::run::{MEMO_TARGET, WORKFLOW_QUEUE};
 use jiff::Timestamp;
 use serde_json::json;
+use temporalio_client::tonic::Code;
 use temporalio_protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 
@@ -13,10 +16,14 @@ use crate::cli::RunsVerb;
 use crate::client::{Client, from_payload};
 use crate::embedded::Sharing;
 use crate::errors::{Result, refused};
-use crate::history::timestamp;
-use crate::render::runs::{Listed, Pending, Shown, list, list_json, show, show_json};
+use crate::history::{RunHistory, timestamp};
+use crate::render::runs::{Listed, Pending, Said, Shown, list, list_json, show, show_json};
 use crate::result::{MEMO_TARGET_FACTS, TargetFacts};
 use crate::terminal::{Style, print, print_json};
+
+/// How long a run's code is waited for when it is asked how it stands: longer than it takes to bring it back from its
+/// history, shorter than people wait.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn runs(app: &App, verb: RunsVerb) -> Result<u8> {
     let data = app.data_dir()?;
@@ -109,9 +116,14 @@ async fn show_run(client: &Client, run_id: &str, as_json: bool) -> Result<()> {
     let history = history_so_far(client, run_id)
         .await
         .map_err(|status| no_such_run(run_id, &status))?;
+    let said = match history.end {
+        None => says(client, run_id, &history).await,
+        Some(_) => Said::Nothing,
+    };
     let shown = Shown {
         run_id,
         status,
+        said: &said,
         facts: facts.as_ref(),
         history: &history,
         pending: &pending,
@@ -122,6 +134,23 @@ async fn show_run(client: &Client, run_id: &str, as_json: bool) -> Result<()> {
         false => print(&show(&shown, Style::stdout())),
     }
     Ok(())
+}
+
+/// What a run that is code says of itself: only its worker knows, the history does not.
+async fn says(client: &Client, run_id: &str, history: &RunHistory) -> Said {
+    if history.plan.as_ref().is_none_or(|plan| plan.code.is_none()) {
+        return Said::Nothing;
+    }
+    match client.status(run_id, PATIENCE).await {
+        Ok(view) => view.progress.map_or(Said::Nothing, Said::Progress),
+        Err(status) => Said::Unknown(match status.code() {
+            Code::FailedPrecondition => "there is no worker to ask".to_owned(),
+            Code::DeadlineExceeded | Code::Cancelled => {
+                format!("no worker answered within {} s", PATIENCE.as_secs())
+            }
+            _ => status.message().to_owned(),
+        }),
+    }
 }
 
 fn status_name(status: WorkflowExecutionStatus) -> &'static str {

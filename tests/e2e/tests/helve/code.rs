@@ -4,12 +4,13 @@
 pub(crate) mod guests;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use helve_e2e::home::Home;
+use helve_e2e::process::LIMIT;
 use helve_e2e::server::TemporalServer;
 use helve_e2e::tree;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const METADATA: &str = "name: guided\nversion: '1'\ndescription: Two modules and a person.\nparameters:\n  type: object\n  \
                         properties:\n    review_hours: {type: integer, default: 0}\n";
@@ -100,6 +101,42 @@ fn a_workflow_that_is_code_is_listed_shown_and_checked_like_any_other() {
     let checked = home.run(&["toolbox", "check", &dir]).expect_code(1);
     let said = format!("{}{}", checked.stdout, checked.stderr);
     assert!(said.contains("workflow.wasm beside this file"), "{said}");
+}
+
+#[test]
+fn what_code_says_of_itself_is_shown_while_it_runs() {
+    let home = Home::new();
+    let (dir, target) = (toolbox(&home), target(&home));
+    let hours = ["--param", "review_hours=1", "--json"];
+    let mut run = home.start(
+        &[
+            &["run", "guided", &target.to_string_lossy(), "--toolbox", &dir],
+            &hours[..],
+        ]
+        .concat(),
+    );
+    run.wait_for_line("sast: ");
+    let run_id = home.runs()[0]["run_id"].as_str().unwrap().to_owned();
+    let deadline = Instant::now() + LIMIT;
+    let shown = loop {
+        let shown = home.show(&run_id);
+        if shown["progress"]["text"] == "waits for somebody to look" {
+            break shown;
+        }
+        assert!(Instant::now() < deadline, "it never waited: {shown}");
+    };
+    assert_eq!(
+        (&shown["progress"]["done"], &shown["progress"]["total"]),
+        (&json!(2), &json!(2))
+    );
+    let text = home.run(&["runs", "show", &run_id]).expect_code(0).stdout;
+    assert!(text.contains("waits for somebody to look (2 of 2)"), "{text}");
+    home.run(&["runs", "cancel", &run_id]).expect_code(0);
+    run.wait();
+    assert!(
+        home.show(&run_id)["progress"].is_null(),
+        "a run that is over has a result instead"
+    );
 }
 
 #[test]
