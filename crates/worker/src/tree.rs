@@ -5,11 +5,13 @@ use std::io;
 use std::path::Path;
 
 /// Takes write permission away from everything below (and including) `root`, so that a step cannot change what other
-/// steps read. A guard against accidents: a process of the same user can undo it.
+/// steps read. What could be executed still can. A guard against accidents: a process of the same user can undo it.
 #[cfg(unix)]
 pub(crate) fn make_read_only(root: &Path) -> io::Result<()> {
-    visit(root, &mut |path, directory| {
-        set_mode(path, if directory { 0o555 } else { 0o444 })
+    use std::os::unix::fs::PermissionsExt;
+    visit(root, &mut |path, metadata| {
+        let executable = metadata.is_dir() || metadata.permissions().mode() & 0o111 != 0;
+        set_mode(path, if executable { 0o555 } else { 0o444 })
     })
 }
 
@@ -87,17 +89,17 @@ fn make_directories_writable(root: &Path) -> io::Result<()> {
 // Children first: a directory that was made read-only can still be read, but its parent's mode is set last anyway.
 // Symbolic links are left alone: changing their mode would change what they point to.
 #[cfg(unix)]
-fn visit(path: &Path, change: &mut dyn FnMut(&Path, bool) -> io::Result<()>) -> io::Result<()> {
-    let kind = fs::symlink_metadata(path)?.file_type();
-    if kind.is_symlink() {
+fn visit(path: &Path, change: &mut dyn FnMut(&Path, &fs::Metadata) -> io::Result<()>) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
         return Ok(());
     }
-    if kind.is_dir() {
+    if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
             visit(&entry?.path(), change)?;
         }
     }
-    change(path, kind.is_dir())
+    change(path, &metadata)
 }
 
 #[cfg(unix)]
@@ -132,6 +134,30 @@ mod tests {
             );
         }
         assert_eq!(fs::metadata("/etc/passwd").unwrap().permissions().mode(), before);
+    }
+
+    #[test]
+    fn a_read_only_tree_keeps_what_could_be_executed_and_nothing_else_becomes_it() {
+        let dir = tree();
+        let root = dir.path().join("t");
+        for (name, mode, becomes) in [
+            ("script", 0o755, 0o555),
+            ("own", 0o700, 0o555),
+            ("a/b/file", 0o644, 0o444),
+        ] {
+            let path = root.join(name);
+            fs::write(&path, "x").unwrap();
+            set_mode(&path, mode).unwrap();
+            make_read_only(&root).unwrap();
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                becomes,
+                "{name}"
+            );
+            for directory in [root.clone(), root.join("a"), root.join("a/b")] {
+                set_mode(&directory, 0o755).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -420,6 +420,30 @@ mod tests {
         assert!(!path.exists());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_script_of_the_target_can_be_executed_in_every_kind_of_workspace() {
+        use std::os::unix::fs::PermissionsExt;
+        let mut fixture = fixture();
+        let script = fixture.dir.path().join("source/run.sh");
+        fs::write(&script, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let source = fixture.dir.path().join("source");
+        let packed = pack(&source, &PackOptions::default(), &fixture.blobs, &Control::none()).unwrap();
+        fixture.target.id = packed.id.to_string();
+        let workspaces = open(&fixture);
+        for isolation in [Isolation::Isolated, Isolation::Shared, Isolation::CopyOnWrite] {
+            let target = Some(&fixture.target);
+            let workspace = workspaces
+                .lay_out(attempt(1), isolation, target, &Control::none())
+                .unwrap();
+            let mode = |name| fs::metadata(workspace.path().join(name)).unwrap().permissions().mode() & 0o777;
+            let writable = if isolation == Isolation::Shared { 0 } else { 0o200 };
+            assert_eq!(mode("run.sh"), 0o555 | writable, "{isolation:?}");
+            assert_eq!(mode("main.py"), 0o444 | writable, "{isolation:?}");
+        }
+    }
+
     #[test]
     fn what_a_step_writes_to_a_copy_on_write_workspace_is_seen_by_nobody_else() {
         let fixture = fixture();
