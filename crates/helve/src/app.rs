@@ -10,7 +10,9 @@ use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_modules::command::Search;
 use helve_sandbox::Level;
 use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Toolbox};
-use helve_worker::{Confined, HttpOptions, Limits, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions};
+use helve_worker::{
+    Confined, HttpOptions, Limits, Reads, Roles, StartError, StepEvent, Worker, WorkerHandle, WorkerOptions,
+};
 use tokio::sync::mpsc;
 
 use crate::cli::{Global, Role, WorkerChoice};
@@ -130,6 +132,7 @@ impl App {
             verticals: tuning.verticals,
             concurrency: tuning.concurrency.map_or_else(cores, NonZeroUsize::get),
             preload: tuning.preload,
+            reads: self.reads(data)?,
             http: HttpOptions {
                 allow: self.global.web.allow_http.clone(),
                 secrets: self.global.web.allow_secret.clone(),
@@ -152,6 +155,16 @@ impl App {
             )),
             StartError::Options(_) => Problem::new(error.to_string()),
         })
+    }
+
+    /// What the owner of this worker lets runs read: all of them, and those that the owner started.
+    fn reads(&self, data: &DataDir) -> Result<Reads> {
+        let paths = self.global.allow_read.iter();
+        let all = paths.map(|path| std::path::absolute(path).map_err(|error| Problem::io("find", path, &error)));
+        let (all, grants) = (all.collect::<Result<Vec<_>>>()?, data.grants());
+        Ok(Box::new(move |run_id| {
+            all.iter().cloned().chain(grants.of(run_id)).collect()
+        }))
     }
 
     /// What starts the programs of modules, and what it says of the machine if that was found out already. A level that is

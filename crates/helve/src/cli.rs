@@ -103,6 +103,18 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) sandbox: Option<SandboxChoice>,
+    /// A file or folder of this machine that parameters of runs may name for modules to read, with all that is in it
+    /// (repeatable; none by default but what `helve run` is given itself)
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "HELVE_ALLOW_READ",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_hint = ValueHint::AnyPath
+    )]
+    pub(crate) allow_read: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) storage: StorageOptions,
     #[command(flatten)]

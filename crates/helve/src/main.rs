@@ -7,6 +7,7 @@ mod client;
 mod connect;
 mod embedded;
 mod errors;
+mod grants;
 mod health;
 mod history;
 mod logging;

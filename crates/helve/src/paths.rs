@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 
 use crate::errors::{Problem, Result};
+use crate::grants::Grants;
 
 /// The data directory of this command.
 #[derive(Debug, Clone)]
@@ -60,6 +61,11 @@ impl DataDir {
     /// Compiled code of workflows.
     pub(crate) fn compiled(&self) -> PathBuf {
         self.root.join("compiled")
+    }
+
+    /// What runs that were started here may read of this machine.
+    pub(crate) fn grants(&self) -> Grants {
+        Grants::in_folder(self.root.join("reads"))
     }
 
     /// Where the process that holds the engine listens for other `helve` commands.

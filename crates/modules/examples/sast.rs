@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ast_grep_language::{LanguageExt, SupportLang};
-use helve_modules::{Context, RuleFile, builtin, sast};
+use helve_modules::{Allowed, Context, RuleFile, builtin, sast};
 use serde_json::Value;
 
 type Fallible<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -39,6 +39,7 @@ fn scan(directory: &Path, config: &Value) -> Fallible {
         workspace: directory,
         progress: &|_| {},
         cancelled: &AtomicBool::new(false),
+        allowed: &Allowed::default(),
     };
     let begin = Instant::now();
     let output = module.execute(&cx, config)?;

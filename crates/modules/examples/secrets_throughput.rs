@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use helve_modules::walk::{WalkOptions, walk};
-use helve_modules::{Context, RuleFile, builtin, secrets};
+use helve_modules::{Allowed, Context, RuleFile, builtin, secrets};
 use serde_json::json;
 
 /// Passes over the files; the fastest counts.
@@ -99,6 +99,7 @@ fn findings(directory: &Path, rules: &[RuleFile]) -> Result<(), Failure> {
             workspace: directory,
             progress: &|_| (),
             cancelled: &cancelled,
+            allowed: &Allowed::default(),
         },
         &json!({}),
     )?;

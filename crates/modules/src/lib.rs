@@ -3,8 +3,10 @@
 //!
 //! A module looks at a workspace and answers with findings, a small summary and artifacts. What it could not look at it
 //! says in notifications: "no data" is never "clean". Built-in modules do no network IO, and read nothing outside of the
-//! workspace but what their configuration names; programs run in whatever the worker puts around them.
+//! workspace but what their configuration names and the worker's owner allows ([`Allowed`]); programs run in whatever the
+//! worker puts around them.
 
+mod allowed;
 pub mod command;
 mod config;
 mod doubts;
@@ -26,6 +28,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use helve_findings::ModuleReport;
+
+pub use allowed::{Allowed, NotAllowed, Place};
 
 /// The modules that are compiled in, sorted by name.
 pub const BUILTIN: &[&str] = &["hardening", "sast", "secrets", "supply-chain"];
@@ -64,6 +68,8 @@ pub struct Context<'a> {
     pub progress: &'a (dyn Fn(Progress) + Sync),
     /// Set when the run was cancelled; the module then stops with [`ModuleError::Cancelled`].
     pub cancelled: &'a AtomicBool,
+    /// What its configuration may name outside of the workspace.
+    pub allowed: &'a Allowed,
 }
 
 impl Context<'_> {

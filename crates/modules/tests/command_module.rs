@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use helve_findings::{Severity, Status};
 use helve_modules::command::{Defaults, Host, Search, Unconfined, load};
-use helve_modules::{Context, ModuleError, Output};
+use helve_modules::{Allowed, Context, ModuleError, Output};
 use helve_toolbox::{Bundle, ModuleManifest};
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ const LINES: &str = "output: {format: lines, pattern: '^(?P<path>[^:]+):(?P<line
 struct Machine {
     dir: tempfile::TempDir,
     cancelled: AtomicBool,
+    allowed: Allowed,
 }
 
 impl Machine {
@@ -35,6 +36,7 @@ impl Machine {
         Self {
             dir,
             cancelled: AtomicBool::new(false),
+            allowed: Allowed::default(),
         }
     }
 
@@ -64,6 +66,7 @@ impl Machine {
             workspace: &workspace,
             progress: &|_| {},
             cancelled: &self.cancelled,
+            allowed: &self.allowed,
         };
         let output = module.execute(&context, &config);
         let left = fs::read_dir(self.path().join("scratch")).unwrap().count();
@@ -104,6 +107,34 @@ fn lines_become_findings_with_place_severity_and_rule() {
     assert_eq!(finding.anchor, helve_findings::code_anchor("eval(x)"));
     assert_eq!(output.report.rules[0].cwe, [95]);
     assert_eq!(output.summary["findings"], 1);
+}
+
+#[test]
+fn a_run_names_files_of_the_machine_only_where_its_owner_allows_it() {
+    let mut machine = Machine::new("cat \"$1\"");
+    for folder in ["work", "rules", "private"] {
+        fs::create_dir_all(machine.path().join(folder)).unwrap();
+        fs::write(
+            machine.path().join(folder).join("r"),
+            "./a.py:2:error:EVAL:evaluates input\n",
+        )
+        .unwrap();
+    }
+    std::os::unix::fs::symlink(machine.path().join("private"), machine.path().join("work/way-out")).unwrap();
+    machine.allowed = Allowed::new([machine.path().join("rules")]);
+    let rest = "args: ['{{ config.rules }}']\nreads: ['{{ config.rules }}']\n\
+                config_schema: {type: object, properties: {rules: {type: string}}}\n";
+    let absolute = |path: &str| machine.path().join(path).to_string_lossy().into_owned();
+    for rules in ["r".to_owned(), absolute("rules/r")] {
+        let output = machine.run(&module(rest), json!({"rules": rules})).unwrap();
+        assert_eq!(output.report.findings.len(), 1, "{rules}");
+    }
+    for rules in [absolute("private/r"), "way-out/r".to_owned(), "../private/r".to_owned()] {
+        let refused = machine.run(&module(rest), json!({"rules": rules})).unwrap_err();
+        assert!(!refused.is_retryable());
+        let said = refused.to_string();
+        assert!(said.contains("`reads[0]`") && said.contains("--allow-read"), "{said}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use helve_modules::{Context, RuleFile, builtin};
+use helve_modules::{Allowed, Context, RuleFile, builtin};
 use serde_json::json;
 
 type Line = (String, u32);
@@ -85,6 +85,7 @@ fn found(corpus: &Corpus) -> BTreeMap<Line, Vec<String>> {
         workspace: corpus.workspace.path(),
         progress: &|_| (),
         cancelled: &cancelled,
+        allowed: &Allowed::default(),
     };
     let output = module.execute(&cx, &json!({})).unwrap();
     let mut found: BTreeMap<Line, Vec<String>> = BTreeMap::new();

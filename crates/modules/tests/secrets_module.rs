@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use helve_findings::Status;
-use helve_modules::{Context, ModuleError, Output, Progress, RuleFile, builtin};
+use helve_modules::{Allowed, Context, ModuleError, Output, Progress, RuleFile, builtin};
 use serde_json::{Value, json};
 
 const RULES: &str = "rules:
@@ -41,6 +41,7 @@ fn run_with(
             workspace,
             progress,
             cancelled: &cancelled,
+            allowed: &Allowed::default(),
         },
         &config,
     )

@@ -167,7 +167,7 @@ mod tests {
 
     use helve_findings::Status;
     use helve_modules::command::{Defaults, Host, Search, Unconfined, load};
-    use helve_modules::{Context, ModuleError, Output};
+    use helve_modules::{Allowed, Context, ModuleError, Output};
     use helve_toolbox::{Bundle, ModuleManifest};
     use serde_json::{Value, json};
 
@@ -207,6 +207,7 @@ mod tests {
             workspace: &dir.path().join("work"),
             progress: &|_| cancelled.store(cancel, Ordering::Relaxed),
             cancelled: &cancelled,
+            allowed: &Allowed::default(),
         };
         let output = module.execute(&context, &config);
         let left = fs::read_dir(dir.path().join("scratch")).unwrap().count();

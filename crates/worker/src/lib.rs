@@ -38,7 +38,7 @@ pub use helve_runtime::{ReplayError, Verdict};
 pub use http::{Allow, HttpOptions, InvalidAllow};
 pub use memory::held as memory_held;
 pub use modules::check_modules;
-pub use options::{Limits, Roles, WorkerOptions};
+pub use options::{Limits, Reads, Roles, WorkerOptions};
 pub use pulse::Pulse;
 pub use register::SDK_NAME;
 pub use service::{Worker, WorkerHandle};

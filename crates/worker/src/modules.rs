@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use helve_blobs::BlobStore;
 use helve_modules::command::{self, Defaults, Host};
 use helve_modules::{LoadError, Module, RuleFile, builtin};
+use helve_toolbox::command::CommandSpec;
 use helve_toolbox::{Bundle, ModuleKind, ModuleManifest, Problem, Shelf, Toolbox};
 
 use crate::StepError;
@@ -123,11 +124,38 @@ fn load(
             })
         }
         ModuleKind::Command(spec) | ModuleKind::Wasm(spec) => {
+            vet(toolbox, spec)?;
             let tool = spec.tool.as_ref();
             let defaults = tool.map(|tool| defaults(toolbox, tool.name())).unwrap_or_default();
             command::load(&manifest, bundle, defaults, Arc::clone(host))
         }
     }
+}
+
+/// Whether a module asks of the worker's owner only what some module of the owner's own toolbox asks: runs pin modules that
+/// come from elsewhere, and the home of the owner holds secrets.
+fn vet(toolbox: &Toolbox, spec: &CommandSpec) -> Result<(), LoadError> {
+    let asks = |spec: &CommandSpec, variable: &str, at: &str, part: &str| {
+        let home = spec.tool.as_ref().and_then(|tool| tool.homes.get(variable));
+        home.is_some_and(|home| home.at == at && home.read.iter().any(|known| known == part))
+    };
+    for (variable, home) in spec.tool.iter().flat_map(|tool| &tool.homes) {
+        for part in &home.read {
+            let mut own = toolbox.modules().filter_map(|module| module.manifest.kind.command());
+            if !own.any(|own| asks(own, variable, &home.at, part)) {
+                return Err(LoadError {
+                    file: "module.yaml".to_owned(),
+                    line: None,
+                    reason: format!(
+                        "it wants to read `{part}` in {variable} ({}) of the worker's owner, and no module of this worker's \
+                         own toolbox does",
+                        home.at
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What the verticals that carry a tool set for it.
@@ -273,6 +301,27 @@ mod tests {
             panic!("nobody stored that version")
         };
         assert!(error.is_retryable(), "another worker may have it: {error}");
+    }
+
+    #[test]
+    fn a_module_from_elsewhere_sees_of_the_owners_home_what_own_modules_see_and_no_more() {
+        let toolbox = toolbox("FIXME");
+        let vetted = |read: &str| {
+            let text = format!(
+                "name: m\nversion: '1'\ndescription: d\nkind: command\ntool: {{program: cargo, homes: {{CARGO_HOME: {{at: \
+                 .cargo, read: [{read}]}}}}}}\nargs: []\noutput: {{from: stdout, format: sarif}}\n"
+            );
+            let files = [("module.yaml".to_owned(), text)].into();
+            let manifest = ModuleManifest::of_bundle("m", &Bundle { files, component: None }).unwrap();
+            vet(&toolbox, manifest.kind.command().unwrap())
+        };
+        assert_eq!(
+            vetted("advisory-db"),
+            Ok(()),
+            "the shipped module `cargo-audit` sees it"
+        );
+        let refused = vetted("advisory-db, credentials.toml").unwrap_err().to_string();
+        assert!(refused.contains("`credentials.toml` in CARGO_HOME"), "{refused}");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct WorkerOptions {
     pub concurrency: usize,
     /// Modules to load at start and not when the first step asks for them.
     pub preload: Vec<String>,
+    /// What the steps of runs may read of this machine.
+    pub reads: Reads,
     /// What workflows may do on the network of this worker.
     pub http: HttpOptions,
     /// Bounds.
@@ -50,6 +52,10 @@ pub struct WorkerOptions {
     /// Told about the steps of this worker as they go. A full channel loses progress, never starts or ends.
     pub events: Option<mpsc::Sender<StepEvent>>,
 }
+
+/// The files and folders of this machine, absolute, that the configurations of a run's steps may name, by the run's id. What
+/// is in the target they may always name.
+pub type Reads = Box<dyn Fn(&str) -> Vec<PathBuf> + Send + Sync>;
 
 /// What a worker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

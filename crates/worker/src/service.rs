@@ -322,6 +322,7 @@ async fn shared(options: WorkerOptions) -> Result<Arc<Shared>, StartError> {
             workspaces,
             blobs: options.blobs,
             limits: options.limits,
+            reads: options.reads,
         },
         events: options.events,
         http: Http::new(options.http),

@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicBool;
 
 use helve_blobs::{BlobStore, Control};
 use helve_findings::{ModuleReport, Notification, NotificationLevel, Status};
-use helve_modules::{Artifact, Context, Output};
+use helve_modules::{Allowed, Artifact, Context, Output};
 use helve_toolbox::run::{BlobRef, NamedBlob, StepInput, StepOutput, StepStatus};
 
 use crate::modules::Modules;
 use crate::progress::ProgressCell;
 use crate::workspace::{Attempt, Workspaces};
-use crate::{Limits, StepError};
+use crate::{Limits, Reads, StepError};
 
 /// Media type of a step's report.
 pub(crate) const REPORT_TYPE: &str = "application/vnd.helve.module-report+json";
@@ -24,6 +24,7 @@ pub(crate) struct StepRunner {
     pub(crate) workspaces: Arc<Workspaces>,
     pub(crate) blobs: BlobStore,
     pub(crate) limits: Limits,
+    pub(crate) reads: Reads,
 }
 
 /// What one attempt shares with the task that watches over it.
@@ -54,10 +55,12 @@ impl StepRunner {
             .workspaces
             .lay_out(attempt, input.isolation, input.target.as_ref(), &control)?;
         let report_progress = |progress: helve_modules::Progress| watch.progress.set(progress.into());
+        let allowed = Allowed::new((self.reads)(run));
         let context = Context {
             workspace: workspace.path(),
             progress: &report_progress,
             cancelled: &watch.cancelled,
+            allowed: &allowed,
         };
         let output =
             catch_unwind(AssertUnwindSafe(|| module.execute(&context, &input.config))).map_err(|panic| {

@@ -153,6 +153,10 @@ impl Run<'_> {
         let run_id = new_run_id(&order.plan.plan.workflow);
         let workflow = order.plan.plan.workflow.clone();
         let (input, memo) = input_and_memo(order.plan, &packed);
+        if let Err(error) = self.data.grants().give(&run_id, &input.parameters) {
+            open.close().await;
+            return Err(Problem::io("write to", self.data.root(), &error));
+        }
         let outcome = loop {
             let start = StartRun {
                 run_id: &run_id,
@@ -212,6 +216,15 @@ impl Run<'_> {
                     "the tools of this run are started by the process that has the data directory open",
                 )
                 .help("give `--sandbox` to that one; `helve runs show` says at which level each step ran"));
+            }
+            if !self.app.global.allow_read.is_empty() {
+                session.close().await;
+                return Err(Problem::new(
+                    "the steps of this run are run by the process that has the data directory open",
+                )
+                .help(
+                    "give `--allow-read` to that one, or name absolute paths in `--param`: this run may read those",
+                ));
             }
             if !self.app.global.web.allow_http.is_empty() || !self.app.global.web.allow_secret.is_empty() {
                 session.close().await;
@@ -294,6 +307,7 @@ impl Run<'_> {
         let engine = open.session.engine.clone();
         let outcome = match followed {
             Ok(Some(history)) => {
+                self.data.grants().end(run_id);
                 self.mention_others(&open.session, run_id).await;
                 RunResult::collect(run_id, engine, &history, facts, &self.blobs)
                     .and_then(|result| report::present(&result, args))

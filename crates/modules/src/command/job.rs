@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::room::Room;
 use super::run::Command;
 use super::runner::{Bounds, Job};
-use crate::ModuleError;
+use crate::{Allowed, ModuleError, Place};
 
 /// Bounds where neither the module nor its vertical says anything.
 const TIME: Duration = Duration::from_secs(3600);
@@ -33,6 +33,7 @@ pub(crate) struct Jobs<'a> {
     tool: &'a Path,
     workspace: &'a Path,
     room: &'a Room,
+    allowed: &'a Allowed,
     scope: Scope,
     config: Map<String, Value>,
 }
@@ -43,6 +44,7 @@ impl<'a> Jobs<'a> {
         tool: &'a Path,
         workspace: &'a Path,
         room: &'a Room,
+        allowed: &'a Allowed,
         config: Map<String, Value>,
     ) -> Self {
         let mut jobs = Self {
@@ -50,6 +52,7 @@ impl<'a> Jobs<'a> {
             tool,
             workspace,
             room,
+            allowed,
             scope: Scope::default(),
             config,
         };
@@ -142,8 +145,16 @@ impl<'a> Jobs<'a> {
                 .map_err(|error| command.wrong_config(&format!("reads[{n}]"), error.to_string()))?;
             let mut paths = Vec::new();
             words(value, &mut paths);
-            let paths = paths.iter().filter(|path| !path.is_empty());
-            readable.extend(paths.map(|path| self.workspace.join(path)).filter(|path| path.exists()));
+            for path in paths.iter().filter(|path| !path.is_empty()) {
+                let place = self.allowed.place(self.workspace, Path::new(path));
+                let place =
+                    place.map_err(|refused| command.wrong_config(&format!("reads[{n}]"), refused.to_string()))?;
+                // The program may be told the path as it was written.
+                if let Place::Machine(real) = place {
+                    let written = self.workspace.join(path);
+                    readable.extend([written, real].into_iter().filter(|path| path.exists()));
+                }
+            }
         }
         for (name, text) in &command.spec.env {
             let value = template::render(&json!(text), scope)

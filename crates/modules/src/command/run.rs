@@ -77,7 +77,7 @@ impl Module for Command {
             Some(tool) => (tool.path, tool.version.map(|version| version.to_string())),
             None => (room.files().join(COMPONENT), Some(self.metadata.version.clone())),
         };
-        let jobs = Jobs::new(self, &program, &workspace, &room, config);
+        let jobs = Jobs::new(self, &program, &workspace, &room, cx.allowed, config);
         for step in &self.spec.before {
             let ran = match self.launch(cx, &room, jobs.before(step)?)? {
                 Ok(ran) => ran,

@@ -4,6 +4,7 @@ use helve_findings::Status;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Allowed;
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
@@ -214,6 +215,7 @@ fn look_at(files: &[(&str, &[u8])], config: Value) -> Output {
         workspace: dir.path(),
         progress: &|_| {},
         cancelled: &cancelled,
+        allowed: &Allowed::default(),
     };
     load(&[]).unwrap().execute(&cx, &config).unwrap()
 }

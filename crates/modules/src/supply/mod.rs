@@ -74,7 +74,7 @@ fn schema() -> Value {
         "properties": {
             "advisories": {
                 "type": ["string", "null"], "default": null,
-                "description": "Folder of advisories in OSV's format on the worker; a relative path is in the target."
+                "description": "Folder of advisories in OSV's format; a relative path is in the target, another one is on the worker, whose owner allows it."
             },
             "exclude": {
                 "type": "array", "items": {"type": "string"}, "default": [],
@@ -244,8 +244,15 @@ fn read_advisories(
         );
         return Ok(Database::default());
     };
-    let dir = cx.workspace.join(dir);
-    let mut database = match Database::read(&dir, &wanted, cx) {
+    let place = cx
+        .allowed
+        .place(cx.workspace, dir)
+        .map_err(|refused| ModuleError::Config {
+            module: NAME.to_owned(),
+            field: "advisories".to_owned(),
+            message: refused.to_string(),
+        })?;
+    let mut database = match Database::read(place.path(), &wanted, cx) {
         Ok(database) => database,
         Err(ModuleError::Io { path, source }) => {
             doubts.add(

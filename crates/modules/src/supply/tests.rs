@@ -4,11 +4,12 @@ use std::sync::atomic::AtomicBool;
 use helve_findings::Status;
 
 use super::*;
+use crate::Allowed;
 
 const CARGO: &str = "version = 4\n\n[[package]]\nname = \"time\"\nversion = \"0.1.42\"\n\
                      source = \"registry+https://github.com/rust-lang/crates.io-index\"\n";
 
-struct Project(tempfile::TempDir);
+struct Project(tempfile::TempDir, Allowed);
 
 impl Project {
     fn new(files: &[(&str, &str)]) -> Self {
@@ -18,17 +19,22 @@ impl Project {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        Self(dir)
+        Self(dir, Allowed::default())
     }
 
     fn run(&self, config: Value) -> Output {
+        self.attempt(config).unwrap()
+    }
+
+    fn attempt(&self, config: Value) -> Result<Output, ModuleError> {
         let cancelled = AtomicBool::new(false);
         let context = Context {
             workspace: self.0.path(),
             progress: &|_| {},
             cancelled: &cancelled,
+            allowed: &self.1,
         };
-        load(&[]).unwrap().execute(&context, &config).unwrap()
+        load(&[]).unwrap().execute(&context, &config)
     }
 }
 
@@ -70,6 +76,21 @@ fn a_locked_version_with_a_known_flaw_is_found_at_its_line() {
         ("db/TEST-1.json", &advisory("crates.io", "time", "0.1.42")),
     ]);
     assert!(fixed.run(json!({"advisories": "db"})).report.findings.is_empty());
+}
+
+#[test]
+fn advisories_of_the_machine_are_read_only_where_its_owner_allows_it() {
+    let elsewhere = Project::new(&[("db/TEST-1.json", &advisory("crates.io", "time", "0.2.23"))]);
+    let database = elsewhere.0.path().join("db");
+    let mut project = Project::new(&[("Cargo.lock", CARGO)]);
+    let config = json!({"advisories": database});
+    let refused = project.attempt(config.clone()).unwrap_err().to_string();
+    assert!(
+        refused.contains("`advisories`") && refused.contains("--allow-read"),
+        "{refused}"
+    );
+    project.1 = Allowed::new([elsewhere.0.path().to_owned()]);
+    assert_eq!(project.run(config).report.findings.len(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use helve_findings::Severity;
-use helve_modules::{Context, ModuleError};
+use helve_modules::{Allowed, Context, ModuleError};
 use serde_json::{Value, json};
 
 use crate::support::{module, places, scan, scan_files};
@@ -132,6 +132,7 @@ fn progress_is_reported_and_cancelling_stops() {
         workspace: directory.path(),
         progress: &progress,
         cancelled: &cancelled,
+        allowed: &Allowed::default(),
     };
     module().execute(&cx, &Value::Null).unwrap();
     assert_eq!(done.load(Ordering::Relaxed), 1);

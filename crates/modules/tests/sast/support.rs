@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
-use helve_modules::{Context, Module, ModuleError, Output, RuleFile, builtin};
+use helve_modules::{Allowed, Context, Module, ModuleError, Output, RuleFile, builtin};
 use serde_json::Value;
 
 /// The root of the checkout.
@@ -55,6 +55,7 @@ pub(crate) fn scan(workspace: &Path, config: &Value) -> Result<Output, ModuleErr
         workspace,
         progress: &|_| {},
         cancelled: &AtomicBool::new(false),
+        allowed: &Allowed::default(),
     };
     module().execute(&cx, config)
 }

@@ -68,6 +68,7 @@ fn fixture(behaviour: Behaviour) -> Fixture {
             artifacts_per_step: 1,
             ..Limits::default()
         },
+        reads: Box::new(|_| Vec::new()),
     };
     let input = StepInput {
         step: "scan".into(),
