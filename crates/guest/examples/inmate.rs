@@ -38,6 +38,11 @@ fn main() -> ExitCode {
             std::thread::sleep(Duration::from_secs(3600));
             ExitCode::SUCCESS
         }
+        "nap" => {
+            std::thread::sleep(Duration::from_secs(with.parse().expect("seconds")));
+            println!("rested");
+            ExitCode::SUCCESS
+        }
         "memory" => {
             let mut all: Vec<Vec<u8>> = Vec::new();
             loop {

@@ -12,6 +12,8 @@ use helve_e2e::process::{LIMIT, Running};
 use helve_e2e::tree;
 use serde_json::Value;
 
+use super::code::guests;
+
 /// A toolbox with the vertical `odd` and the workflow `work`, each step of which runs a script on it.
 fn toolbox(home: &Home, steps: &str, scripts: &[(&str, &str)]) -> String {
     let toolbox = home.path().join("box");
@@ -110,6 +112,12 @@ fn seconds(whole: u32, test: u32) -> String {
     format!("{whole}.0{test}{:07}", std::process::id())
 }
 
+/// A script that sleeps that long and then says so, and how long exactly: nothing else on the machine sleeps that.
+fn nap(whole: u32, test: u32) -> (String, String) {
+    let nap = seconds(whole, test);
+    (format!("sleep {nap}\necho slept\n"), nap)
+}
+
 /// Steps of the newest run by the id, as `helve runs show` tells them.
 fn steps(home: &Home) -> Vec<Value> {
     let runs = home.runs();
@@ -136,33 +144,52 @@ fn assert_nothing_twice(result: &Value) {
     assert_eq!(distinct.len(), findings.len(), "{result}");
 }
 
+/// A module of kind `wasm` that sleeps for that long, and then reports one thing.
+fn rest(toolbox: &str, seconds: u32) {
+    let folder = Path::new(toolbox).join("modules/rest");
+    let text = format!(
+        "name: rest\nversion: '1'\ndescription: d\nkind: wasm\nargs: [nap, '{seconds}']\n\
+         output: {{from: stdout, format: lines, pattern: '(?P<message>.+)'}}\n"
+    );
+    tree::write(&folder.join("module.yaml"), text);
+    tree::write(&folder.join("module.wasm"), guests::component("inmate"));
+}
+
 #[test]
-fn a_worker_killed_amid_a_builtin_and_a_command_module_loses_nothing_and_its_workspaces_go() {
+fn a_worker_killed_amid_every_kind_of_module_loses_nothing_and_its_workspaces_go() {
     let home = Home::new();
-    let nap = seconds(8, 1);
-    let script = format!("sleep {nap}\necho slept\n");
+    let (script, nap) = nap(8, 1);
     let toolbox = toolbox(
         &home,
-        "[{id: command, uses: nap}, {id: builtin, uses: sast}]",
+        "[{id: command, uses: nap}, {id: builtin, uses: sast}, {id: wasm, uses: rest}]",
         &[("nap", &script)],
     );
+    rest(&toolbox, 8);
+    // Compiles the component, so that all three steps begin at once.
+    home.run(&["toolbox", "check", &toolbox]).expect_code(0);
     let target = home.path().join("tree");
     tree::grow(&target, 1500, 2_500);
     let up = engine(&home, &toolbox);
     let before = work_folders(&home);
-    let first = worker(&home, &toolbox, &["--concurrency", "2"]);
+    let first = worker(&home, &toolbox, &["--concurrency", "3"]);
     let folders = work_folders(&home);
     let of_first: Vec<_> = folders.difference(&before).cloned().collect();
     assert_eq!(of_first.len(), 1, "{of_first:?}");
     let run = run(&home, &toolbox, &target);
-    eventually("both steps", || {
-        sleeps(&nap) && steps(&home).iter().filter(|step| step["status"] == "running").count() == 2
+    eventually("all steps", || {
+        let steps = steps(&home);
+        let running = steps.iter().filter(|step| step["status"] == "running");
+        // A component that runs counts the seconds, as a program does.
+        let counts = steps
+            .iter()
+            .any(|step| step["id"] == "wasm" && step["outcome"].as_str().is_some_and(|text| text.ends_with(" s")));
+        sleeps(&nap) && counts && running.count() == 3
     });
     first.signal("KILL");
     drop(first);
     assert!(of_first[0].exists(), "a killed worker cannot clean up");
     // The next start does, and leaves alone what belongs to the living.
-    let second = worker(&home, &toolbox, &["--concurrency", "2"]);
+    let second = worker(&home, &toolbox, &["--concurrency", "3"]);
     assert!(!of_first[0].exists());
     assert!(before.iter().all(|path| path.exists()));
     let result = run.wait().expect_code(0).json();
@@ -173,12 +200,14 @@ fn a_worker_killed_amid_a_builtin_and_a_command_module_loses_nothing_and_its_wor
         .filter(|step| step["status"] == "completed")
         .filter_map(|step| step["id"].as_str())
         .collect();
-    assert_eq!(completed.iter().collect::<BTreeSet<_>>().len(), 2, "{steps:?}");
-    assert_eq!(completed.len(), 2, "each step completed once: {steps:?}");
-    // 150 files with a flaw, and what the script said, once.
+    assert_eq!(completed.iter().collect::<BTreeSet<_>>().len(), 3, "{steps:?}");
+    assert_eq!(completed.len(), 3, "each step completed once: {steps:?}");
+    // 150 files with a flaw, and what the script and the component said, once.
     let findings = result["findings"].as_array().unwrap();
-    let said = findings.iter().filter(|finding| finding["message"] == "slept").count();
-    assert_eq!(said, 1, "{findings:?}");
+    for word in ["slept", "rested"] {
+        let said = findings.iter().filter(|finding| finding["message"] == word).count();
+        assert_eq!(said, 1, "{word}: {findings:?}");
+    }
     assert!(findings.len() >= 150, "{}", findings.len());
     assert_nothing_twice(&result);
     stop(second);
@@ -219,8 +248,7 @@ fn fifty_runs_at_once_on_one_worker_do_not_mix_their_workspaces() {
 #[test]
 fn a_worker_that_has_run_enough_steps_lets_the_others_end_and_asks_to_be_started_again() {
     let home = Home::new();
-    let nap = seconds(4, 3);
-    let script = format!("sleep {nap}\necho slept\n");
+    let (script, _) = nap(4, 3);
     let toolbox = toolbox(
         &home,
         "[{id: short, uses: short}, {id: long, uses: long}]",
