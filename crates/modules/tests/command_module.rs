@@ -215,6 +215,20 @@ fn whatever_keeps_a_tool_from_looking_is_inconclusive_and_keeps_what_was_found()
 }
 
 #[test]
+fn a_tool_that_writes_nothing_where_it_should_is_quoted() {
+    let machine = Machine::new("echo 'error: no database' >&2; echo 'that is all' >&2; exit 1");
+    for format in ["sarif", "json, items: a, fields: {message: m}", "junit"] {
+        let text = format!("tool: {{program: scan}}\nexit_codes: [0, 1]\noutput: {{format: {format}}}\n");
+        let output = machine.run(&text, Value::Null).unwrap();
+        assert_eq!(
+            reason(&output),
+            "the output of scan cannot be read: there is none: error: no database",
+            "{format}"
+        );
+    }
+}
+
+#[test]
 fn an_output_that_cannot_be_read_is_inconclusive() {
     let machine = Machine::new("echo 'Traceback (most recent call last):'");
     for output in [
@@ -377,13 +391,21 @@ fn a_crash_that_does_not_come_again_is_kept_and_inconclusive() {
 
 #[test]
 fn a_tool_sees_of_its_owners_folders_what_the_module_names() {
-    let machine = Machine::new("echo \"$SCAN_HOME\" >&2; exit 0");
+    let machine = Machine::new("echo \"$SCAN_HOME $1 $#\" >&2; exit 0");
     fs::create_dir_all(machine.path().join("home/.scan/rules")).unwrap();
     let homes =
         "tool: {program: scan, homes: {SCAN_HOME: {at: .scan, read: [rules]}, NO_HOME: {at: .none, read: [x]}}}\n";
+    let args = "args: ['{{ homes.SCAN_HOME }}', '{{ homes.NO_HOME }}']\n";
     let fact = "facts: {home: {from: stderr, pattern: '(.+)'}}\n";
-    let output = machine.run(&format!("{homes}{LINES}{fact}"), Value::Null).unwrap();
-    assert_eq!(output.summary["home"], json!(machine.path().join("home/.scan")));
+    let output = machine
+        .run(&format!("{homes}{args}{LINES}{fact}"), Value::Null)
+        .unwrap();
+    let home = machine.path().join("home/.scan").display().to_string();
+    assert_eq!(
+        output.summary["home"],
+        json!(format!("{home} {home} 1")),
+        "what is not there is no argument"
+    );
 }
 
 #[test]

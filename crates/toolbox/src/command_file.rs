@@ -54,7 +54,7 @@ const OUTPUT_KEYS: [&str; 11] = [
     "where",
 ];
 /// What a template of a command may name, beside `config`.
-const PLACES: [&str; 3] = ["workspace", "out", "files"];
+const PLACES: [&str; 4] = ["workspace", "out", "files", "homes"];
 /// What a template of `replay` may name besides.
 const INPUT: &str = "input";
 const MAX_ARGS: usize = 200;

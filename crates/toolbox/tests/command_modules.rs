@@ -48,7 +48,7 @@ fn every_mistake_names_its_place_and_a_way_out() {
     changed(
         "config.depth }}",
         "params.depth }}",
-        &["6:12: a command cannot use `params` (known: config, workspace, out, files)"],
+        &["6:12: a command cannot use `params` (known: config, workspace, out, files, homes)"],
     );
     changed(
         "format: lines",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use helve_toolbox::command::{Preparation, ProcessLimits, Replay};
+use helve_toolbox::command::{HomeSpec, Preparation, ProcessLimits, Replay};
 use helve_toolbox::template::{self, Scope};
 use serde_json::{Map, Value, json};
 
@@ -61,13 +61,25 @@ impl<'a> Jobs<'a> {
     }
 
     fn scope(&self) -> Scope {
+        let homes = self.homes().map(|(variable, _, home)| {
+            let home = home.map(|home| home.to_string_lossy().into_owned());
+            (variable.to_owned(), json!(home))
+        });
         let mut scope = Scope::default();
         scope
             .set("config", Value::Object(self.config.clone()))
             .set("workspace", json!(self.workspace.to_string_lossy()))
             .set("out", json!(self.room.out().to_string_lossy()))
-            .set("files", json!(self.room.files().to_string_lossy()));
+            .set("files", json!(self.room.files().to_string_lossy()))
+            .set("homes", Value::Object(homes.collect()));
         scope
+    }
+
+    /// The folders of the worker's owner that the tool asks for, with where they are.
+    fn homes(&self) -> impl Iterator<Item = (&str, &HomeSpec, Option<PathBuf>)> {
+        let tool = self.command.spec.tool.iter();
+        tool.flat_map(|tool| &tool.homes)
+            .map(|(variable, spec)| (variable.as_str(), spec, self.command.host.search.home(variable, spec)))
     }
 
     /// A command that comes first. The inner error says why there is none on this machine.
@@ -128,17 +140,15 @@ impl<'a> Jobs<'a> {
         let mut readable = vec![self.workspace.to_owned(), room.files()];
         let mut env: BTreeMap<String, String> = command.defaults.env.clone();
         let search = &command.host.search;
-        for (variable, spec) in command.spec.tool.iter().flat_map(|tool| &tool.homes) {
-            let Some(home) = search.home(variable, spec) else {
-                continue;
-            };
+        for (variable, spec, home) in self.homes() {
+            let Some(home) = home else { continue };
             readable.extend(
                 spec.read
                     .iter()
                     .map(|part| home.join(part))
                     .filter(|path| path.exists()),
             );
-            env.insert(variable.clone(), home.to_string_lossy().into_owned());
+            env.insert(variable.to_owned(), home.to_string_lossy().into_owned());
         }
         for (n, text) in command.spec.reads.iter().enumerate() {
             let value = template::render(&json!(text), scope)

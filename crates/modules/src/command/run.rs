@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::collect::Collector;
 use super::facts::{Fact, Spoken};
 use super::job::Jobs;
-use super::parse::Parser;
+use super::parse::{Parsed, Parser};
 use super::place::Places;
 use super::room::Room;
 use super::runner::{End, Job, Ran};
@@ -227,7 +227,7 @@ impl Command {
         let mut collector = Collector::new(&self.spec, &self.metadata.name, Places::new(workspace));
         match replayed {
             // A program that was stopped may have left half a document: what there is counts, and the end is said already.
-            None => match source(&self.spec.output.from, ran, room).and_then(|text| self.parser.parse(&text)) {
+            None => match source(&self.spec.output.from, ran, room).and_then(|text| self.parse(&text, ran)) {
                 Ok(mut parsed) => {
                     for input in parsed.findings.iter_mut().flat_map(|finding| &mut finding.inputs) {
                         *input = room.name(Path::new(&*input));
@@ -276,6 +276,14 @@ impl Command {
             summary,
             artifacts,
         }
+    }
+
+    /// What a program wrote. Of one that wrote nothing where something had to be, what it said instead.
+    fn parse(&self, text: &[u8], ran: &Ran) -> Result<Parsed, String> {
+        self.parser.parse(text).map_err(|error| match text.trim_ascii() {
+            [] => format!("there is none{}", why_it_failed(ran)),
+            _ => error,
+        })
     }
 
     fn judge_end(&self, ran: &Ran, reasons: &mut Vec<String>) {

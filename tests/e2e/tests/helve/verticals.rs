@@ -6,6 +6,7 @@ use std::process::Command;
 
 use helve_e2e::checkout;
 use helve_e2e::home::Home;
+use helve_e2e::process::Running;
 use serde_json::{Value, json};
 
 /// The tools that a vertical needs and these of its optional ones, or a word about what is not checked.
@@ -231,12 +232,19 @@ fn an_advisory_folder_without_advisories_is_inconclusive_and_never_clean() {
     let (empty, target) = (home.path().join("empty"), copy(&home, "vulnerable-rust"));
     fs::create_dir_all(empty.join("crates")).unwrap();
     let advisories = format!("advisories={}", empty.display());
-    let result = run(&home, "rust-assessment", &target, &["--param", &advisories]);
-    assert!(
-        result["summary"]["inconclusive"].to_string().contains("audit"),
-        "{}",
-        result["summary"]
-    );
+    // Nor is there any where the owner's copy would be.
+    for options in [&["--param", &advisories][..], &[]] {
+        let mut command = home.command(&["run", "rust-assessment", &target.to_string_lossy(), "--json"]);
+        command.args(options).env("CARGO_HOME", &empty);
+        let result = Running::start(&mut command).wait().expect_code(0).json();
+        let reasons = result["summary"]["inconclusive"].to_string();
+        assert!(reasons.contains("audit"), "{reasons}");
+        let said = result["notifications"].to_string() + &reasons;
+        assert!(
+            said.contains("there is no advisory database: set the parameter"),
+            "{said}"
+        );
+    }
 }
 
 /// The rule, and the function that is named in the message, of every crash.
