@@ -1,4 +1,5 @@
 // wit/workflow.wit 49a44c2982d7cc09462c82e949132f0f10b4552baef5f534793ea76dcc0f9ab0; see README.md
+// Made from the WIT by wit-bindgen and never edited: README.md says how to make it anew. The `allow`s are the generator's.
 pub type Json = helve::workflow::types::Json;
 pub type Failure = helve::workflow::types::Failure;
 pub type Input = helve::workflow::types::Input;

@@ -96,6 +96,28 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
+impl Metadata {
+    /// Of a module that is linked in: its outputs are keys with what they mean.
+    pub(crate) fn builtin(
+        name: &str,
+        version: &str,
+        description: &str,
+        config_schema: Value,
+        outputs: &[(&str, &str)],
+    ) -> Self {
+        let outputs = outputs
+            .iter()
+            .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            description: description.to_owned(),
+            config_schema,
+            outputs: outputs.collect(),
+        }
+    }
+}
+
 /// The result of a module.
 #[derive(Debug, Clone)]
 pub struct Output {

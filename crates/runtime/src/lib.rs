@@ -9,6 +9,7 @@ mod cached;
 pub mod code;
 pub mod exchange;
 pub mod plan;
+mod queries;
 mod replay;
 mod wire;
 mod worker;

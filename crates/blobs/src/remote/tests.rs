@@ -382,10 +382,13 @@ fn whoever_uses_a_blob_during_a_sweep_has_it_or_is_told() {
     let Some(world) = World::new() else { return };
     let store = world.machine("cache");
     let ids: Vec<BlobId> = (0..12u8).map(|n| store.put_bytes(&[n]).unwrap().id).collect();
-    // The server's times have whole seconds.
-    thread::sleep(Duration::from_millis(1_100));
     let remote = &store.cache().remote;
-    let swept_before = SystemTime::now() - Duration::from_secs(1);
+    let written = |id| SystemTime::from(remote.head(remote.blob_key(id)).unwrap().unwrap().last_modified);
+    let swept_before = ids.iter().map(written).max().unwrap();
+    // The server's times have whole seconds: a mark must be younger than what it is for.
+    while SystemTime::now() < swept_before + Duration::from_secs(1) {
+        thread::sleep(Duration::from_millis(5));
+    }
     // Late enough that the user must leave a mark.
     let late = SystemTime::now() + DAY;
     for id in &ids {

@@ -90,17 +90,8 @@ fn metadata() -> Metadata {
         ("programs", "Programs and libraries that were looked at."),
         ("findings", "Protections that are missing."),
     ];
-    Metadata {
-        name: NAME.to_owned(),
-        version: VERSION.to_owned(),
-        description: "Looks at how programs for Linux, Windows and macOS were hardened when they were built."
-            .to_owned(),
-        config_schema: schema(),
-        outputs: outputs
-            .into_iter()
-            .map(|(key, text)| (key.to_owned(), text.to_owned()))
-            .collect(),
-    }
+    let description = "Looks at how programs for Linux, Windows and macOS were hardened when they were built.";
+    Metadata::builtin(NAME, VERSION, description, schema(), &outputs)
 }
 
 /// What is wrong with a program.

@@ -96,16 +96,8 @@ fn metadata() -> Metadata {
         ("advisories_modified", "When the youngest advisory was changed."),
         ("findings", "Known flaws of locked packages."),
     ];
-    Metadata {
-        name: NAME.to_owned(),
-        version: VERSION.to_owned(),
-        description: "Lists what a project depends on, and the known flaws of the locked versions, offline.".to_owned(),
-        config_schema: schema(),
-        outputs: outputs
-            .into_iter()
-            .map(|(key, text)| (key.to_owned(), text.to_owned()))
-            .collect(),
-    }
+    let description = "Lists what a project depends on, and the known flaws of the locked versions, offline.";
+    Metadata::builtin(NAME, VERSION, description, schema(), &outputs)
 }
 
 impl Module for SupplyChain {

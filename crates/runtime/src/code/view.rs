@@ -1,21 +1,15 @@
 //! What queries answer.
 
-use helve_toolbox::run::{CANCEL_STEP_SIGNAL, RunProgress, RunStatus, RunView, STATUS_QUERY, StepView};
-use serde_json::{Value, json};
+use helve_toolbox::run::{RunProgress, RunStatus, RunView, StepView};
+use serde_json::Value;
 
 use super::run::{CodeRun, Phase};
-
-/// Query by which Temporal's tools ask what a workflow can do.
-const METADATA_QUERY: &str = "__temporal_workflow_metadata";
+use crate::queries;
 
 impl CodeRun {
     /// Answers a query. Changes nothing, and does not ask the guest.
     pub fn query(&self, name: &str) -> Result<Value, String> {
-        match name {
-            STATUS_QUERY => serde_json::to_value(self.view()).map_err(|e| e.to_string()),
-            METADATA_QUERY => Ok(self.metadata()),
-            other => Err(format!("there is no query `{other}`; known: {STATUS_QUERY}")),
-        }
+        queries::answer(name, &self.view())
     }
 
     /// How the run stands.
@@ -46,23 +40,5 @@ impl CodeRun {
                 total: progress.total,
             }),
         }
-    }
-
-    fn metadata(&self) -> Value {
-        let view = self.view();
-        let mut lines: Vec<String> = view.progress.iter().map(|p| p.text.clone()).collect();
-        lines.extend(view.steps.iter().map(|step| format!("{}: {}", step.id, step.state)));
-        json!({
-            "definition": {
-                "type": self.pinned.workflow,
-                "queryDefinitions": [
-                    {"name": STATUS_QUERY, "description": "Where the run and each of its steps stand."},
-                ],
-                "signalDefinitions": [
-                    {"name": CANCEL_STEP_SIGNAL, "description": "Cancels the step whose id is the argument."},
-                ],
-            },
-            "currentDetails": lines.join("\n"),
-        })
     }
 }

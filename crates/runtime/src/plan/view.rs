@@ -1,22 +1,16 @@
 //! What queries answer.
 
-use helve_toolbox::run::{CANCEL_STEP_SIGNAL, RunStatus, RunView, STATUS_QUERY, StepOutput, StepView};
-use serde_json::{Value, json};
+use helve_toolbox::run::{RunStatus, RunView, StepOutput, StepView};
+use serde_json::Value;
 
 use super::machine::{Machine, Phase};
 use super::step::{Item, StepRun};
-
-/// Query by which Temporal's tools ask what a workflow can do.
-const METADATA_QUERY: &str = "__temporal_workflow_metadata";
+use crate::queries;
 
 impl Machine {
     /// Answers a query. Changes nothing.
     pub fn query(&self, name: &str) -> Result<Value, String> {
-        match name {
-            STATUS_QUERY => serde_json::to_value(self.view()).map_err(|e| e.to_string()),
-            METADATA_QUERY => Ok(self.metadata()),
-            other => Err(format!("there is no query `{other}`; known: {STATUS_QUERY}")),
-        }
+        queries::answer(name, &self.view())
     }
 
     /// How the run stands.
@@ -39,27 +33,6 @@ impl Machine {
             notes: self.notes.clone(),
             progress: None,
         }
-    }
-
-    fn metadata(&self) -> Value {
-        let view = self.view();
-        let lines: Vec<String> = view
-            .steps
-            .iter()
-            .map(|step| format!("{}: {}", step.id, step.state))
-            .collect();
-        json!({
-            "definition": {
-                "type": self.workflow,
-                "queryDefinitions": [
-                    {"name": STATUS_QUERY, "description": "Where the run and each of its steps stand."},
-                ],
-                "signalDefinitions": [
-                    {"name": CANCEL_STEP_SIGNAL, "description": "Cancels the step whose id is the argument."},
-                ],
-            },
-            "currentDetails": lines.join("\n"),
-        })
     }
 }
 

@@ -51,6 +51,20 @@ fn up(mut command: Command) -> (Running, String) {
     (up, engine)
 }
 
+/// An engine whose own worker runs no steps, and how other commands name it.
+fn engine(home: &Home, server: &S3Server) -> (Running, String) {
+    up(command(home, server, &["up", "--role", "workflows", "--blobs", PLACE]))
+}
+
+/// A worker that has nothing of its home in common with whoever starts runs.
+fn worker(home: &Home, server: &S3Server) -> Running {
+    let arguments = ["worker", "--role", "activities", "--blobs", PLACE];
+    let mut worker = Running::start(&mut command(home, server, &arguments));
+    worker.wait_for_line(PLACE);
+    worker.wait_for_line("ready");
+    worker
+}
+
 #[track_caller]
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
@@ -65,19 +79,9 @@ fn a_worker_elsewhere_gets_targets_and_leaves_reports_through_a_bucket() {
     let Some(server) = bucket() else { return };
     let near = Home::new();
     let target = small(&near);
-    let (_up, engine) = up(command(
-        &near,
-        &server,
-        &["up", "--role", "workflows", "--blobs", PLACE],
-    ));
+    let (_up, engine) = engine(&near, &server);
     let far = Home::on(&engine);
-    let mut worker = Running::start(&mut command(
-        &far,
-        &server,
-        &["worker", "--role", "activities", "--blobs", PLACE],
-    ));
-    worker.wait_for_line(PLACE);
-    worker.wait_for_line("ready");
+    let _worker = worker(&far, &server);
 
     // The data directory remembers where its blobs are.
     let result = run(&near, &server, &["run", "assessment", &target, "--json"])
@@ -185,11 +189,7 @@ fn a_damaged_object_is_named_and_never_used() {
     let Some(server) = bucket() else { return };
     let near = Home::new();
     let target = small(&near);
-    let (_up, engine) = up(command(
-        &near,
-        &server,
-        &["up", "--role", "workflows", "--blobs", PLACE],
-    ));
+    let (_up, engine) = engine(&near, &server);
     let arguments = ["run", "secrets-scan", &target, "--json"];
     let scan = Running::start(&mut command(&near, &server, &arguments));
     let mut targets = Vec::new();
@@ -203,12 +203,7 @@ fn a_damaged_object_is_named_and_never_used() {
         .to_owned();
     damage(&server, &id);
     let far = Home::on(&engine);
-    let mut worker = Running::start(&mut command(
-        &far,
-        &server,
-        &["worker", "--role", "activities", "--blobs", PLACE],
-    ));
-    worker.wait_for_line("ready");
+    let _worker = worker(&far, &server);
     let failed = scan.wait().json();
     assert_ne!(failed["status"], "completed", "{failed}");
     let said = failed["steps"].to_string();
