@@ -107,13 +107,30 @@ impl Allow {
     }
 }
 
-/// This machine, its link (where clouds serve the machine's credentials), everybody, nobody.
+/// Where clouds serve the machine's credentials, beside its link.
+const CREDENTIALS_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+const CREDENTIALS_V6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+
+/// This machine, its link, where its credentials are, everybody, nobody.
 fn is_of_this_machine(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_of_this_machine_v4(v4),
         IpAddr::V6(v6) => match embedded(v6) {
             Some(v4) => is_of_this_machine_v4(v4),
-            None => v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local(),
+            None => {
+                v6.is_loopback()
+                    || v6.is_unspecified()
+                    || v6.is_multicast()
+                    || v6.is_unicast_link_local()
+                    || CREDENTIALS_V6.contains(&v6)
+            }
         },
     }
 }
@@ -125,6 +142,7 @@ fn is_of_this_machine_v4(address: Ipv4Addr) -> bool {
         || address.is_link_local()
         || address.is_multicast()
         || address.is_broadcast()
+        || CREDENTIALS_V4.contains(&address)
 }
 
 fn is_private(address: IpAddr) -> bool {
@@ -139,8 +157,12 @@ fn is_private(address: IpAddr) -> bool {
 
 fn is_private_v4(address: Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
-    // Shared among a carrier's customers, benchmarks, reserved.
-    address.is_private() || (a == 100 && b & 0xc0 == 64) || (a == 198 && b & 0xfe == 18) || a >= 240
+    // Shared among a carrier's customers, protocols' own, benchmarks, reserved.
+    address.is_private()
+        || (a == 100 && b & 0xc0 == 64)
+        || address.octets()[..3] == [192, 0, 0]
+        || (a == 198 && b & 0xfe == 18)
+        || a >= 240
 }
 
 /// The IPv4 address that an IPv6 address leads to: mapped, compatible, or translated (NAT64, 6to4).
@@ -210,12 +232,19 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "2002:7f00:1::",
             "224.0.0.1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "::ffff:100.100.100.200",
+            "fd00:ec2::254",
+            "fd20:ce::254",
         ];
         let private = [
             "10.0.0.1",
             "192.168.1.1",
             "172.16.0.1",
             "100.64.0.1",
+            "192.0.0.8",
             "fd00::1",
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",

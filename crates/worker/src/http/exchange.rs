@@ -62,8 +62,13 @@ impl Request {
             message,
             url: Some(call.url.clone()),
         };
-        let url = Url::parse(&secrets.put_in_url(&call.url).0)
-            .map_err(|error| wrong(HttpFailureKind::InvalidUrl, format!("it is no address: {error}")))?;
+        let invalid = |message: String| wrong(HttpFailureKind::InvalidUrl, message);
+        let parsed = |text: &str| Url::parse(text).map_err(|error| invalid(format!("it is no address: {error}")));
+        let url = parsed(&secrets.put_in_url(&call.url).0)?;
+        // Names of hosts are asked of others, and what is refused is named.
+        if url.host() != parsed(&call.url)?.host() {
+            return Err(invalid("a secret cannot be part of a host's name".to_owned()));
+        }
         check(&url)?;
         let method = Method::from_bytes(call.method.as_bytes())
             .ok()

@@ -5,10 +5,15 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use helve_runtime::http::{HttpAnswer, HttpCall, HttpEnd, HttpFailureKind};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::{Http, HttpOptions};
+use super::{Http, HttpOptions, tls};
 use crate::StepError;
 
 /// A variable that cargo sets for every test, and its value.
@@ -21,29 +26,59 @@ struct Server {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
+/// Answers one request.
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<Vec<String>>, own: &str) {
+    let mut bytes = Vec::new();
+    while !is_whole(&bytes) {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let answer = answer(&text, own);
+    seen.lock().unwrap().push(text);
+    if let Some(answer) = answer {
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.shutdown().await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Server {
     async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// One whose certificate is for `localhost`, from an authority of the test's own.
+    async fn start_tls() -> Self {
+        let chain = vec![certificate(include_bytes!("testdata/localhost.pem"))];
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/localhost.key")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        Self::start_with(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (seen, own) = (Arc::clone(&asked), address.clone());
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (seen, own) = (Arc::clone(&seen), own.clone());
+            while let Ok((stream, _)) = listener.accept().await {
+                let (seen, own, tls) = (Arc::clone(&seen), own.clone(), tls.clone());
                 tokio::spawn(async move {
-                    let mut bytes = Vec::new();
-                    while !is_whole(&bytes) {
-                        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                            return;
+                    match tls {
+                        None => serve(stream, &seen, &own).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, &seen, &own).await;
+                            }
                         }
-                    }
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    let answer = answer(&text, &own);
-                    seen.lock().unwrap().push(text);
-                    if let Some(answer) = answer {
-                        let _ = stream.write_all(answer.as_bytes()).await;
-                    } else {
-                        std::future::pending::<()>().await;
                     }
                 });
             }
@@ -58,6 +93,10 @@ impl Server {
     fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
+}
+
+fn certificate(pem: &[u8]) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem).unwrap()
 }
 
 /// Head and body.
@@ -209,6 +248,61 @@ async fn what_was_meant_for_one_host_is_not_told_to_another() {
         assert!(!echo.contains(header), "{echo}");
         assert!(server.asked()[0].contains(header));
     }
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_for_its_name_from_a_trusted_authority_is_told_nothing() {
+    let server = Server::start_tls().await;
+    let port = server.address.rsplit(':').next().unwrap();
+    let (name, address) = (format!("localhost:{port}"), server.address.clone());
+    let trusting = || {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(certificate(include_bytes!("testdata/authority.pem")))
+            .unwrap();
+        let http = http(&[&name, &address]);
+        assert!(http.tls.set(tls::trusting(roots)).is_ok());
+        http
+    };
+    let request = |host: &str, path: &str| {
+        let mut request = call(format!("https://{host}{path}"));
+        request.headers = vec![("x-key".to_owned(), STAND_IN.to_owned())];
+        request.secrets.insert(STAND_IN.to_owned(), SECRET.0.to_owned());
+        request
+    };
+    for (http, host) in [(http(&[&name]), &name), (trusting(), &address)] {
+        let (kind, message) = failed(http.call(&request(host, "/hello")).await);
+        assert_eq!(kind, HttpFailureKind::ConnectionFailed);
+        assert!(message.contains("certificate"), "{message}");
+    }
+    assert_eq!(server.asked(), [""; 0]);
+    let (_, body) = answered(trusting().call(&request(&name, "/hello")).await);
+    assert_eq!(body, "hello");
+    assert!(server.asked()[0].contains(&format!("x-key: {}", SECRET.1)));
+}
+
+#[tokio::test]
+async fn a_secret_is_never_part_of_a_hosts_name() {
+    let http = http(&["*", &format!("{}.localhost", SECRET.1)]);
+    for url in [
+        format!("http://{STAND_IN}.example.org/"),
+        format!("http://{STAND_IN}.localhost/"),
+        format!("https://{STAND_IN}/"),
+    ] {
+        let mut request = call(url.clone());
+        request.secrets.insert(STAND_IN.to_owned(), SECRET.0.to_owned());
+        let said = match http.call(&request).await {
+            Ok(HttpEnd::Failed(failure)) => format!("{failure:?}"),
+            Ok(answered) => panic!("{answered:?}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(!said.contains(SECRET.1), "{url}: {said}");
+    }
+    let mut request = call(format!("http://{STAND_IN}.localhost/"));
+    request.secrets.insert(STAND_IN.to_owned(), SECRET.0.to_owned());
+    let (kind, message) = failed(http.call(&request).await);
+    assert_eq!(kind, HttpFailureKind::InvalidUrl);
+    assert!(message.contains("part of a host's name"), "{message}");
 }
 
 #[tokio::test]

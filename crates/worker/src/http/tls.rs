@@ -6,8 +6,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Reads the system's certificates, which takes some milliseconds.
+/// Connections to whoever the system's certificates vouch for. Reading them takes some milliseconds.
 pub(super) fn connector() -> TlsConnector {
+    trusting(of_the_system())
+}
+
+fn of_the_system() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -17,6 +21,10 @@ pub(super) fn connector() -> TlsConnector {
     if trusted == 0 {
         tracing::warn!("the system trusts no certificate: no HTTPS request of a workflow will succeed");
     }
+    roots
+}
+
+pub(super) fn trusting(roots: RootCertStore) -> TlsConnector {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider has the default versions")
