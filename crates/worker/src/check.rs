@@ -21,7 +21,7 @@ pub fn check_components(toolbox: &Toolbox, compiled: Option<&Path>, about_to: im
     });
     let (workflows, modules): (Vec<_>, Vec<_>) = (workflows.collect(), modules.collect());
     let mut problems = Vec::new();
-    let mut check = |file: &str, code: &[u8], load: &dyn Fn(&[u8]) -> Result<(), (String, String)>| {
+    let mut check = |file: &str, code: &[u8], load: &dyn Fn(&[u8]) -> Result<(), Flaw>| {
         about_to(file, code.len());
         if let Err((message, hint)) = load(code) {
             problems.push(Problem {
@@ -57,7 +57,9 @@ pub fn check_components(toolbox: &Toolbox, compiled: Option<&Path>, about_to: im
 }
 
 /// What is wrong, and what to do about it.
-fn explain(error: &CodeError) -> (String, String) {
+type Flaw = (String, String);
+
+fn explain(error: &CodeError) -> Flaw {
     let hint = match error {
         CodeError::NotAComponent(_) => "build it anew for the target wasm32-wasip2, or with `helve workflows build`",
         CodeError::NotAWorkflow(_) => {
