@@ -169,6 +169,21 @@ fn a_tool_that_is_missing_or_unfit_is_inconclusive_and_says_how_to_get_it() {
 }
 
 #[test]
+fn a_tool_is_asked_for_its_version_where_it_runs_whoever_wrote_the_question() {
+    let machine =
+        Machine::new("case \"$HOME $PWD\" in */scratch/*/scratch/*) echo 2.0 ;; *) echo \"ran in $PWD\" ;; esac");
+    let tool = "tool: {program: scan, probe: {args: [-c, x], pattern: '^(\\d\\S*)'}, version: '>=2'}\n";
+    // Looking at the target, it is in the target.
+    let output = machine.run(&format!("{tool}{LINES}"), Value::Null).unwrap();
+    assert!(
+        reason(&output).contains("a line that is not understood: ran in "),
+        "{}",
+        reason(&output)
+    );
+    assert_eq!(output.summary["tool_version"], "2.0");
+}
+
+#[test]
 fn whatever_keeps_a_tool_from_looking_is_inconclusive_and_keeps_what_was_found() {
     let found = "echo 'a.py:1:low:R:m'";
     for (script, extra, expected) in [

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use helve_toolbox::command::ToolRequirement;
 
 use super::runner::Runner;
-use super::tool::{Found, Missing, Search, look_for};
+use super::tool::{Found, Missing, Search, absent};
 
 /// The machine as modules see it.
 pub struct Host {
@@ -45,22 +45,24 @@ impl Host {
         self
     }
 
-    /// The tool, if it is there and fit. Asking a program for its version takes as long as starting it, so the answer
-    /// is kept until the program's file changes.
-    pub(crate) fn tool(&self, requirement: &ToolRequirement) -> Result<Found, Missing> {
+    /// The tool, if it is there and fit, which `probe` finds out of the program of that path. Asking a program for its
+    /// version takes as long as starting it, so the answer is kept until the program's file changes.
+    pub(crate) fn tool<E>(
+        &self,
+        requirement: &ToolRequirement,
+        probe: impl FnOnce(&Path) -> Result<Result<Found, Missing>, E>,
+    ) -> Result<Result<Found, Missing>, E> {
         let Some(path) = self.search.tool(requirement) else {
-            return Err(Missing::Absent {
-                program: requirement.name().to_owned(),
-            });
+            return Ok(Err(absent(requirement)));
         };
         let changed = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
         let key = (path, changed, format!("{requirement:?}"));
         if let Some(known) = self.probed.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return known.clone();
+            return Ok(known.clone());
         }
-        let found = look_for(&self.search, requirement);
+        let found = probe(&key.0)?;
         let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
         probed.insert(key, found.clone());
-        found
+        Ok(found)
     }
 }

@@ -130,52 +130,52 @@ impl<'a> Jobs<'a> {
 
     fn job(&self, program: PathBuf, what: &str, args: &[String], scope: &Scope) -> Result<Job, ModuleError> {
         let command = self.command;
-        let mut rendered = Vec::new();
-        for (n, arg) in args.iter().enumerate() {
-            let value = template::render(&json!(arg), scope)
-                .map_err(|error| command.wrong_config(&format!("{what}[{n}]"), error.to_string()))?;
+        let render = |text: &str, field: &dyn Fn() -> String| {
+            let value = template::render(&json!(text), scope)
+                .map_err(|error| command.wrong_config(&field(), error.to_string()))?;
+            let mut rendered = Vec::new();
             words(value, &mut rendered);
+            Ok::<_, ModuleError>(rendered)
+        };
+        let mut job = self.plain(program);
+        for (n, arg) in args.iter().enumerate() {
+            job.args.extend(render(arg, &|| format!("{what}[{n}]"))?);
         }
-        let room = self.room;
+        for (n, text) in command.spec.reads.iter().enumerate() {
+            let field = || format!("reads[{n}]");
+            for path in render(text, &field)?.iter().filter(|path| !path.is_empty()) {
+                let place = self.allowed.place(self.workspace, Path::new(path));
+                let place = place.map_err(|refused| command.wrong_config(&field(), refused.to_string()))?;
+                // The program may be told the path as it was written.
+                if let Place::Machine(real) = place {
+                    let written = self.workspace.join(path);
+                    job.readable
+                        .extend([written, real].into_iter().filter(|path| path.exists()));
+                }
+            }
+        }
+        for (name, text) in &command.spec.env {
+            let value = render(text, &|| format!("env.{name}"))?.join(" ");
+            job.env.insert(name.clone(), value);
+        }
+        self.keep_private(&mut job.env);
+        Ok(job)
+    }
+
+    /// A program as this module's are started, with nothing that depends on its configuration.
+    pub(crate) fn plain(&self, program: PathBuf) -> Job {
+        let (command, room) = (self.command, self.room);
         let mut readable = vec![self.workspace.to_owned(), room.files()];
         let mut env: BTreeMap<String, String> = command.defaults.env.clone();
         let search = &command.host.search;
         for (variable, spec, home) in self.homes() {
             let Some(home) = home else { continue };
-            readable.extend(
-                spec.read
-                    .iter()
-                    .map(|part| home.join(part))
-                    .filter(|path| path.exists()),
-            );
+            let parts = spec.read.iter().map(|part| home.join(part));
+            readable.extend(parts.filter(|path| path.exists()));
             env.insert(variable.to_owned(), home.to_string_lossy().into_owned());
         }
-        for (n, text) in command.spec.reads.iter().enumerate() {
-            let value = template::render(&json!(text), scope)
-                .map_err(|error| command.wrong_config(&format!("reads[{n}]"), error.to_string()))?;
-            let mut paths = Vec::new();
-            words(value, &mut paths);
-            for path in paths.iter().filter(|path| !path.is_empty()) {
-                let place = self.allowed.place(self.workspace, Path::new(path));
-                let place =
-                    place.map_err(|refused| command.wrong_config(&format!("reads[{n}]"), refused.to_string()))?;
-                // The program may be told the path as it was written.
-                if let Place::Machine(real) = place {
-                    let written = self.workspace.join(path);
-                    readable.extend([written, real].into_iter().filter(|path| path.exists()));
-                }
-            }
-        }
-        for (name, text) in &command.spec.env {
-            let value = template::render(&json!(text), scope)
-                .map_err(|error| command.wrong_config(&format!("env.{name}"), error.to_string()))?;
-            let mut parts = Vec::new();
-            words(value, &mut parts);
-            env.insert(name.clone(), parts.join(" "));
-        }
         env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
-        env.insert("HOME".to_owned(), room.home().to_string_lossy().into_owned());
-        env.insert("TMPDIR".to_owned(), room.home().to_string_lossy().into_owned());
+        self.keep_private(&mut env);
         // A component is whole: it needs nothing of the machine.
         if command.spec.tool.is_some() {
             env.entry("PATH".to_owned())
@@ -186,21 +186,28 @@ impl<'a> Jobs<'a> {
                 readable.extend(roots(&program));
             }
         }
-        Ok(Job {
+        // A shared workspace was made read-only when it was laid out; one of the step's own may be written to.
+        let mut writable = vec![room.out(), room.home()];
+        if is_writable(self.workspace) && !writable.iter().any(|path| path == self.workspace) {
+            writable.push(self.workspace.to_owned());
+        }
+        Job {
             program,
-            args: rendered,
+            args: Vec::new(),
             env,
             dir: self.workspace.to_owned(),
             readable,
-            // A shared workspace was made read-only when it was laid out; one of the step's own may be written to.
-            writable: [room.out(), room.home()]
-                .into_iter()
-                .chain(is_writable(self.workspace).then(|| self.workspace.to_owned()))
-                .collect(),
+            writable,
             scratch: room.home(),
             network: command.spec.network,
             bounds: bounds(&command.spec.limits.or(&command.defaults.limits)),
-        })
+        }
+    }
+
+    fn keep_private(&self, env: &mut BTreeMap<String, String>) {
+        for variable in ["HOME", "TMPDIR"] {
+            env.insert(variable.to_owned(), self.room.home().to_string_lossy().into_owned());
+        }
     }
 }
 

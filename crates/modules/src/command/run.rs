@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use helve_findings::{ModuleReport, Notification, NotificationLevel};
-use helve_toolbox::command::{COMPONENT, CommandSpec, GapSpec, Replay, Source};
+use helve_toolbox::command::{COMPONENT, CommandSpec, GapSpec, Replay, Source, ToolRequirement};
 use helve_toolbox::{Bundle, ModuleManifest};
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -20,6 +20,7 @@ use super::parse::{Parsed, Parser};
 use super::place::Places;
 use super::room::Room;
 use super::runner::{End, Job, Ran};
+use super::tool::{Found, Missing, PATIENCE, judge};
 use super::{Defaults, Host};
 use crate::{Artifact, Context, Metadata, Module, ModuleError, Output, Progress, doubts};
 
@@ -63,7 +64,8 @@ impl Module for Command {
     fn execute(&self, cx: &Context<'_>, config: &Value) -> Result<Output, ModuleError> {
         cx.check_cancelled()?;
         let config = self.config(config)?;
-        let tool = match self.spec.tool.as_ref().map(|tool| self.host.tool(tool)).transpose() {
+        let tool = self.spec.tool.as_ref().map(|tool| self.tool(cx, tool)).transpose()?;
+        let tool = match tool.transpose() {
             Ok(tool) => tool,
             Err(missing) => {
                 let advice = format!("{missing}; `helve verticals doctor` says how to get it");
@@ -109,6 +111,46 @@ struct Replayed {
 }
 
 impl Command {
+    /// The tool, if it is there and fit. The module says what it is asked, and may come from elsewhere: it is asked where the
+    /// tool would run, behind the same walls.
+    fn tool(&self, cx: &Context<'_>, tool: &ToolRequirement) -> Result<Result<Found, Missing>, ModuleError> {
+        self.host.tool(tool, |path| {
+            let mut failed = None;
+            let found = judge(tool, path.to_owned(), |probe| {
+                self.ask(cx, path, &probe.args).unwrap_or_else(|error| {
+                    failed = Some(error);
+                    Err(String::new())
+                })
+            });
+            match failed {
+                Some(error) => Err(error),
+                None => Ok(found),
+            }
+        })
+    }
+
+    /// What a program says, with nothing to look at.
+    fn ask(&self, cx: &Context<'_>, program: &Path, args: &[String]) -> Result<Result<String, String>, ModuleError> {
+        let room = Room::new(&self.host.scratch, &Bundle::default())?;
+        let nothing = room.home();
+        let jobs = Jobs::new(self, program, &nothing, &room, cx.allowed, Map::new());
+        let mut job = jobs.plain(program.to_owned());
+        job.args = args.to_vec();
+        job.network = false;
+        job.bounds.time = PATIENCE.min(job.bounds.time);
+        Ok(match self.launch(cx, &room, Ok(job))? {
+            Ok(Ran {
+                end: End::Limited(limit),
+                ..
+            }) => Err(format!("its limit of {limit} was reached")),
+            Ok(ran) => {
+                let said = [ran.stdout, ran.stderr].concat();
+                Ok(String::from_utf8_lossy(&said).into_owned())
+            }
+            Err(reason) => Err(reason),
+        })
+    }
+
     /// Runs a program to its end. The inner error says why it could not be run on this machine.
     fn launch(
         &self,

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use helve_toolbox::Version;
-use helve_toolbox::command::{HomeSpec, ToolRequirement};
+use helve_toolbox::command::{HomeSpec, Probe, ToolRequirement};
 use regex::Regex;
 
 /// Longest time that a program may take to say its version: some load a virtual machine first.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Where programs are looked up.
@@ -157,24 +157,40 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Looks a tool up, asks for its version, and compares. Blocking.
+/// Looks a tool up, asks for its version, and compares. Blocking. The program runs as it is: what it is asked must be the
+/// words of this machine's owner, such as those of a vertical.
 pub fn look_for(search: &Search, tool: &ToolRequirement) -> Result<Found, Missing> {
-    let absent = || Missing::Absent {
+    let path = search.tool(tool).ok_or_else(|| absent(tool))?;
+    let asked = path.clone();
+    judge(tool, path, |probe| {
+        ask(&asked, &probe.args, search).map_err(|error| error.to_string())
+    })
+}
+
+pub(super) fn absent(tool: &ToolRequirement) -> Missing {
+    Missing::Absent {
         program: tool.name().to_owned(),
-    };
-    let path = search.tool(tool).ok_or_else(absent)?;
+    }
+}
+
+/// Whether a program will do, by what it says when it is asked.
+pub(super) fn judge(
+    tool: &ToolRequirement,
+    path: PathBuf,
+    ask: impl FnOnce(&Probe) -> Result<String, String>,
+) -> Result<Found, Missing> {
     let Some(probe) = &tool.probe else {
         return Ok(Found { path, version: None });
     };
     let silent = |reason: String| match &tool.name {
         // An interpreter is there; the library is not.
-        Some(_) => absent(),
+        Some(_) => absent(tool),
         None => Missing::Silent {
             program: tool.program.clone(),
             reason,
         },
     };
-    let said = ask(&path, &probe.args, search).map_err(|error| silent(error.to_string()))?;
+    let said = ask(probe).map_err(silent)?;
     let regex = Regex::new(&probe.pattern).map_err(|error| silent(error.to_string()))?;
     let version = regex
         .captures(&said)
@@ -205,8 +221,7 @@ pub fn look_for(search: &Search, tool: &ToolRequirement) -> Result<Found, Missin
     })
 }
 
-/// Everything that a program prints on both streams. The program is installed by this machine's owner and looks at
-/// nothing of a target, so it runs as it is.
+/// Everything that a program prints on both streams.
 fn ask(program: &Path, args: &[String], search: &Search) -> io::Result<String> {
     let mut log = tempfile::tempfile()?;
     let mut child = Command::new(program)
