@@ -181,11 +181,12 @@ impl From<StoreError> for Failure {
     }
 }
 
-const OPEN: &str = "ExecutionStatus = 'Running'";
+/// Not by its status: a paused run is open too.
+const OPEN: &str = "CloseTime IS NULL";
 
 fn closed_within(time: Duration) -> String {
     let since = Timestamp::now().checked_sub(time).unwrap_or(Timestamp::UNIX_EPOCH);
-    format!("ExecutionStatus != 'Running' AND CloseTime > '{since}'")
+    format!("CloseTime > '{since}'")
 }
 
 /// What a namespace says, or the default.

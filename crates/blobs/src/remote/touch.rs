@@ -49,16 +49,20 @@ impl Remote {
             return Ok(true);
         }
         self.put(self.used_key(id), Bytes::new())?;
-        self.wait_for_sweeps(id)?;
+        self.wait_for_sweeps(id, self.used_key(id))?;
         Ok(self.head(self.blob_key(id))?.is_some())
     }
 
-    /// Waits until no sweep is about to remove the blob. Call it after the mark or the blob was written. Whether one was.
-    pub(super) fn wait_for_sweeps(&self, id: &BlobId) -> Result<bool, StoreError> {
+    /// Waits until no sweep is about to remove the blob. Whether one was. `written` is what says to sweeps that somebody uses
+    /// it, the mark or the blob itself, and was written just now.
+    pub(super) fn wait_for_sweeps(&self, id: &BlobId, written: Key) -> Result<bool, StoreError> {
+        // Announcements have the server's times. Ours may differ by more than a sweep lives.
+        let written = self.head(written)?.map(|meta| SystemTime::from(meta.last_modified));
+        let (written, began) = (written.unwrap_or_else(SystemTime::now), Instant::now());
         let mut waited = false;
         loop {
             let announced = self.list_folder(self.doomed_key(id))?;
-            let now = SystemTime::now();
+            let now = written + began.elapsed();
             if !announced.iter().any(|meta| is_younger(meta, ANNOUNCED, now)) {
                 return Ok(waited);
             }
@@ -106,7 +110,8 @@ impl Remote {
         let now = SystemTime::now();
         let is_old = |meta: &ObjectMeta, age| !is_younger(meta, age, now);
         for meta in self.list_folder(self.key("doomed"))? {
-            if is_old(&meta, ANNOUNCED) {
+            // Long after the last sweep that could act on it, whatever this machine's clock says.
+            if is_old(&meta, MIN_AGE) {
                 self.delete(meta.location)?;
             }
         }

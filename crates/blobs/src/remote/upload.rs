@@ -52,7 +52,7 @@ impl Remote {
                 self.send_parts(blob, file, journals, control)?;
             }
             // A sweep may have been about to remove what was there before, and may have removed this one with it.
-            if !self.wait_for_sweeps(&blob.id)? || self.size(&blob.id)? == Some(blob.size) {
+            if !self.wait_for_sweeps(&blob.id, self.blob_key(&blob.id))? || self.size(&blob.id)? == Some(blob.size) {
                 return Ok(true);
             }
         }
