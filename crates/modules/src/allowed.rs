@@ -28,16 +28,23 @@ impl Place {
     }
 }
 
-/// A configuration names what modules may not read.
+/// A configuration names what modules may not read; what it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAllowed(PathBuf);
 
 impl fmt::Display for NotAllowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.0.display();
+        if self.0.is_relative() {
+            return write!(
+                f,
+                "`{path}` leads out of the target; name a file of the worker by its absolute path, which its owner can allow \
+                 with `--allow-read`"
+            );
+        }
         write!(
             f,
-            "{path} is not in the target, and not among what this worker lets modules read; its owner can allow it with \
+            "`{path}` is not in the target, and not among what this worker lets modules read; its owner can allow it with \
              `--allow-read {path}`"
         )
     }
@@ -56,7 +63,7 @@ impl Allowed {
     /// When it is outside of the target and of what is allowed. The same whether it exists or not.
     pub fn place(&self, workspace: &Path, path: &Path) -> Result<Place, NotAllowed> {
         let named = workspace.join(path);
-        let refused = || NotAllowed(named.clone());
+        let refused = || NotAllowed(path.to_owned());
         let real = real(&named).ok_or_else(refused)?;
         if self::real(workspace).is_some_and(|workspace| real.starts_with(workspace)) {
             return Ok(Place::Target(real));
@@ -145,6 +152,11 @@ mod tests {
         ] {
             let refused = place(&path).unwrap_err().to_string();
             assert!(refused.contains("--allow-read"), "{path}: {refused}");
+            let where_it_is = root.to_string_lossy();
+            assert!(
+                path.starts_with('/') || !refused.contains(&*where_it_is),
+                "the worker's own folders are not named"
+            );
         }
         let none = Allowed::default();
         assert!(none.place(&work, Path::new("rules")).is_ok());
