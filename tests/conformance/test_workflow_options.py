@@ -6,13 +6,15 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio import workflow
 from temporalio.api.common.v1 import Priority as RawPriority, WorkflowExecution
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import WorkflowExecutionOptions
-from temporalio.api.workflowservice.v1 import UpdateWorkflowExecutionOptionsRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, UpdateWorkflowExecutionOptionsRequest
 from temporalio.client import WorkflowHandle
 from temporalio.common import Priority
 from temporalio.service import RPCError, RPCStatusCode
 
-from support import Env, event_names, has_event
+from support import Env, event_names, eventually, has_event
 
 STARTED: dict[str, list[str]] = {}
 
@@ -67,6 +69,18 @@ async def test_tasks_that_wait_go_by_the_new_priority(env: Env):
     handles = {name: await env.start(Notes.run, env.unique, id=env.id(name)) for name in ("last", "first", "second")}
     for name, key in (("last", 5), ("first", 1)):
         await change(env, handles[name].id, RawPriority(priority_key=key), "priority")
+
+    async def all_wait() -> bool:
+        described = await env.client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=env.client.namespace, task_queue=TaskQueue(name=env.task_queue),
+                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, report_stats=True,
+            )
+        )
+        # The real server moves them some time after the answer, and may count the old ones until it finds them stale.
+        return all(described.stats_by_priority_key[key].approximate_backlog_count > 0 for key in (1, 3, 5))
+
+    await eventually(all_wait)
     async with env.worker([Notes], max_concurrent_workflow_tasks=1, max_cached_workflows=0):
         for handle in handles.values():
             await handle.signal(Notes.stop)
