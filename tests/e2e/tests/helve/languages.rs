@@ -126,11 +126,7 @@ fn a_workflow_in_rust_is_built_and_runs() {
 fn the_same_workflow_in_javascript_gives_the_same_answer() {
     if tools_are_there(&Home::new(), "wasm", &[]) {
         let home = builds_and_agrees("javascript", "guided-js");
-        let words = [
-            "nobodyHasThisName is not defined",
-            "workflow.js:",
-            "(at event ",
-        ];
+        let words = ["nobodyHasThisName is not defined", "workflow.js:", "(at event "];
         says_what_was_wrong(&home, "guided-js", &words);
     }
 }
