@@ -18,7 +18,7 @@ const CHUNK: usize = 50_000;
 /// Makes so many closed executions, and starts the server again on them.
 pub(crate) async fn closed_executions(host: &mut Host, count: usize) -> Result<()> {
     let copy = match host.kind() {
-        Kind::Helve(_) | Kind::Serve(_) => copy_runs,
+        Kind::Helve(_) | Kind::HelveWithWorker(_) | Kind::Serve(_) => copy_runs,
         Kind::TemporalFile(_) => copy_visibility,
         Kind::TemporalMemory(_) => bail!("its database is no file that could be filled"),
         Kind::At(..) => bail!("the database of somebody else's server is left alone"),

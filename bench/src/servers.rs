@@ -24,8 +24,10 @@ const WRITER_ENDS: &str = "the writer ends";
 /// Which server, and how it is started.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
-    /// `helve up`.
+    /// `helve up --no-worker`: like the others a server, whose workers are elsewhere.
     Helve(PathBuf),
+    /// `helve up` with the worker that is part of it.
+    HelveWithWorker(PathBuf),
     /// A program that takes a data directory and an address, such as the engine's example `serve`.
     Serve(PathBuf),
     TemporalFile(PathBuf),
@@ -37,7 +39,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Kind::Helve(_) | Kind::Serve(_) => "helve",
+            Kind::Helve(_) | Kind::HelveWithWorker(_) | Kind::Serve(_) => "helve",
             Kind::TemporalFile(_) => "temporal file",
             Kind::TemporalMemory(_) => "temporal memory",
             Kind::At(..) => "there",
@@ -50,16 +52,22 @@ impl Kind {
     }
 
     fn command(&self, folder: &Path, address: &str) -> Option<Command> {
-        let (Kind::Helve(program) | Kind::Serve(program) | Kind::TemporalFile(program) | Kind::TemporalMemory(program)) =
-            self
+        let (Kind::Helve(program)
+        | Kind::HelveWithWorker(program)
+        | Kind::Serve(program)
+        | Kind::TemporalFile(program)
+        | Kind::TemporalMemory(program)) = self
         else {
             return None;
         };
         let mut command = Command::new(program);
         match self {
-            Kind::Helve(_) => {
+            Kind::Helve(_) | Kind::HelveWithWorker(_) => {
                 command.args(["up", "--grpc", address, "--data-dir"]).arg(folder);
                 command.env("HELVE_LOG", LOGGED).env_remove("HELVE_ENGINE");
+                if let Kind::Helve(_) = self {
+                    command.arg("--no-worker");
+                }
             }
             Kind::Serve(_) => {
                 command.arg(folder).arg(address).env("HELVE_LOG", LOGGED);

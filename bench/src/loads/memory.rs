@@ -1,5 +1,6 @@
 //! Memory of the server at rest after its start, and during and after a load of 50 workflows at once. On the real server
-//! fewer: its file database makes a few of them a second, and the load ends when the last one does.
+//! fewer: its file database makes a few of them a second, and the load ends when the last one does. What is compared is the
+//! server alone; beside it stands the whole of `helve up`, at rest.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::sequential::{drive, pollers, script};
 use crate::machine;
 use crate::measured::{Measured, Meter};
 use crate::raw::Workers;
+use crate::servers::{Host, Kind};
 
 const AT_ONCE: (usize, usize) = (50, 5);
 const REST: Duration = Duration::from_secs(3);
@@ -41,6 +43,10 @@ pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
     let (measured, peak) = workers.during(load).await?;
     tokio::time::sleep(REST).await;
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let measured = match whole(bench.host.kind()).await? {
+        Some(whole) => measured.with("idle MB with Helve's worker", megabytes(whole)),
+        None => measured,
+    };
     Ok(measured
         .with("idle MB", megabytes(idle))
         .with(
@@ -49,4 +55,14 @@ pub(super) async fn raw(bench: &mut Bench<'_>) -> Result<Measured> {
         )
         .with("peak MB", megabytes(peak))
         .with("afterwards MB", megabytes(memory()?)))
+}
+
+/// What `helve up` holds at rest with its worker, if that is what is measured.
+async fn whole(kind: &Kind) -> Result<Option<u64>> {
+    let Kind::Helve(program) = kind else { return Ok(None) };
+    let mut host = Host::start(&Kind::HelveWithWorker(program.clone())).await?;
+    tokio::time::sleep(REST).await;
+    let memory = host.pid().and_then(machine::memory);
+    host.stop().await?;
+    Ok(memory)
 }

@@ -247,6 +247,9 @@ pub(crate) struct UpArgs {
     /// How often blobs that have expired are removed
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) expire_every: Span,
+    /// Only the engine: steps and the code of workflows are left to workers of their own (`helve worker`)
+    #[arg(long, conflicts_with_all = ["verticals", "roles", "concurrency", "health"])]
+    pub(crate) no_worker: bool,
     #[command(flatten)]
     pub(crate) keep: KeepArgs,
     #[command(flatten)]

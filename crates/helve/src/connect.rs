@@ -1,6 +1,6 @@
 //! The way to an engine: one of this process, one of another Helve on the same data directory, or a Temporal server.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use temporalio_client::{Connection, ConnectionOptions, Url};
 
@@ -54,6 +54,7 @@ impl Session {
     }
 
     async fn embedded(data: &DataDir, role: &str, sharing: Sharing) -> Result<Self> {
+        let opened = SystemTime::now();
         let (connection, kind) = match embedded::open(data, role, sharing).await? {
             Opened::Here(owned) => {
                 let options = owned.connection_options(identity());
@@ -70,8 +71,10 @@ impl Session {
         };
         if let Kind::Owned(owned) = &kind
             && owned.recovered() > 0
+            && sharing == Sharing::Shared
         {
-            takeover::give_back_steps_of_dead_workers(&client).await;
+            // It ends by itself, or with the process.
+            tokio::spawn(takeover::give_back_steps_of_dead_workers(client.clone(), opened));
         }
         Ok(Self {
             client,

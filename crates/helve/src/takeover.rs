@@ -4,42 +4,54 @@
 //! data directory alone, so every worker that once ran inside such an engine is certainly dead: its steps can be given
 //! back now. Workers that came over the network are left alone, they may well live.
 
+use std::time::SystemTime;
+
+use futures_util::{StreamExt, stream};
+use helve_toolbox::run::WORKFLOW_QUEUE;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{IntoRequest, Status};
 use temporalio_protos::temporal::api::common::v1::WorkflowExecution;
-use temporalio_protos::temporal::api::enums::v1::{PendingActivityState, WorkflowExecutionStatus};
+use temporalio_protos::temporal::api::enums::v1::PendingActivityState;
 use temporalio_protos::temporal::api::failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo};
-use temporalio_protos::temporal::api::workflow::v1::{PendingActivityInfo, WorkflowExecutionInfo};
+use temporalio_protos::temporal::api::workflow::v1::PendingActivityInfo;
 use temporalio_protos::temporal::api::workflowservice::v1 as service;
 
 use crate::client::Client;
+use crate::history::timestamp;
 
 /// How workers inside an embedded engine begin their identity.
 pub(crate) const EMBEDDED_WORKER: &str = "helve embedded";
 /// Failure type that the workflow does not hold against the step.
 const GIVEN_BACK: &str = "helve.GivenBack";
 
-/// Gives back the steps of dead workers. Failing to do so costs time and nothing else.
-pub(crate) async fn give_back_steps_of_dead_workers(client: &Client) {
-    match open_runs(client).await {
+/// Looked after at the same time.
+const AT_ONCE: usize = 8;
+
+/// Gives back the steps that began before `opened`, while whatever else the process does goes on: with many open runs this
+/// takes its time. Failing to do so costs time and nothing else.
+pub(crate) async fn give_back_steps_of_dead_workers(client: Client, opened: SystemTime) {
+    match open_runs(&client).await {
         Ok(runs) => {
-            for run in runs {
-                if let Err(status) = give_back(client, &run).await {
+            let client = &client;
+            let give_back = async |run: WorkflowExecution| {
+                if let Err(status) = give_back(client, &run, opened).await {
                     tracing::warn!(run = run.workflow_id, %status, "the steps of a dead worker wait for their heartbeat timeout");
                 }
-            }
+            };
+            stream::iter(runs).for_each_concurrent(AT_ONCE, give_back).await;
         }
         Err(status) => tracing::warn!(%status, "open runs could not be listed"),
     }
 }
 
+/// Those of Helve: workflows of other programs have workers of their own.
 async fn open_runs(client: &Client) -> Result<Vec<WorkflowExecution>, Status> {
+    let query = format!("TaskQueue = '{WORKFLOW_QUEUE}' AND CloseTime IS NULL");
     let mut runs = Vec::new();
     let mut token = Vec::new();
     loop {
-        let (page, next) = client.list(token).await?;
-        let open = |info: &WorkflowExecutionInfo| info.status() == WorkflowExecutionStatus::Running;
-        runs.extend(page.into_iter().filter(open).filter_map(|info| info.execution));
+        let (page, next) = client.list_matching(query.clone(), token).await?;
+        runs.extend(page.into_iter().filter_map(|info| info.execution));
         if next.is_empty() {
             return Ok(runs);
         }
@@ -47,7 +59,7 @@ async fn open_runs(client: &Client) -> Result<Vec<WorkflowExecution>, Status> {
     }
 }
 
-async fn give_back(client: &Client, run: &WorkflowExecution) -> Result<(), Status> {
+async fn give_back(client: &Client, run: &WorkflowExecution, opened: SystemTime) -> Result<(), Status> {
     let mut connection = client.connection.clone();
     // The worker that had the run cached is gone too.
     let reset = service::ResetStickyTaskQueueRequest {
@@ -60,7 +72,7 @@ async fn give_back(client: &Client, run: &WorkflowExecution) -> Result<(), Statu
         .await?
         .pending_activities
         .iter()
-        .filter(|a| is_orphan(a))
+        .filter(|a| is_orphan(a, opened))
     {
         let failure = Failure {
             message: "the process that ran the step was killed".to_owned(),
@@ -91,39 +103,46 @@ async fn give_back(client: &Client, run: &WorkflowExecution) -> Result<(), Statu
     Ok(())
 }
 
-fn is_orphan(activity: &PendingActivityInfo) -> bool {
+/// Process ids come again, in a container at every start: the name of a worker does not tell whether it is the one of now.
+fn is_orphan(activity: &PendingActivityInfo, opened: SystemTime) -> bool {
     let started = matches!(
         activity.state(),
         PendingActivityState::Started | PendingActivityState::CancelRequested
     );
-    started && activity.last_worker_identity.starts_with(EMBEDDED_WORKER)
+    let began = activity.last_started_time.as_ref().and_then(timestamp);
+    started
+        && activity.last_worker_identity.starts_with(EMBEDDED_WORKER)
+        && began.is_some_and(|began| SystemTime::from(began) < opened)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn activity(state: PendingActivityState, worker: &str) -> PendingActivityInfo {
+    fn began(state: PendingActivityState, worker: &str, seconds: u64) -> PendingActivityInfo {
         PendingActivityInfo {
             state: state.into(),
             last_worker_identity: worker.to_owned(),
+            last_started_time: Some((SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).into()),
             ..Default::default()
         }
     }
 
     #[test]
     fn only_running_steps_of_embedded_workers_are_given_back() {
-        assert!(is_orphan(&activity(
-            PendingActivityState::Started,
-            "helve embedded 42@host"
-        )));
+        use PendingActivityState::{Scheduled, Started};
+        let opened = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let embedded = "helve embedded 42@host";
+        assert!(is_orphan(&began(Started, embedded, 99), opened));
+        let lives = began(Started, "helve 42@host", 99);
+        assert!(!is_orphan(&lives, opened), "a worker over the network may live");
+        assert!(!is_orphan(&began(Scheduled, embedded, 99), opened));
+        let of_now = began(Started, embedded, 101);
         assert!(
-            !is_orphan(&activity(PendingActivityState::Started, "helve 42@host")),
-            "a worker over the network may live"
+            !is_orphan(&of_now, opened),
+            "the worker of now, with the same process id"
         );
-        assert!(!is_orphan(&activity(
-            PendingActivityState::Scheduled,
-            "helve embedded 42@host"
-        )));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use helve_worker::WorkerHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::staying;
@@ -40,7 +42,11 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         blobs.name(),
         Sweeper::new(session.client.clone(), blobs.clone(), args.keep.into()),
     );
-    let mut worker = match app.worker(&session, &data, blobs, tuning).await {
+    let worker = match args.no_worker {
+        true => Ok(None),
+        false => app.worker(&session, &data, blobs, tuning).await.map(Some),
+    };
+    let mut worker = match worker {
         Ok(worker) => worker,
         Err(problem) => {
             session.close().await;
@@ -62,23 +68,31 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if let Some(open) = session.owned().map(Owned::recovered).filter(|open| *open > 0) {
         eprint_line(&format!("runs     {} under way go on", count(open as u64, "run")));
     }
-    eprint_line("worker   ready; Ctrl-C stops after the running steps");
+    eprint_line(match worker {
+        Some(_) => "worker   ready; Ctrl-C stops after the running steps",
+        None => "worker   none here (--no-worker); Ctrl-C stops the engine",
+    });
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
-    let _health = match staying::health(&args.worker, &worker).await {
-        Ok(health) => health,
-        Err(problem) => {
-            worker.drain().await;
-            session.close().await;
-            return Err(problem);
+    let served = match &mut worker {
+        Some(worker) => work(app, args, worker, &interrupted).await,
+        None => {
+            interrupted.cancelled().await;
+            Ok(())
         }
     };
-    let served = staying::serve(app, &args.worker, &mut worker, interrupted.cancelled()).await;
-    if served.is_ok() {
-        eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
-    }
     drop(sweeping);
-    worker.drain().await;
+    if let Some(worker) = worker {
+        worker.drain().await;
+    }
     session.close().await;
     served.map(|()| 0)
+}
+
+/// Serves with the worker of this process until somebody asks to stop.
+async fn work(app: &App, args: &UpArgs, worker: &mut WorkerHandle, interrupted: &CancellationToken) -> Result<()> {
+    let _health = staying::health(&args.worker, worker).await?;
+    staying::serve(app, &args.worker, worker, interrupted.cancelled()).await?;
+    eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
+    Ok(())
 }
