@@ -15,6 +15,7 @@ mod paths;
 mod progress;
 mod recycling;
 mod render;
+mod rest;
 mod result;
 mod retention;
 mod signals;

@@ -12,6 +12,7 @@ use crate::cli::{EngineChoice, UpArgs};
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::Result;
 use crate::render::count;
+use crate::rest;
 use crate::retention::Sweeper;
 use crate::signals;
 use crate::terminal::eprint_line;
@@ -74,6 +75,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     });
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
+    tokio::spawn(rest::after_the_start());
     let served = match &mut worker {
         Some(worker) => work(app, args, worker, &interrupted).await,
         None => {

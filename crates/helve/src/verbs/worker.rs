@@ -8,6 +8,7 @@ use crate::embedded::Sharing;
 use crate::errors::{Problem, RECYCLED, Result};
 use crate::recycling::Recycling;
 use crate::render::count;
+use crate::rest;
 use crate::signals;
 use crate::terminal::eprint_line;
 
@@ -36,6 +37,7 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
     ));
     catalog::say_problems(&app.problems);
     let _health = staying::health(&args.worker, &worker).await?;
+    tokio::spawn(rest::after_the_start());
     let work = worker.work();
     let mut due = None;
     let end = async {
