@@ -220,6 +220,7 @@ fn deny(environment: &Environment) -> Result<Outcome> {
 }
 
 fn unit(environment: &Environment) -> Result<Outcome> {
+    tools::from_the_system(environment)?;
     let mut variables = vec![("HELVE_SIMULATION_WORLDS", WORLDS.into())];
     let mut missing = Vec::new();
     add_s3_server(environment, &mut variables, &mut missing)?;

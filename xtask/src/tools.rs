@@ -20,11 +20,12 @@ const VERTICALS: [(&str, bool); 7] = [
 ];
 
 /// Programs that only the system's package manager has, with their packages.
-const SYSTEM: [(&str, &[&str]); 4] = [
+const SYSTEM: [(&str, &[&str]); 5] = [
     ("cppcheck", &["cppcheck"]),
     ("clang", &["clang", "libclang-rt-14-dev", "llvm"]),
     ("afl-fuzz", &["afl++"]),
     ("apktool", &["apktool", "default-jre-headless"]),
+    ("mkfs.xfs", &["xfsprogs"]),
 ];
 
 /// Where the tools are, and what could not be installed.
@@ -38,9 +39,7 @@ pub(crate) struct Tools {
 /// CI: where they are not, their tests say that they are not checked, and nothing is missing for it.
 pub(crate) fn prepare(environment: &Environment) -> Result<Tools> {
     let dir = env::var_os("HELVE_TOOLS_DIR").map_or_else(|| environment.target.join("tools"), PathBuf::from);
-    if environment.ci {
-        from_the_system(environment)?;
-    }
+    from_the_system(environment)?;
     let mut missing = Vec::new();
     for (vertical, optional) in VERTICALS {
         let mut command = environment.command(environment.helve());
@@ -63,8 +62,11 @@ pub(crate) fn prepare(environment: &Environment) -> Result<Tools> {
     Ok(Tools { dir, missing })
 }
 
-/// The system's packages. A machine of CI is thrown away afterwards, so they do no harm there.
-fn from_the_system(environment: &Environment) -> Result<()> {
+/// The system's packages, in CI only: its machine is thrown away afterwards, so they do no harm there.
+pub(crate) fn from_the_system(environment: &Environment) -> Result<()> {
+    if !environment.ci {
+        return Ok(());
+    }
     let there = |program: &str| {
         let path = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&path).any(|dir| dir.join(program).is_file())

@@ -353,7 +353,11 @@ mod tests {
     }
 
     fn fixture() -> Fixture {
-        let dir = tempfile::tempdir().unwrap();
+        fixture_in(&std::env::temp_dir())
+    }
+
+    fn fixture_in(place: &Path) -> Fixture {
+        let dir = tempfile::tempdir_in(place).unwrap();
         let source = dir.path().join("source");
         fs::create_dir(&source).unwrap();
         fs::write(source.join("main.py"), "print(1)\n").unwrap();
@@ -469,6 +473,92 @@ mod tests {
         drop(workspaces);
         let left = fs::read_dir(fixture.dir.path().join("work")).unwrap().count();
         assert_eq!(left, 1, "only the gate file stays");
+    }
+
+    /// An XFS of its own, in a file.
+    #[cfg(target_os = "linux")]
+    struct Xfs {
+        place: tempfile::TempDir,
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Xfs {
+        /// Or why there is none.
+        fn mount() -> Result<Self, String> {
+            let place = tempfile::tempdir().unwrap();
+            let (image, at) = (place.path().join("image"), place.path().join("at"));
+            fs::create_dir(&at).unwrap();
+            fs::File::create(&image).unwrap().set_len(320 << 20).unwrap();
+            run(std::process::Command::new("mkfs.xfs").arg("-q").arg(&image))?;
+            run(std::process::Command::new("mount")
+                .args(["-o", "loop"])
+                .args([&image, &at]))?;
+            Ok(Self { place })
+        }
+
+        fn path(&self) -> PathBuf {
+            self.place.path().join("at")
+        }
+
+        fn free(&self) -> u64 {
+            let stat = rustix::fs::statvfs(self.path()).unwrap();
+            stat.f_bfree * stat.f_frsize
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl Drop for Xfs {
+        fn drop(&mut self) {
+            let _ = run(std::process::Command::new("umount").arg(self.path()));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn run(command: &mut std::process::Command) -> Result<(), String> {
+        let ended = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ended
+            .status
+            .success()
+            .then_some(())
+            .ok_or(format!("{command:?}: {said}"))
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn where_the_file_system_can_copies_share_their_bytes_until_they_are_written() {
+        const LARGE: usize = 32 << 20;
+        let xfs = match Xfs::mount() {
+            Ok(xfs) => xfs,
+            Err(why) => return println!("SKIPPED: there is no XFS to test on (it needs root and xfsprogs): {why}"),
+        };
+        let mut fixture = fixture_in(&xfs.path());
+        let source = fixture.dir.path().join("source");
+        let large: Vec<u8> = (0..LARGE).map(|at| (at % 251) as u8).collect();
+        fs::write(source.join("large"), &large).unwrap();
+        let packed = pack(&source, &PackOptions::default(), &fixture.blobs, &Control::none()).unwrap();
+        fixture.target.id = packed.id.to_string();
+        let workspaces = open(&fixture);
+        let lay_out = |number| {
+            let target = Some(&fixture.target);
+            let laid_out = workspaces.lay_out(attempt(number), Isolation::CopyOnWrite, target, &Control::none());
+            laid_out.unwrap()
+        };
+        let first = lay_out(1);
+        rustix::fs::sync();
+        let before = xfs.free();
+        let second = lay_out(2);
+        rustix::fs::sync();
+        assert!(
+            before.saturating_sub(xfs.free()) < (LARGE / 8) as u64,
+            "its bytes are shared"
+        );
+        fs::write(second.path().join("large"), "mine").unwrap();
+        assert!(fs::read(first.path().join("large")).unwrap() == large);
+        assert!(fs::read(lay_out(3).path().join("large")).unwrap() == large);
+        drop((first, second));
+        drop(workspaces);
+        drop(fixture);
     }
 
     #[test]
