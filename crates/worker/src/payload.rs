@@ -51,6 +51,15 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_objects_are_sorted_in_what_goes_into_histories() {
+        let payload = encode(&serde_json::json!({"b": 1, "a": 2})).unwrap();
+        assert_eq!(
+            payload.data, br#"{"a":2,"b":1}"#,
+            "a dependency switched on `preserve_order`"
+        );
+    }
+
+    #[test]
     fn a_wrong_argument_says_which_activity_and_why() {
         let error = decode::<Vec<i32>>("secrets", &[]).unwrap_err().to_string();
         assert_eq!(
