@@ -24,6 +24,8 @@ pub(crate) struct RunHistory {
     pub(crate) plan: Option<PinnedPlan>,
     /// When it began.
     pub(crate) started: Option<Timestamp>,
+    /// A worker has begun to work on it.
+    pub(crate) taken_up: bool,
     /// Somebody asked it to stop.
     pub(crate) cancel_requested: bool,
     /// Its activities in the order in which they were scheduled.
@@ -119,6 +121,7 @@ impl RunHistory {
                 self.input = from_payloads(started.input.as_ref());
                 self.plan = self.input.as_ref().and_then(|input| input.plan.clone());
             }
+            Some(Attributes::WorkflowTaskStartedEventAttributes(_)) => self.taken_up = true,
             Some(Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)) => self.cancel_requested = true,
             Some(attributes) => match ended(at, attributes) {
                 Some(end) => self.end = Some(end),

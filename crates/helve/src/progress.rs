@@ -47,6 +47,10 @@ pub(crate) struct Display {
     style: Style,
     bars: MultiProgress,
     steps: BTreeMap<String, Step>,
+    /// When the engine was asked first.
+    asked: Option<Instant>,
+    /// A worker has begun with the run, or it was said that none has.
+    taken_up: bool,
 }
 
 /// What is shown of one step; the items of a fan-out are one step.
@@ -80,6 +84,8 @@ impl Display {
             style,
             bars: MultiProgress::with_draw_target(target),
             steps: BTreeMap::new(),
+            asked: None,
+            taken_up: false,
         }
     }
 
@@ -143,6 +149,11 @@ impl Display {
 
     /// Names the steps that no worker has taken for a while: what is missing is not a matter of time.
     fn mention_waiting(&mut self) {
+        let asked = *self.asked.get_or_insert_with(Instant::now);
+        if !self.taken_up && asked.elapsed() >= PATIENCE {
+            self.taken_up = true;
+            self.note("waiting for a worker that runs workflows: `helve worker` starts one");
+        }
         let mode = self.mode;
         for (name, step) in &mut self.steps {
             let waits = !step.parts.is_empty() && step.parts.values().all(|part| *part == Part::Waiting);
@@ -161,6 +172,7 @@ impl Display {
 
     /// Takes in the history so far.
     pub(crate) fn history(&mut self, history: &RunHistory) {
+        self.taken_up |= history.taken_up;
         // A step whose worker went away is scheduled anew: only its last scheduling counts.
         let mut last: HashMap<&str, usize> = HashMap::new();
         for (n, activity) in history.activities.iter().enumerate() {

@@ -246,6 +246,20 @@ fn fifty_runs_at_once_on_one_worker_do_not_mix_their_workspaces() {
 }
 
 #[test]
+fn a_run_says_that_nobody_has_taken_it_up_and_goes_on_when_a_worker_comes() {
+    let home = Home::new();
+    let mut up = home.start(&["up", "--grpc", "127.0.0.1:0", "--no-worker"]);
+    up.wait_for_line("worker   none here");
+    let mut run = home.start(&["run", "assessment", &target(&home).to_string_lossy(), "--json"]);
+    run.wait_for_line("waiting for a worker that runs workflows");
+    let mut worker = home.start(&["worker"]);
+    worker.wait_for_line("worker   ready");
+    assert_eq!(run.wait().expect_code(0).json()["status"], "completed");
+    stop(worker);
+    stop(up);
+}
+
+#[test]
 fn a_worker_that_has_run_enough_steps_lets_the_others_end_and_asks_to_be_started_again() {
     let home = Home::new();
     let (script, _) = nap(4, 3);
