@@ -54,7 +54,6 @@ impl Session {
     }
 
     async fn embedded(data: &DataDir, role: &str, sharing: Sharing) -> Result<Self> {
-        let opened = SystemTime::now();
         let (connection, kind) = match embedded::open(data, role, sharing).await? {
             Opened::Here(owned) => {
                 let options = owned.connection_options(identity());
@@ -73,8 +72,9 @@ impl Session {
             && owned.recovered() > 0
             && sharing == Sharing::Shared
         {
-            // It ends by itself, or with the process.
-            tokio::spawn(takeover::give_back_steps_of_dead_workers(client.clone(), opened));
+            // The worker of this process comes later. This ends by itself, or with the process.
+            let now = SystemTime::now();
+            tokio::spawn(takeover::give_back_steps_of_dead_workers(client.clone(), now));
         }
         Ok(Self {
             client,
