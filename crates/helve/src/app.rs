@@ -1,6 +1,5 @@
 //! The composition root: everything that a verb needs, made in one place.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_modules::command::Search;
+use helve_runs::{SANDBOX_FACT, verticals};
 use helve_sandbox::Level;
 use helve_toolbox::{Keeper, Layer, Loaded, Problem as ToolboxProblem, Shelf, Toolbox};
 use helve_worker::{
@@ -23,8 +23,6 @@ use crate::paths::DataDir;
 use crate::terminal::eprint_line;
 use crate::verbs::not_found;
 
-/// The name under which workers tell the level of their sandbox.
-pub(crate) const SANDBOX_FACT: &str = "sandbox";
 /// How long a leaving process waits for steps that were told to stop.
 const ABANDON_AFTER: Duration = Duration::from_secs(3);
 
@@ -244,13 +242,6 @@ fn remembered(data: &DataDir) -> Result<Place> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Place::Directory(data.blobs())),
         Err(error) => Err(Problem::io("read", &file, &error)),
     }
-}
-
-/// Every vertical that a workflow of the toolbox names, and that of the built-in modules.
-pub(crate) fn verticals(toolbox: &Toolbox) -> Vec<String> {
-    let mut all = BTreeSet::from([helve_toolbox::DEFAULT_VERTICAL]);
-    all.extend(toolbox.workflows().flat_map(|workflow| workflow.verticals()));
-    all.into_iter().map(str::to_owned).collect()
 }
 
 /// What the machine can do to shut tools in.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use helve_runs::Client;
 use temporalio_client::{Connection, ConnectionOptions, Url};
 
 use crate::cli::{DEFAULT_NAMESPACE, EngineChoice};
-use crate::client::Client;
 use crate::embedded::{self, Opened, Owned, Sharing};
 use crate::errors::{Problem, Result, unreachable};
 use crate::paths::DataDir;

@@ -176,6 +176,38 @@ impl Problem {
     }
 }
 
+impl From<helve_runs::Error> for Problem {
+    fn from(error: helve_runs::Error) -> Self {
+        use helve_runs::{Error, LEAST_DIGITS};
+        let problem = Self::new(error.to_string());
+        match &error {
+            Error::NoRun(_) => problem.help(
+                "`helve runs list` shows the runs of this data directory; --data-dir and --engine choose another place",
+            ),
+            Error::NotEnded(run_id) => problem.help(format!(
+                "`helve run --resume {run_id}` waits for it, `helve runs show {run_id}` shows how far it is"
+            )),
+            Error::Report { .. } => {
+                problem.help("it was written by another version of Helve: use that one, or scan again")
+            }
+            Error::Left { .. } => problem.help("use the --blobs, or the --data-dir, of the worker that ran it"),
+            Error::NoArtifact { run_id, .. } => {
+                problem.help(format!("`helve artifacts list {run_id}` shows what there is"))
+            }
+            Error::SeveralArtifacts { .. } => {
+                problem.help("say which one with --step; `helve artifacts list` shows them")
+            }
+            Error::ShortTarget(_) => problem.help(format!("give {LEAST_DIGITS} digits of its id at least")),
+            Error::NoTarget(_) => problem.help(
+                "`helve targets list` shows those of this data directory; --data-dir and --blobs choose another place",
+            ),
+            Error::SeveralTargets(_) => problem.help("give more digits of the id"),
+            Error::Engine { what, status } => refused(what, status),
+            _ => problem,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

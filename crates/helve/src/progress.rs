@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use helve_runs::text::{count, millis_between};
+use helve_runs::{Activity, Outcome, Pending, RunHistory, base_id, progress_text};
 use helve_toolbox::run::queue_vertical;
 use helve_worker::{StepEvent, StepEventKind, StepProgress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::history::{Activity, Outcome, RunHistory};
-use crate::render::runs::{Pending, progress_text};
-use crate::render::{count, duration, millis_between};
-use crate::result::base_id;
+use crate::render::duration;
 use crate::terminal::{Style, clean, eprint_line};
 
 /// Plain lines about progress come no more often than this.

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use helve_blobs::{BlobId, BlobStore, Expiry, Hold, Retention, StoreError, Swept};
+use helve_runs::{Client, timestamp};
 use helve_toolbox::Span;
 use jiff::Timestamp;
 use prost::Message;
@@ -17,9 +18,7 @@ use temporalio_protos::temporal::api::namespace::v1::NamespaceInfo;
 use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 use tokio::runtime::Handle;
 
-use crate::client::Client;
 use crate::errors::{Problem, Result, refused};
-use crate::history::timestamp;
 
 /// In the data of a namespace: how long its targets are kept.
 const KEEP_TARGETS: &str = "helve.keep-targets";
@@ -29,6 +28,8 @@ const KEEP_RESULTS: &str = "helve.keep-results";
 /// sweeps too.
 const FIRST_SWEEP: Duration = Duration::from_secs(5 * 60);
 
+/// Runs that are asked for at once.
+const PAGE: i32 = 200;
 /// Digits of an id.
 const ID_DIGITS: usize = 64;
 /// A longer text of digits holds no id.
@@ -106,6 +107,7 @@ impl Sweeper {
             for run in all(&client, OPEN.to_owned()).await? {
                 needed.extend(references(&client, &run).await?);
             }
+            needed.extend(scheduled(&client).await?);
         }
         Ok(needed)
     }
@@ -134,6 +136,7 @@ impl Sweeper {
             for run in all(&client, OPEN.to_owned()).await? {
                 hold(&references(&client, &run).await?, Hold::Needed);
             }
+            hold(&scheduled(&client).await?, Hold::Needed);
             // As far back as anything is kept: a namespace may also keep shorter than what nobody refers to.
             let kept = [
                 keep.targets,
@@ -208,7 +211,7 @@ async fn all(client: &Client, query: String) -> Result<Vec<WorkflowExecutionInfo
     let mut runs = Vec::new();
     let mut token = Vec::new();
     loop {
-        let page = client.list_matching(query.clone(), token).await;
+        let page = client.list_matching(query.clone(), PAGE, token).await;
         let (page, next) = page.map_err(|status| unknown(&status))?;
         runs.extend(page);
         if next.is_empty() {
@@ -220,6 +223,24 @@ async fn all(client: &Client, query: String) -> Result<Vec<WorkflowExecutionInfo
 
 fn execution(run: &WorkflowExecutionInfo) -> WorkflowExecution {
     run.execution.clone().unwrap_or_default()
+}
+
+/// The targets that schedules will scan again.
+async fn scheduled(client: &Client) -> Result<HashSet<BlobId>> {
+    let mut ids = HashSet::new();
+    let mut token = Vec::new();
+    loop {
+        let page = client.schedules(PAGE, token).await;
+        let (page, next) = page.map_err(|status| unknown(&status))?;
+        ids.extend(
+            page.into_iter()
+                .filter_map(|view| view.order?.target?.id.parse::<BlobId>().ok()),
+        );
+        if next.is_empty() {
+            return Ok(ids);
+        }
+        token = next;
+    }
 }
 
 /// All ids that the history of a run names.
@@ -251,7 +272,7 @@ fn ids_in(event: &HistoryEvent) -> Vec<BlobId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::json_payload;
+    use helve_runs::json_payload;
     use serde_json::json;
     use temporalio_protos::temporal::api::common::v1::Payloads;
     use temporalio_protos::temporal::api::history::v1::history_event::Attributes;

@@ -7,6 +7,7 @@
 use std::time::SystemTime;
 
 use futures_util::{StreamExt, stream};
+use helve_runs::{Client, timestamp};
 use helve_toolbox::run::WORKFLOW_QUEUE;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{IntoRequest, Status};
@@ -16,9 +17,6 @@ use temporalio_protos::temporal::api::failure::v1::{ApplicationFailureInfo, Fail
 use temporalio_protos::temporal::api::workflow::v1::PendingActivityInfo;
 use temporalio_protos::temporal::api::workflowservice::v1 as service;
 
-use crate::client::Client;
-use crate::history::timestamp;
-
 /// How workers inside an embedded engine begin their identity.
 pub(crate) const EMBEDDED_WORKER: &str = "helve embedded";
 /// Failure type that the workflow does not hold against the step.
@@ -26,6 +24,8 @@ const GIVEN_BACK: &str = "helve.GivenBack";
 
 /// Looked after at the same time.
 const AT_ONCE: usize = 8;
+/// Open runs that are asked for at once.
+const PAGE: i32 = 1000;
 
 /// Gives back the steps that began before `opened`, while whatever else the process does goes on: with many open runs this
 /// takes its time. Failing to do so costs time and nothing else.
@@ -50,7 +50,7 @@ async fn open_runs(client: &Client) -> Result<Vec<WorkflowExecution>, Status> {
     let mut runs = Vec::new();
     let mut token = Vec::new();
     loop {
-        let (page, next) = client.list_matching(query.clone(), token).await?;
+        let (page, next) = client.list_matching(query.clone(), PAGE, token).await?;
         runs.extend(page.into_iter().filter_map(|info| info.execution));
         if next.is_empty() {
             return Ok(runs);

@@ -1,11 +1,11 @@
 //! Findings as a table, and the line that sums a run up.
 
 use helve_findings::{Finding, ModuleReport, NotificationLevel, Severity};
+use helve_runs::{RunResult, TargetFacts};
 use unicode_width::UnicodeWidthStr;
 
 use super::table::{Cell, table, wrap};
 use super::{bytes, count, duration};
-use crate::result::{RunResult, TargetFacts};
 use crate::terminal::{Style, clean};
 
 /// Findings shown at the end of a run; `helve findings` shows all of them.
@@ -205,7 +205,7 @@ fn some_of(names: &[String], total: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::tests::sample;
+    use crate::render::sample::sample;
     use helve_findings::{Confidence, Location, Region, Rule};
 
     fn finding(severity: Severity, path: &str, message: &str) -> Finding {

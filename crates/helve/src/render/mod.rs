@@ -3,11 +3,14 @@
 pub(crate) mod catalog;
 pub(crate) mod findings;
 pub(crate) mod runs;
+#[cfg(test)]
+pub(crate) mod sample;
 pub(crate) mod storage;
 pub(crate) mod table;
 pub(crate) mod verticals;
 pub(crate) mod workers;
 
+pub(crate) use helve_runs::text::{count, grouped, millis_between};
 use jiff::Timestamp;
 
 /// `0.4 s`, `12.3 s`, `4 min 5 s`, `2 h 10 min`.
@@ -35,33 +38,9 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// `1 file`, `2 files`, `12,345 files`.
-pub(crate) fn count(number: u64, one: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {one}{plural}", grouped(number))
-}
-
-/// `12,345`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `2025-01-31 12:34:56` (UTC), or `-`.
 pub(crate) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
-}
-
-/// Milliseconds from one time to another, if both are known.
-pub(crate) fn millis_between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<u64> {
-    u64::try_from(to?.as_millisecond() - from?.as_millisecond()).ok()
 }
 
 #[cfg(test)]
@@ -77,8 +56,6 @@ mod tests {
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(4_100), "4.1 kB");
         assert_eq!(bytes(999_999), "1.0 MB");
-        assert_eq!(count(1, "file"), "1 file");
-        assert_eq!(count(1_234_567, "file"), "1,234,567 files");
         assert_eq!(time(None), "-");
         assert_eq!(time(Timestamp::new(0, 0).ok()), "1970-01-01 00:00:00");
     }

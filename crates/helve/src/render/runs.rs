@@ -1,60 +1,12 @@
-//! Runs as text and JSON.
+//! Runs as text.
 
-use helve_toolbox::run::{RunInput, RunProgress, StepOutput, queue_vertical};
-use helve_worker::StepProgress;
+use helve_runs::{Listed, Said, Shown, StepLine, TargetFacts};
+use helve_toolbox::run::{RunInput, RunProgress};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::table::{Cell, table};
 use super::{bytes, count, duration, millis_between, time};
-use crate::history::{Activity, Outcome, RunHistory};
-use crate::result::{TargetFacts, status_text};
 use crate::terminal::{Style, clean};
-
-/// One line of `helve runs list`.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Listed {
-    pub(crate) run_id: String,
-    pub(crate) workflow: String,
-    pub(crate) target: Option<String>,
-    /// `running`, `completed`, ...
-    pub(crate) status: &'static str,
-    pub(crate) started: Option<Timestamp>,
-    pub(crate) ended: Option<Timestamp>,
-}
-
-/// One attempt chain that has not ended, from the engine's own knowledge: history tells of it only afterwards.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Pending {
-    pub(crate) activity_id: String,
-    pub(crate) attempt: u32,
-    pub(crate) running: bool,
-    pub(crate) worker: String,
-    pub(crate) started: Option<Timestamp>,
-    pub(crate) last_failure: Option<String>,
-    pub(crate) progress: Option<StepProgress>,
-}
-
-/// What an open run that is code says of itself.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Said {
-    /// It is no such run, or has not said anything.
-    Nothing,
-    Progress(RunProgress),
-    /// Nobody could be asked, for this reason.
-    Unknown(String),
-}
-
-/// Everything that `helve runs show` knows.
-pub(crate) struct Shown<'a> {
-    pub(crate) run_id: &'a str,
-    pub(crate) status: &'static str,
-    pub(crate) said: &'a Said,
-    pub(crate) facts: Option<&'a TargetFacts>,
-    pub(crate) history: &'a RunHistory,
-    pub(crate) pending: &'a [Pending],
-    pub(crate) now: Timestamp,
-}
 
 /// The table of `helve runs list`.
 pub(crate) fn list(runs: &[Listed], now: Timestamp, style: Style) -> String {
@@ -77,25 +29,6 @@ pub(crate) fn list(runs: &[Listed], now: Timestamp, style: Style) -> String {
         &rows,
         style,
     )
-}
-
-/// The same for `--json`.
-pub(crate) fn list_json(runs: &[Listed]) -> Value {
-    let runs: Vec<Value> = runs
-        .iter()
-        .map(|run| {
-            json!({
-                "run_id": run.run_id,
-                "workflow": run.workflow,
-                "target": run.target,
-                "status": run.status,
-                "started_at": run.started,
-                "ended_at": run.ended,
-                "duration_ms": millis_between(run.started, run.ended),
-            })
-        })
-        .collect();
-    Value::Array(runs)
 }
 
 /// `helve runs show`.
@@ -211,7 +144,7 @@ fn steps(shown: &Shown<'_>, style: Style) -> String {
         .activities
         .iter()
         .map(|activity| {
-            let row = Row::new(activity, shown);
+            let row = StepLine::new(activity, shown);
             let took = row
                 .started
                 .and(millis_between(row.started, Some(activity.ended.unwrap_or(shown.now))));
@@ -243,152 +176,6 @@ fn steps(shown: &Shown<'_>, style: Style) -> String {
     )
 }
 
-/// What is known of an activity, from its history or, while it is open, from the engine.
-struct Row {
-    attempt: u32,
-    state: &'static str,
-    started: Option<Timestamp>,
-    worker: String,
-    outcome: String,
-}
-
-impl Row {
-    fn new(activity: &Activity, shown: &Shown<'_>) -> Self {
-        let closed = |state, outcome: String| Self {
-            attempt: activity.attempts,
-            state,
-            started: activity.started,
-            worker: activity.worker.clone(),
-            outcome: match &activity.last_failure {
-                Some(failure) => format!("{outcome} (an earlier attempt failed: {failure})"),
-                None => outcome,
-            },
-        };
-        match &activity.outcome {
-            Outcome::Completed(Some(output)) => {
-                let findings = count(output.findings, "finding");
-                match output.status.reason() {
-                    Some(_) => {
-                        let outcome = format!("{findings}; {}", status_text(&output.status));
-                        closed("inconclusive", with_sandbox(outcome, output))
-                    }
-                    None if activity.is_internal() => closed("completed", String::new()),
-                    None => closed("completed", with_sandbox(findings, output)),
-                }
-            }
-            Outcome::Completed(None) => closed("completed", String::new()),
-            Outcome::Failed(reason) => closed("failed", reason.clone()),
-            Outcome::TimedOut(reason) => closed("timed_out", reason.clone()),
-            Outcome::Cancelled => closed("cancelled", String::new()),
-            Outcome::Open if shown.history.end.is_some() => closed("cancelled", "the run ended before it".to_owned()),
-            Outcome::Open => Self::open(activity, shown.pending.iter().find(|p| p.activity_id == activity.step)),
-        }
-    }
-
-    fn open(activity: &Activity, pending: Option<&Pending>) -> Self {
-        let pending = pending.cloned().unwrap_or_default();
-        let mut outcome = match (&pending.progress, pending.running) {
-            (Some(progress), true) => progress_text(progress),
-            (None, true) => String::new(),
-            (_, false) => format!("waiting for a worker with {}", queue_vertical(&activity.queue)),
-        };
-        if let Some(failure) = &pending.last_failure {
-            outcome = format!("{outcome} (the attempt before failed: {failure})")
-                .trim_start()
-                .to_owned();
-        }
-        Self {
-            attempt: pending.attempt,
-            state: if pending.running { "running" } else { "waiting" },
-            started: pending.started.filter(|_| pending.running),
-            worker: if pending.running { pending.worker } else { String::new() },
-            outcome,
-        }
-    }
-}
-
-/// The level of the sandbox that a program of the step ran in.
-fn sandbox(output: &StepOutput) -> Option<&str> {
-    output.summary.get("sandbox").and_then(Value::as_str)
-}
-
-fn with_sandbox(outcome: String, output: &StepOutput) -> String {
-    match sandbox(output) {
-        Some(level) => format!("{outcome}; sandbox {level}"),
-        None => outcome,
-    }
-}
-
-/// `1,200 of 10,000 files`.
-pub(crate) fn progress_text(progress: &StepProgress) -> String {
-    match progress.total {
-        Some(total) => format!(
-            "{} of {} {}",
-            super::grouped(progress.done),
-            super::grouped(total),
-            progress.unit
-        ),
-        None => format!("{} {}", super::grouped(progress.done), progress.unit),
-    }
-}
-
-/// `helve runs show --json`.
-pub(crate) fn show_json(shown: &Shown<'_>) -> Value {
-    let history = shown.history;
-    let steps: Vec<Value> = history
-        .activities
-        .iter()
-        .map(|activity| {
-            let row = Row::new(activity, shown);
-            let output = match &activity.outcome {
-                Outcome::Completed(Some(output)) if !activity.is_internal() => Some(&**output),
-                _ => None,
-            };
-            json!({
-                "id": activity.step,
-                "uses": activity.uses,
-                "queue": activity.queue,
-                "status": row.state,
-                "attempts": row.attempt,
-                "worker": (!row.worker.is_empty()).then_some(row.worker),
-                "scheduled_at": activity.scheduled,
-                "started_at": row.started,
-                "ended_at": activity.ended,
-                "duration_ms": millis_between(row.started, activity.ended),
-                "findings": output.map(|output| output.findings),
-                "sandbox": output.and_then(sandbox),
-                "outcome": row.outcome,
-                "internal": activity.is_internal(),
-            })
-        })
-        .collect();
-    let end = history.end.as_ref();
-    let (progress, unknown) = match shown.said {
-        Said::Nothing => (None, None),
-        Said::Progress(progress) => (Some(progress), None),
-        Said::Unknown(reason) => (None, Some(reason)),
-    };
-    json!({
-        "run_id": shown.run_id,
-        "workflow": history.workflow,
-        "workflow_version": history.plan.as_ref().map(|plan| &plan.version),
-        "plan_digest": history.plan.as_ref().map(|plan| &plan.digest),
-        "status": shown.status,
-        "cancel_requested": history.cancel_requested,
-        "progress": progress,
-        "progress_unknown": unknown,
-        "started_at": history.started,
-        "ended_at": end.and_then(|end| end.at),
-        "duration_ms": end.and_then(|end| millis_between(history.started, end.at)),
-        "reason": end.and_then(|end| end.reason.as_ref()),
-        "target": history.input.as_ref().and_then(|input| input.target.as_ref()),
-        "target_facts": shown.facts,
-        "parameters": history.input.as_ref().map(|input| &input.parameters),
-        "result": end.and_then(|end| end.output.as_ref()),
-        "steps": steps,
-    })
-}
-
 fn status_cell(status: &'static str) -> Cell {
     Cell::coloured(status, status_colour(status))
 }
@@ -405,6 +192,9 @@ fn status_colour(status: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use helve_runs::{RunDetail, RunHistory};
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn at(second: i64) -> Option<Timestamp> {
@@ -448,7 +238,7 @@ mod tests {
                 pending: &[],
                 now: Timestamp::UNIX_EPOCH,
             };
-            (show(&shown, Style::PLAIN), show_json(&shown))
+            (show(&shown, Style::PLAIN), json!(RunDetail::from(&shown)))
         };
         let said = |text: &str, done, total| {
             let text = text.to_owned();
@@ -476,23 +266,5 @@ mod tests {
         );
         let (text, json) = shown(&Said::Nothing);
         assert!(!text.contains("progress") && json["progress"].is_null(), "{text}");
-    }
-
-    #[test]
-    fn progress_reads_as_a_sentence_would() {
-        let progress = StepProgress {
-            done: 1200,
-            total: Some(10_000),
-            unit: "files".into(),
-            message: None,
-        };
-        assert_eq!(progress_text(&progress), "1,200 of 10,000 files");
-        assert_eq!(
-            progress_text(&StepProgress {
-                total: None,
-                ..progress
-            }),
-            "1,200 files"
-        );
     }
 }

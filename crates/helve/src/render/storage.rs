@@ -1,7 +1,7 @@
 //! Targets and artifacts as text and as JSON.
 
-use helve_blobs::{BlobInfo, Swept, TargetManifest};
-use jiff::Timestamp;
+use helve_blobs::{Swept, TargetManifest};
+use helve_runs::{Artifact, Target};
 use serde_json::{Value, json};
 
 use super::table::{Cell, table};
@@ -11,33 +11,10 @@ use crate::terminal::{Style, clean};
 /// Digits of an id that lists show: enough to tell targets apart, and to name one.
 const SHOWN_DIGITS: usize = 12;
 
-/// A packed target.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    pub(crate) blob: BlobInfo,
-    pub(crate) manifest: Option<TargetManifest>,
-}
-
-impl Target {
-    fn used(&self) -> Option<Timestamp> {
-        self.blob.used.try_into().ok()
-    }
-
-    pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "id": self.blob.id,
-            "name": self.manifest.as_ref().map(|manifest| &manifest.name),
-            "files": self.manifest.as_ref().map(|manifest| manifest.files),
-            "bytes": self.manifest.as_ref().map(|manifest| manifest.bytes),
-            "packed_bytes": self.blob.size,
-            "last_used": self.used().map(|used| used.to_string()),
-        })
-    }
-
-    fn known(&self, show: impl FnOnce(&TargetManifest) -> String) -> String {
-        let text = self.manifest.as_ref().map(show).unwrap_or_default();
-        if text.is_empty() { "-".to_owned() } else { text }
-    }
+/// What the manifest of a target says, if it has one.
+fn known(target: &Target, show: impl FnOnce(&TargetManifest) -> String) -> String {
+    let text = target.manifest.as_ref().map(show).unwrap_or_default();
+    if text.is_empty() { "-".to_owned() } else { text }
 }
 
 /// `helve targets list`.
@@ -47,11 +24,11 @@ pub(crate) fn targets(targets: &[Target], style: Style) -> String {
         .map(|target| {
             vec![
                 target.blob.id.to_hex()[..SHOWN_DIGITS].into(),
-                target.known(|manifest| grouped(manifest.files)).into(),
-                target.known(|manifest| bytes(manifest.bytes)).into(),
+                known(target, |manifest| grouped(manifest.files)).into(),
+                known(target, |manifest| bytes(manifest.bytes)).into(),
                 bytes(target.blob.size).into(),
                 time(target.used()).into(),
-                target.known(|manifest| clean(&manifest.name)).into(),
+                known(target, |manifest| clean(&manifest.name)).into(),
             ]
         })
         .collect();
@@ -66,9 +43,9 @@ pub(crate) fn targets(targets: &[Target], style: Style) -> String {
 pub(crate) fn target(target: &Target, runs: &[String]) -> String {
     let mut text = format!("target     {}\n", target.blob.id);
     let mut line = |key: &str, value: String| text.push_str(&format!("{key:<10} {value}\n"));
-    line("name", target.known(|manifest| clean(&manifest.name)));
-    line("files", target.known(|manifest| grouped(manifest.files)));
-    line("size", target.known(|manifest| bytes(manifest.bytes)));
+    line("name", known(target, |manifest| clean(&manifest.name)));
+    line("files", known(target, |manifest| grouped(manifest.files)));
+    line("size", known(target, |manifest| bytes(manifest.bytes)));
     line("packed", bytes(target.blob.size));
     line("last used", format!("{} (UTC)", time(target.used())));
     line(
@@ -112,29 +89,6 @@ pub(crate) fn swept_json(swept: &Swept, dry_run: bool) -> Value {
     json!({"dry_run": dry_run, "removed": removed, "bytes": swept.bytes(), "needed": swept.needed})
 }
 
-/// A file that a run left.
-#[derive(Debug, Clone)]
-pub(crate) struct Artifact {
-    /// None for what the run itself left.
-    pub(crate) step: Option<String>,
-    pub(crate) name: String,
-    pub(crate) id: String,
-    pub(crate) size: u64,
-    pub(crate) media_type: String,
-}
-
-impl Artifact {
-    pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "step": self.step,
-            "name": self.name,
-            "id": self.id,
-            "bytes": self.size,
-            "media_type": self.media_type,
-        })
-    }
-}
-
 /// `helve artifacts list`.
 pub(crate) fn artifacts(artifacts: &[Artifact], style: Style) -> String {
     let rows: Vec<Vec<Cell>> = artifacts
@@ -154,7 +108,7 @@ pub(crate) fn artifacts(artifacts: &[Artifact], style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use helve_blobs::BlobId;
+    use helve_blobs::{BlobId, BlobInfo};
     use std::time::SystemTime;
 
     fn blob(is_target: bool) -> BlobInfo {

@@ -1,8 +1,9 @@
 //! Workers as text.
 
+use helve_runs::Worker;
+
 use super::table::{Cell, table};
 use crate::terminal::{Style, clean};
-use crate::verbs::Worker;
 
 /// A line per worker and vertical, and the verticals that nobody serves.
 pub(crate) fn workers(workers: &[Worker], missing: &[String], style: Style) -> String {

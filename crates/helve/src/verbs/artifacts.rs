@@ -4,19 +4,15 @@ use std::fs;
 use std::io::{IsTerminal, Write, stdout};
 use std::path::Path;
 
-use helve_toolbox::run::BlobRef;
+use helve_runs::{Artifact, Client, artifacts as artifacts_of, find_artifact, history_so_far, read_blob};
 use serde_json::json;
 
-use super::follow::history_so_far;
 use super::run::no_such_run;
 use crate::app::App;
 use crate::cli::ArtifactsVerb;
-use crate::client::Client;
 use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
-use crate::history::{Outcome, RunHistory};
-use crate::render::storage::{self, Artifact};
-use crate::result::read_blob;
+use crate::render::storage;
 use crate::terminal::{Style, clean, eprint_line, print, print_json};
 
 pub(crate) async fn artifacts(app: &App, verb: ArtifactsVerb) -> Result<u8> {
@@ -42,17 +38,12 @@ pub(crate) async fn artifacts(app: &App, verb: ArtifactsVerb) -> Result<u8> {
             output,
             json,
         } => {
-            let artifact = find(&found, &run_id, &name, step.as_deref())?;
+            let artifact = find_artifact(&found, &run_id, &name, step.as_deref())?;
             if json && output == Path::new("-") {
                 return Err(Problem::new("--json says what was written to a file").help("name the file with --output"));
             }
-            let blob = BlobRef {
-                id: artifact.id.clone(),
-                size: artifact.size,
-                media_type: artifact.media_type.clone(),
-            };
             // All of it was checked before the first byte is written.
-            let bytes = read_blob(&blobs, &run_id, &blob)?;
+            let bytes = read_blob(&blobs, &run_id, &artifact.blob())?;
             write(&bytes, &output)?;
             if json {
                 print_json(&artifact.to_json());
@@ -65,46 +56,7 @@ pub(crate) async fn artifacts(app: &App, verb: ArtifactsVerb) -> Result<u8> {
 async fn of_run(client: &Client, run_id: &str) -> Result<Vec<Artifact>> {
     let history = history_so_far(client, run_id).await;
     let history = history.map_err(|status| no_such_run(run_id, &status))?;
-    Ok(collect(&history))
-}
-
-/// What the steps left in the order of the history, then the reports of the run.
-fn collect(history: &RunHistory) -> Vec<Artifact> {
-    let artifact = |step: Option<&str>, name: &str, blob: &BlobRef| Artifact {
-        step: step.map(str::to_owned),
-        name: name.to_owned(),
-        id: blob.id.clone(),
-        size: blob.size,
-        media_type: blob.media_type.clone(),
-    };
-    let mut artifacts = Vec::new();
-    for activity in history.activities.iter().filter(|activity| !activity.is_internal()) {
-        if let Outcome::Completed(Some(output)) = &activity.outcome {
-            let named = output.artifacts.iter();
-            artifacts.extend(named.map(|named| artifact(Some(&activity.step), &named.name, &named.blob)));
-        }
-    }
-    if let Some(output) = history.end.as_ref().and_then(|end| end.output.as_ref()) {
-        let reports = [("report.json", &output.report), ("report.sarif", &output.sarif)];
-        let there = reports
-            .into_iter()
-            .filter_map(|(name, blob)| Some((name, blob.as_ref()?)));
-        artifacts.extend(there.map(|(name, blob)| artifact(None, name, blob)));
-    }
-    artifacts
-}
-
-fn find(found: &[Artifact], run_id: &str, name: &str, step: Option<&str>) -> Result<Artifact> {
-    let mut matching = found
-        .iter()
-        .filter(|artifact| artifact.name == name && (step.is_none() || artifact.step.as_deref() == step));
-    match (matching.next(), matching.next()) {
-        (Some(artifact), None) => Ok(artifact.clone()),
-        (Some(_), Some(_)) => Err(Problem::new(format!("several steps of run {run_id} left a `{name}`"))
-            .help("say which one with --step; `helve artifacts list` shows them")),
-        (None, _) => Err(Problem::new(format!("run {run_id} has no artifact `{name}`"))
-            .help(format!("`helve artifacts list {run_id}` shows what there is"))),
-    }
+    Ok(artifacts_of(&history))
 }
 
 /// To a file that is whole or not there, or to standard output.

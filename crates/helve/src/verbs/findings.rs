@@ -1,17 +1,15 @@
 //! `helve findings`.
 
+use helve_runs::{Client, RunResult, facts_in, history_so_far};
 use serde_json::json;
 
-use super::follow::history_so_far;
 use super::report::{check_destination, write_sarif};
 use super::run::no_such_run;
 use crate::app::App;
 use crate::cli::FindingsArgs;
-use crate::client::{Client, from_payload};
 use crate::embedded::Sharing;
 use crate::errors::Result;
 use crate::render::findings::{findings as table, summary};
-use crate::result::{MEMO_TARGET_FACTS, RunResult};
 use crate::terminal::{Style, print, print_json};
 
 pub(crate) async fn findings(app: &App, args: FindingsArgs) -> Result<u8> {
@@ -48,10 +46,9 @@ async fn collect(client: &Client, engine: &str, run_id: &str, blobs: &helve_blob
         .describe(run_id)
         .await
         .map_err(|status| no_such_run(run_id, &status))?;
-    let memo = described.workflow_execution_info.unwrap_or_default().memo;
-    let facts = memo.and_then(|memo| from_payload(memo.fields.get(MEMO_TARGET_FACTS)?));
+    let facts = facts_in(described.workflow_execution_info.unwrap_or_default().memo.as_ref());
     let history = history_so_far(client, run_id)
         .await
         .map_err(|status| no_such_run(run_id, &status))?;
-    RunResult::collect(run_id, engine.to_owned(), &history, facts, blobs)
+    Ok(RunResult::collect(run_id, engine.to_owned(), &history, facts, blobs)?)
 }

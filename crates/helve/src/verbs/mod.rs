@@ -22,7 +22,6 @@ mod workers;
 
 pub(crate) use catalog::not_found;
 pub(crate) use verticals::Examined;
-pub(crate) use workers::Worker;
 
 use crate::app::App;
 use crate::cli::{Cli, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};

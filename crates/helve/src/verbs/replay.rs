@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use helve_blobs::BlobStore;
+use helve_runs::{Client, Wait};
 use helve_worker::{Code, Verdict, replay};
 use serde_json::json;
 use temporalio_protos::temporal::api::history::v1::History;
 
 use super::run::no_such_run;
 use crate::app::App;
-use crate::client::{Client, Wait};
 use crate::embedded::Sharing;
 use crate::errors::{FAILED, Problem, Result};
 use crate::terminal::{print, print_json};

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use helve_findings::sarif::{self, SarifOptions};
+use helve_runs::RunResult;
 use helve_toolbox::run::StepState;
 
 use crate::cli::RunArgs;
 use crate::errors::{FAILED, FINDINGS, Problem, Result};
 use crate::render::findings::{SHOWN, findings, summary};
-use crate::result::RunResult;
 use crate::terminal::{Style, eprint_line, print, print_json};
 
 /// Shows the result and returns the exit code.
@@ -132,7 +132,7 @@ pub(crate) fn write_sarif(result: &RunResult, path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::tests::sample;
+    use crate::render::sample::sample;
 
     #[test]
     fn a_run_that_timed_out_says_so() {

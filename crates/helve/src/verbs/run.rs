@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use helve_blobs::{BlobStore, Control, PackError, PackOptions, Packed, pack};
-use helve_toolbox::run::{MEMO_TARGET, MEMO_WORKFLOW_VERSION, PlanOutput, RunInput, TargetRef};
+use helve_runs::{RunHistory, RunResult, TargetFacts, facts_in, new_run_id, verticals};
+use helve_toolbox::run::PlanOutput;
 use helve_worker::{Roles, StepEvent, WorkerHandle, store_pinned};
-use serde_json::{Value, json};
 use temporalio_client::tonic::{Code, Status};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,17 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::follow::follow;
 use super::parameters;
 use super::report;
-use crate::app::{App, Tuning, verticals};
+use crate::app::{App, Tuning};
 use crate::cli::RunArgs;
-use crate::client::{StartRun, from_payload};
 use crate::connect::Session;
 use crate::embedded::Sharing;
 use crate::errors::{INTERRUPTED, Problem, Result, refused};
-use crate::history::RunHistory;
 use crate::paths::DataDir;
 use crate::progress::{Display, Mode};
 use crate::render::{bytes, count};
-use crate::result::{MEMO_TARGET_FACTS, RunResult, TargetFacts};
 use crate::signals;
 use crate::terminal::{Style, clean, eprint_line};
 
@@ -150,36 +147,28 @@ impl Run<'_> {
             open.close().await;
             return Err(Problem::new(format!("the workflow cannot be stored: {error}")));
         }
-        let run_id = new_run_id(&order.plan.plan.workflow);
-        let workflow = order.plan.plan.workflow.clone();
-        let (input, memo) = input_and_memo(order.plan, &packed);
-        if let Err(error) = self.data.grants().give(&run_id, &input.parameters) {
+        let (run_id, facts) = (new_run_id(&order.plan.plan.workflow), TargetFacts::new(&packed));
+        let order = helve_runs::Order::new(order.plan, Some(&facts), order.timeout);
+        if let Err(error) = self.data.grants().give(&run_id, &order.input.parameters) {
             open.close().await;
             return Err(Problem::io("write to", self.data.root(), &error));
         }
         let outcome = loop {
-            let start = StartRun {
-                run_id: &run_id,
-                workflow: &workflow,
-                input: &input,
-                memo: &memo,
-                timeout: order.timeout,
-            };
-            match open.session.client.start(start).await {
+            match order.start(&open.session.client, &run_id).await {
                 Err(status) if holder_left(&open.session, &status) => open = self.open().await?,
                 outcome => break outcome,
             }
         };
         if let Err(status) = outcome {
             open.close().await;
-            return Err(refused(&format!("cannot start workflow `{workflow}`"), &status));
+            return Err(refused(&format!("cannot start workflow `{}`", order.workflow), &status));
         }
         self.display.note(&format!(
             "run {run_id}: {}, {}",
             count(packed.files, "file"),
             bytes(packed.bytes)
         ));
-        self.finish(open, &run_id, Some(TargetFacts::new(&packed)), args).await
+        self.finish(open, &run_id, Some(facts), args).await
     }
 
     async fn resume(&mut self, args: &RunArgs) -> Result<u8> {
@@ -194,10 +183,7 @@ impl Run<'_> {
         match described {
             Ok(description) => {
                 let info = description.workflow_execution_info.unwrap_or_default();
-                let facts = info
-                    .memo
-                    .and_then(|memo| from_payload(memo.fields.get(MEMO_TARGET_FACTS)?));
-                self.finish(open, &run_id, facts, args).await
+                self.finish(open, &run_id, facts_in(info.memo.as_ref()), args).await
             }
             Err(status) => {
                 open.close().await;
@@ -310,6 +296,7 @@ impl Run<'_> {
                 self.data.grants().end(run_id);
                 self.mention_others(&open.session, run_id).await;
                 RunResult::collect(run_id, engine, &history, facts, &self.blobs)
+                    .map_err(Problem::from)
                     .and_then(|result| report::present(&result, args))
             }
             Ok(None) => {
@@ -374,35 +361,9 @@ fn holder_left(session: &Session, status: &Status) -> bool {
     session.is_attached() && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
 }
 
-fn input_and_memo(order: PlanOutput, packed: &Packed) -> (RunInput, Vec<(&'static str, Value)>) {
-    let PlanOutput { plan, parameters } = order;
-    let target = TargetRef {
-        id: packed.id.to_string(),
-        name: packed.name.clone(),
-    };
-    let memo = vec![
-        (MEMO_TARGET, json!(target.name)),
-        (MEMO_WORKFLOW_VERSION, json!(plan.version)),
-        (MEMO_TARGET_FACTS, json!(TargetFacts::new(packed))),
-    ];
-    (
-        RunInput {
-            target: Some(target),
-            parameters,
-            plan: Some(plan),
-        },
-        memo,
-    )
-}
-
 /// The engine does not know the run.
 pub(crate) fn no_such_run(run_id: &str, status: &Status) -> Problem {
-    match status.code() {
-        Code::NotFound | Code::InvalidArgument => Problem::new(format!("there is no run `{run_id}`")).help(
-            "`helve runs list` shows the runs of this data directory; --data-dir and --engine choose another place",
-        ),
-        _ => refused(&format!("cannot look up run `{run_id}`"), status),
-    }
+    helve_runs::Error::of_run(run_id, status.clone()).into()
 }
 
 fn existing(target: &Path) -> Result<PathBuf> {
@@ -421,33 +382,9 @@ fn cannot_pack(error: PackError) -> Problem {
     }
 }
 
-/// `<workflow>-<8 characters>`: short enough to type, random enough not to meet another one.
-fn new_run_id(workflow: &str) -> String {
-    // Crockford's alphabet: no letters that look like digits.
-    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let random = uuid::Uuid::new_v4().into_bytes();
-    let suffix: String = random[8..16]
-        .iter()
-        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
-        .collect();
-    format!("{workflow}-{suffix}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn run_ids_are_short_and_differ() {
-        let (a, b) = (new_run_id("assessment"), new_run_id("assessment"));
-        assert_ne!(a, b);
-        assert_eq!(a.len(), "assessment-".len() + 8);
-        assert!(
-            a.chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
-            "{a}"
-        );
-    }
 
     #[test]
     fn a_missing_target_is_named() {

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use helve_runs::verticals;
 use helve_toolbox::{Change, Keeper};
 use helve_worker::WorkerHandle;
 
 use super::catalog::say_problems;
-use crate::app::{App, verticals};
+use crate::app::App;
 use crate::cli::{Role, WorkerChoice};
 use crate::errors::{Problem, Result, plain};
 use crate::health::Health;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use helve_runs::{Client, StartRun};
 use helve_toolbox::run::RunInput;
 use serde_json::{Value, json};
 use temporalio_client::tonic::Status;
@@ -10,7 +11,6 @@ use tokio::task::JoinSet;
 use super::place::{Place, bytes_under};
 use super::usage::{Meter, Shares};
 use super::workers::Workers;
-use crate::client::{Client, StartRun};
 use crate::errors::{Problem, Result, refused};
 
 /// A job that is not done by then never will be.

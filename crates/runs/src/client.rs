@@ -1,4 +1,4 @@
-//! The few calls of Temporal's workflow service that the command line makes, on whatever engine.
+//! The few calls of Temporal's workflow service that are needed, on whatever engine.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{IntoRequest, Status};
 use temporalio_protos::temporal::api::common::v1::{Memo, Payload, Payloads, WorkflowExecution, WorkflowType};
 use temporalio_protos::temporal::api::enums::v1::{
-    EventType, HistoryEventFilterType, TaskQueueKind, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    EventType, HistoryEventFilterType, TaskQueueKind, TaskQueueType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
 use temporalio_protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_protos::temporal::api::namespace::v1::NamespaceInfo;
@@ -24,34 +24,58 @@ use temporalio_protos::temporal::api::workflowservice::v1 as service;
 /// Longer than any server lets a call for news wait.
 const LONG_POLL: Duration = Duration::from_secs(70);
 
+/// Executions in a page, where nobody cares.
+const LIST_PAGE: i32 = 200;
+
 /// A connection with its namespace.
 #[derive(Clone)]
-pub(crate) struct Client {
-    pub(crate) connection: Connection,
-    pub(crate) namespace: String,
+pub struct Client {
+    /// To the engine.
+    pub connection: Connection,
+    /// Where the runs are.
+    pub namespace: String,
 }
 
 /// What a run is started with.
-pub(crate) struct StartRun<'a> {
-    pub(crate) run_id: &'a str,
-    pub(crate) workflow: &'a str,
-    pub(crate) input: &'a RunInput,
-    pub(crate) memo: &'a [(&'static str, Value)],
-    pub(crate) timeout: Option<Duration>,
+pub struct StartRun<'a> {
+    /// Temporal's workflow id.
+    pub run_id: &'a str,
+    /// Temporal's workflow type.
+    pub workflow: &'a str,
+    /// The argument.
+    pub input: &'a RunInput,
+    /// Shown in lists.
+    pub memo: &'a [(&'static str, Value)],
+    /// After this time the run ends, whatever it does.
+    pub timeout: Option<Duration>,
+}
+
+/// What waits in a task queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Tasks that wait for a worker, about.
+    pub depth: i64,
+    /// How long the oldest of them has waited.
+    pub oldest: Duration,
+    /// Workers that poll it.
+    pub pollers: usize,
 }
 
 /// A page of history and the token of the next one.
-pub(crate) type HistoryPage = (Vec<HistoryEvent>, Vec<u8>);
+pub type HistoryPage = (Vec<HistoryEvent>, Vec<u8>);
 
 /// Whether a call for history returns at once or waits for what is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
+pub enum Wait {
+    /// At once.
     No,
+    /// Until there is something, for as long as a server lets a call wait.
     ForNews,
 }
 
 impl Client {
-    pub(crate) async fn start(&self, run: StartRun<'_>) -> Result<(), Status> {
+    /// Starts a run. An id that was ever used is refused.
+    pub async fn start(&self, run: StartRun<'_>) -> Result<(), Status> {
         let request = service::StartWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
             workflow_id: run.run_id.to_owned(),
@@ -89,7 +113,7 @@ impl Client {
 
     /// What each worker said of itself last.
     #[expect(deprecated, reason = "the newer list leaves out how busy they are")]
-    pub(crate) async fn workers(&self) -> Result<Vec<WorkerHeartbeat>, Status> {
+    pub async fn workers(&self) -> Result<Vec<WorkerHeartbeat>, Status> {
         let mut workers = Vec::new();
         let mut token = Vec::new();
         loop {
@@ -113,7 +137,8 @@ impl Client {
         }
     }
 
-    pub(crate) async fn describe(&self, run_id: &str) -> Result<service::DescribeWorkflowExecutionResponse, Status> {
+    /// What the engine knows of a run now.
+    pub async fn describe(&self, run_id: &str) -> Result<service::DescribeWorkflowExecutionResponse, Status> {
         let request = service::DescribeWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
             execution: Some(execution(run_id)),
@@ -127,7 +152,7 @@ impl Client {
     }
 
     /// What a run says of itself, which a worker has to answer.
-    pub(crate) async fn status(&self, run_id: &str, patience: Duration) -> Result<RunView, Status> {
+    pub async fn status(&self, run_id: &str, patience: Duration) -> Result<RunView, Status> {
         let mut request = service::QueryWorkflowRequest {
             namespace: self.namespace.clone(),
             execution: Some(execution(run_id)),
@@ -145,7 +170,7 @@ impl Client {
     }
 
     /// One page. An empty token in the answer means that the run has ended, or, without waiting, that this is all.
-    pub(crate) async fn history(&self, run_id: &str, token: Vec<u8>, wait: Wait) -> Result<HistoryPage, Status> {
+    pub async fn history(&self, run_id: &str, token: Vec<u8>, wait: Wait) -> Result<HistoryPage, Status> {
         let request = service::GetWorkflowExecutionHistoryRequest {
             namespace: self.namespace.clone(),
             execution: Some(execution(run_id)),
@@ -169,7 +194,7 @@ impl Client {
     }
 
     /// Waits until a run has ended; fails unless it has completed.
-    pub(crate) async fn completed(&self, run_id: &str) -> Result<(), Status> {
+    pub async fn completed(&self, run_id: &str) -> Result<(), Status> {
         let mut next_page_token = Vec::new();
         loop {
             let request = service::GetWorkflowExecutionHistoryRequest {
@@ -198,15 +223,72 @@ impl Client {
     }
 
     /// The same engine in another namespace.
-    pub(crate) fn of_namespace(&self, namespace: &str) -> Self {
+    pub fn of_namespace(&self, namespace: &str) -> Self {
         Self {
             connection: self.connection.clone(),
             namespace: namespace.to_owned(),
         }
     }
 
+    /// Whether the namespace is there.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it is not.
+    pub async fn check_namespace(&self) -> Result<(), Status> {
+        let request = service::DescribeNamespaceRequest {
+            namespace: self.namespace.clone(),
+            ..Default::default()
+        };
+        let mut connection = self.connection.clone();
+        connection.describe_namespace(request.into_request()).await.map(drop)
+    }
+
+    /// How much waits in a queue, of workflow tasks or of activities. One that nobody ever used is empty.
+    pub async fn queue(&self, name: &str, of_workflows: bool) -> Result<Queue, Status> {
+        let kind = match of_workflows {
+            true => TaskQueueType::Workflow,
+            false => TaskQueueType::Activity,
+        };
+        let request = service::DescribeTaskQueueRequest {
+            namespace: self.namespace.clone(),
+            task_queue: Some(TaskQueue {
+                name: name.to_owned(),
+                kind: TaskQueueKind::Normal.into(),
+                ..Default::default()
+            }),
+            task_queue_type: kind.into(),
+            report_stats: true,
+            ..Default::default()
+        };
+        let mut connection = self.connection.clone();
+        let described = connection
+            .describe_task_queue(request.into_request())
+            .await?
+            .into_inner();
+        let stats = described.stats.unwrap_or_default();
+        let age = stats.approximate_backlog_age.and_then(|age| age.try_into().ok());
+        Ok(Queue {
+            depth: stats.approximate_backlog_count,
+            oldest: age.unwrap_or_default(),
+            pollers: described.pollers.len(),
+        })
+    }
+
+    /// Makes a namespace whose closed runs are kept for so long.
+    pub async fn create_namespace(&self, name: &str, description: &str, retention: Duration) -> Result<(), Status> {
+        let request = service::RegisterNamespaceRequest {
+            namespace: name.to_owned(),
+            description: description.to_owned(),
+            workflow_execution_retention_period: retention.try_into().ok(),
+            ..Default::default()
+        };
+        let mut connection = self.connection.clone();
+        connection.register_namespace(request.into_request()).await.map(drop)
+    }
+
     /// All namespaces of the engine, with the data that their owners keep with them.
-    pub(crate) async fn namespaces(&self) -> Result<Vec<NamespaceInfo>, Status> {
+    pub async fn namespaces(&self) -> Result<Vec<NamespaceInfo>, Status> {
         let mut namespaces = Vec::new();
         let mut next_page_token = Vec::new();
         loop {
@@ -230,7 +312,7 @@ impl Client {
     }
 
     /// All events of one execution.
-    pub(crate) async fn events_of(&self, execution: &WorkflowExecution) -> Result<Vec<HistoryEvent>, Status> {
+    pub async fn events_of(&self, execution: &WorkflowExecution) -> Result<Vec<HistoryEvent>, Status> {
         let mut events = Vec::new();
         let mut next_page_token = Vec::new();
         loop {
@@ -256,19 +338,20 @@ impl Client {
     }
 
     /// One page of executions, newest first.
-    pub(crate) async fn list(&self, token: Vec<u8>) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), Status> {
-        self.list_matching(String::new(), token).await
+    pub async fn list(&self, token: Vec<u8>) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), Status> {
+        self.list_matching(String::new(), LIST_PAGE, token).await
     }
 
-    /// One page of the executions that a filter lets through.
-    pub(crate) async fn list_matching(
+    /// One page, of at most so many, of the executions that a filter lets through.
+    pub async fn list_matching(
         &self,
         query: String,
+        page_size: i32,
         token: Vec<u8>,
     ) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), Status> {
         let request = service::ListWorkflowExecutionsRequest {
             namespace: self.namespace.clone(),
-            page_size: 200,
+            page_size,
             next_page_token: token,
             query,
         };
@@ -281,13 +364,14 @@ impl Client {
         Ok((page.executions, page.next_page_token))
     }
 
-    pub(crate) async fn cancel(&self, run_id: &str) -> Result<(), Status> {
+    /// Asks a run to stop; `reason` is for its history.
+    pub async fn cancel(&self, run_id: &str, reason: &str) -> Result<(), Status> {
         let request = service::RequestCancelWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
             workflow_execution: Some(execution(run_id)),
             identity: self.connection.identity().to_owned(),
             request_id: uuid::Uuid::new_v4().to_string(),
-            reason: "cancelled from the command line".to_owned(),
+            reason: reason.to_owned(),
             ..Default::default()
         };
         self.connection
@@ -297,7 +381,8 @@ impl Client {
             .map(drop)
     }
 
-    pub(crate) async fn terminate(&self, run_id: &str, reason: &str) -> Result<(), Status> {
+    /// Ends a run at once; `reason` is for its history.
+    pub async fn terminate(&self, run_id: &str, reason: &str) -> Result<(), Status> {
         let request = service::TerminateWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
             workflow_execution: Some(execution(run_id)),
@@ -321,7 +406,7 @@ fn execution(run_id: &str) -> WorkflowExecution {
 }
 
 /// A value as every SDK writes it.
-pub(crate) fn json_payload(value: &impl Serialize) -> Payload {
+pub fn json_payload(value: &impl Serialize) -> Payload {
     Payload {
         metadata: HashMap::from([("encoding".to_owned(), b"json/plain".to_vec())]),
         data: serde_json::to_vec(value).expect("plain data is always JSON"),
@@ -330,11 +415,11 @@ pub(crate) fn json_payload(value: &impl Serialize) -> Payload {
 }
 
 /// The first payload as a value, if it is JSON of that shape.
-pub(crate) fn from_payloads<T: serde::de::DeserializeOwned>(payloads: Option<&Payloads>) -> Option<T> {
+pub fn from_payloads<T: serde::de::DeserializeOwned>(payloads: Option<&Payloads>) -> Option<T> {
     from_payload(payloads?.payloads.first()?)
 }
 
 /// A payload as a value, if it is JSON of that shape.
-pub(crate) fn from_payload<T: serde::de::DeserializeOwned>(payload: &Payload) -> Option<T> {
+pub fn from_payload<T: serde::de::DeserializeOwned>(payload: &Payload) -> Option<T> {
     serde_json::from_slice(&payload.data).ok()
 }

@@ -1,4 +1,4 @@
-//! The result of a run, as `helve run` and `helve findings` present it, put together from history and blobs.
+//! The result of a run, put together from history and blobs.
 
 use std::collections::BTreeMap;
 
@@ -7,34 +7,44 @@ use helve_findings::{Notification, NotificationLevel, Report, Severity};
 use helve_toolbox::run::{BlobRef, RunInput, RunOutput, StepOutput, StepState, StepStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use temporalio_protos::temporal::api::common::v1::Memo;
 
-use crate::errors::{Problem, Result};
+use crate::client::from_payload;
+use crate::error::Error;
 use crate::history::{Activity, Outcome, RunHistory};
-use crate::render::millis_between;
+use crate::text::millis_between;
 
 /// Memo key of [`TargetFacts`].
-pub(crate) const MEMO_TARGET_FACTS: &str = "helve.target_facts";
+pub const MEMO_TARGET_FACTS: &str = "helve.target_facts";
 /// Names kept in the memo: it is shown in listings, so it must stay small.
 const NAMES_KEPT: usize = 20;
 
 /// What packing said about the target: kept in the run's memo, so that whoever looks at the run later sees it too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TargetFacts {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) files: u64,
-    pub(crate) bytes: u64,
+pub struct TargetFacts {
+    /// BLAKE3 of the packed target, in hex.
+    pub id: String,
+    /// What its user calls it.
+    pub name: String,
+    /// Regular files in it.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
     /// Taken although ignore files name them: the first few.
-    pub(crate) forced: Vec<String>,
-    pub(crate) forced_total: u64,
-    pub(crate) ignored: u64,
+    pub forced: Vec<String>,
+    /// How many of them.
+    pub forced_total: u64,
+    /// Entries that ignore files excluded.
+    pub ignored: u64,
     /// Could not be taken: the first few.
-    pub(crate) skipped: Vec<Skipped>,
-    pub(crate) skipped_total: u64,
+    pub skipped: Vec<Skipped>,
+    /// How many of them.
+    pub skipped_total: u64,
 }
 
 impl TargetFacts {
-    pub(crate) fn new(packed: &Packed) -> Self {
+    /// Of what was just packed.
+    pub fn new(packed: &Packed) -> Self {
         Self {
             id: packed.id.to_string(),
             name: packed.name.clone(),
@@ -82,58 +92,77 @@ impl TargetFacts {
 
 /// A step that could not look at everything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Gap {
-    pub(crate) step: String,
-    pub(crate) reason: String,
+pub struct Gap {
+    /// Its id.
+    pub step: String,
+    /// What it could not do.
+    pub reason: String,
 }
 
 /// A step of the plan with what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct StepSummary {
-    pub(crate) id: String,
-    pub(crate) uses: String,
-    pub(crate) status: StepState,
+pub struct StepSummary {
+    /// Id in the plan.
+    pub id: String,
+    /// Name of the module.
+    pub uses: String,
+    /// Where it stands.
+    pub status: StepState,
+    /// Why, where there is a reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-    pub(crate) attempts: u32,
-    pub(crate) duration_ms: Option<u64>,
-    pub(crate) findings: u64,
+    pub reason: Option<String>,
+    /// Attempts of the item that needed most.
+    pub attempts: u32,
+    /// From the first start to the last end.
+    pub duration_ms: Option<u64>,
+    /// How many it reported.
+    pub findings: u64,
 }
 
 /// A run that has ended.
 #[derive(Debug)]
-pub(crate) struct RunResult {
-    pub(crate) run_id: String,
-    pub(crate) workflow: String,
-    pub(crate) workflow_version: String,
+pub struct RunResult {
+    /// Temporal's workflow id.
+    pub run_id: String,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its version when the run began.
+    pub workflow_version: String,
     /// `completed`, `failed`, `canceled`, `terminated`, `timed_out`.
-    pub(crate) status: &'static str,
-    pub(crate) reason: Option<String>,
-    pub(crate) engine: String,
-    pub(crate) target: Option<TargetFacts>,
-    pub(crate) by_severity: BTreeMap<Severity, u64>,
-    pub(crate) inconclusive: Vec<Gap>,
-    pub(crate) duration_ms: Option<u64>,
-    pub(crate) steps: Vec<StepSummary>,
-    pub(crate) report: Report,
+    pub status: &'static str,
+    /// Why it ended so, where there is a reason.
+    pub reason: Option<String>,
+    /// As `--engine` names it.
+    pub engine: String,
+    /// What was scanned.
+    pub target: Option<TargetFacts>,
+    /// Findings of each severity.
+    pub by_severity: BTreeMap<Severity, u64>,
+    /// Steps that could not look at everything.
+    pub inconclusive: Vec<Gap>,
+    /// From start to end.
+    pub duration_ms: Option<u64>,
+    /// The steps of the plan.
+    pub steps: Vec<StepSummary>,
+    /// Everything that was found.
+    pub report: Report,
     /// Whether there is a report at all: a run that was terminated has none.
-    pub(crate) has_report: bool,
-    pub(crate) output: Value,
+    pub has_report: bool,
+    /// What the plan, or the code, says itself.
+    pub output: Value,
 }
 
 impl RunResult {
     /// Puts it together. A run without an end has no result.
-    pub(crate) fn collect(
+    pub fn collect(
         run_id: &str,
         engine: String,
         history: &RunHistory,
         facts: Option<TargetFacts>,
         blobs: &BlobStore,
-    ) -> Result<Self> {
+    ) -> Result<Self, Error> {
         let Some(end) = &history.end else {
-            return Err(Problem::new(format!("run {run_id} has not ended yet")).help(format!(
-                "`helve run --resume {run_id}` waits for it, `helve runs show {run_id}` shows how far it is"
-            )));
+            return Err(Error::NotEnded(run_id.to_owned()));
         };
         let target = facts.or_else(|| TargetFacts::from_input(history.input.as_ref()?, blobs));
         let blob = end.output.as_ref().and_then(|output| output.report.as_ref());
@@ -170,7 +199,7 @@ impl RunResult {
     }
 
     /// The document of `helve run --json`.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let by_severity: BTreeMap<String, u64> = Severity::ALL
             .iter()
             .map(|s| (s.to_string(), self.by_severity.get(s).copied().unwrap_or(0)))
@@ -216,29 +245,26 @@ impl RunResult {
     }
 }
 
-fn read_report(blobs: &BlobStore, run_id: &str, blob: &BlobRef) -> Result<Report> {
+fn read_report(blobs: &BlobStore, run_id: &str, blob: &BlobRef) -> Result<Report, Error> {
     let bytes = read_blob(blobs, run_id, blob)?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::new(format!("the report of run {run_id} cannot be read: {error}"))
-            .help("it was written by another version of Helve: use that one, or scan again")
+    serde_json::from_slice(&bytes).map_err(|source| Error::Report {
+        run_id: run_id.to_owned(),
+        source,
     })
 }
 
-/// Reads a blob that a run refers to.
-pub(crate) fn read_blob(blobs: &BlobStore, run_id: &str, blob: &BlobRef) -> Result<Vec<u8>> {
-    let id = blob
-        .id
-        .parse()
-        .map_err(|error: helve_blobs::InvalidId| Problem::new(error.to_string()))?;
-    tokio::task::block_in_place(|| blobs.get(&id)).map_err(|error| {
-        Problem::new(format!("what run {run_id} left cannot be read: {error}"))
-            .help("use the --blobs, or the --data-dir, of the worker that ran it")
+/// Reads a blob that a run refers to. Needs a runtime with several threads.
+pub fn read_blob(blobs: &BlobStore, run_id: &str, blob: &BlobRef) -> Result<Vec<u8>, Error> {
+    let id = blob.id.parse()?;
+    tokio::task::block_in_place(|| blobs.get(&id)).map_err(|source| Error::Left {
+        run_id: run_id.to_owned(),
+        source,
     })
 }
 
 /// The plan's steps in order with what history says about each; steps of an unknown plan, and of code, in the order they
 /// started.
-pub(crate) fn steps(history: &RunHistory, output: Option<&RunOutput>) -> Vec<StepSummary> {
+pub fn steps(history: &RunHistory, output: Option<&RunOutput>) -> Vec<StepSummary> {
     // The items of a plan's step are one step. Code names its steps itself: `scan[2]` is as much a step as any.
     let is_code = history.plan.as_ref().is_some_and(|plan| plan.code.is_some());
     let id_of = |activity: &Activity| match is_code {
@@ -357,29 +383,30 @@ fn gap(step: &StepSummary) -> Option<Gap> {
 }
 
 /// The step's id without the item's index of a fan-out.
-pub(crate) fn base_id(step: &str) -> &str {
+pub fn base_id(step: &str) -> &str {
     step.split_once('[').map_or(step, |(base, _)| base)
 }
 
 /// A step's status in words.
-pub(crate) fn status_text(status: &StepStatus) -> String {
+pub fn status_text(status: &StepStatus) -> String {
     match status.reason() {
         Some(reason) => format!("{}: {reason}", status.state()),
         None => status.state().to_string(),
     }
 }
 
+/// What packing said, as the memo of a run keeps it.
+pub fn facts_in(memo: Option<&Memo>) -> Option<TargetFacts> {
+    from_payload(memo?.fields.get(MEMO_TARGET_FACTS)?)
+}
+
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    /// A run with a bit of everything.
-    pub(crate) fn sample() -> RunResult {
-        let skipped = |path: &str| Skipped {
-            path: path.into(),
-            reason: "x".into(),
-        };
-        RunResult {
+    #[test]
+    fn json_has_every_severity_and_the_keys_that_scripts_rely_on() {
+        let result = RunResult {
             run_id: "assessment-1".into(),
             workflow: "assessment".into(),
             workflow_version: "1.0.0".into(),
@@ -387,32 +414,18 @@ pub(crate) mod tests {
             reason: None,
             engine: "embedded".into(),
             target: Some(TargetFacts {
-                id: "00".into(),
-                name: "app".into(),
-                files: 12,
-                bytes: 3400,
                 forced: vec![".env".into()],
-                forced_total: 1,
-                ignored: 2,
-                skipped: vec![skipped("a"), skipped("b"), skipped("c"), skipped("d")],
-                skipped_total: 7,
+                ..TargetFacts::default()
             }),
             by_severity: BTreeMap::from([(Severity::Critical, 1), (Severity::Low, 2)]),
-            inconclusive: vec![Gap {
-                step: "sast".into(),
-                reason: "could not parse 2 files".into(),
-            }],
+            inconclusive: vec![],
             duration_ms: Some(1500),
             steps: vec![],
             report: Report::default(),
             has_report: true,
             output: Value::Null,
-        }
-    }
-
-    #[test]
-    fn json_has_every_severity_and_the_keys_that_scripts_rely_on() {
-        let json = sample().to_json();
+        };
+        let json = result.to_json();
         for key in [
             "run_id",
             "workflow",

@@ -15,82 +15,98 @@ use crate::client::from_payloads;
 
 /// What the events so far say.
 #[derive(Debug, Default)]
-pub(crate) struct RunHistory {
+pub struct RunHistory {
     /// Workflow type.
-    pub(crate) workflow: String,
+    pub workflow: String,
     /// The run's argument, if it is one of ours.
-    pub(crate) input: Option<RunInput>,
+    pub input: Option<RunInput>,
     /// The plan, once it is known.
-    pub(crate) plan: Option<PinnedPlan>,
+    pub plan: Option<PinnedPlan>,
     /// When it began.
-    pub(crate) started: Option<Timestamp>,
+    pub started: Option<Timestamp>,
     /// A worker has begun to work on it.
-    pub(crate) taken_up: bool,
+    pub taken_up: bool,
     /// Somebody asked it to stop.
-    pub(crate) cancel_requested: bool,
+    pub cancel_requested: bool,
     /// Its activities in the order in which they were scheduled.
-    pub(crate) activities: Vec<Activity>,
+    pub activities: Vec<Activity>,
     /// How it ended.
-    pub(crate) end: Option<End>,
+    pub end: Option<End>,
 }
 
 /// A step, or a part of a fan-out, or an internal activity.
 #[derive(Debug)]
-pub(crate) struct Activity {
+pub struct Activity {
     scheduled_id: i64,
     /// Id of the step, with the item's index for a fan-out.
-    pub(crate) step: String,
+    pub step: String,
     /// Name of the module.
-    pub(crate) uses: String,
+    pub uses: String,
     /// Task queue that it waits in.
-    pub(crate) queue: String,
-    pub(crate) scheduled: Option<Timestamp>,
+    pub queue: String,
+    /// When it began to wait.
+    pub scheduled: Option<Timestamp>,
     /// Of the last attempt; written only when the activity has ended.
-    pub(crate) started: Option<Timestamp>,
-    pub(crate) ended: Option<Timestamp>,
+    pub started: Option<Timestamp>,
+    /// When it closed.
+    pub ended: Option<Timestamp>,
     /// Attempts so far; 0 while it is open and nothing is known.
-    pub(crate) attempts: u32,
+    pub attempts: u32,
     /// Identity of the worker of the last attempt.
-    pub(crate) worker: String,
+    pub worker: String,
     /// Why the last attempt but one failed.
-    pub(crate) last_failure: Option<String>,
-    pub(crate) outcome: Outcome,
+    pub last_failure: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
 }
 
 impl Activity {
     /// Helve's own activities are not steps of the plan.
-    pub(crate) fn is_internal(&self) -> bool {
+    pub fn is_internal(&self) -> bool {
         self.uses.starts_with(INTERNAL_PREFIX)
     }
 }
 
 /// How an activity ended.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// It has not.
     Open,
+    /// It succeeded; with what it says, if that is a step's result.
     Completed(Option<Box<StepOutput>>),
+    /// It failed for good, and why.
     Failed(String),
+    /// It took too long, and how.
     TimedOut(String),
+    /// It was cancelled.
     Cancelled,
 }
 
 /// How a run ended.
 #[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) how: Ending,
-    pub(crate) at: Option<Timestamp>,
+pub struct End {
+    /// In which way.
+    pub how: Ending,
+    /// When.
+    pub at: Option<Timestamp>,
     /// The result; a failed or cancelled run may have one.
-    pub(crate) output: Option<RunOutput>,
-    pub(crate) reason: Option<String>,
+    pub output: Option<RunOutput>,
+    /// Why, where somebody said it.
+    pub reason: Option<String>,
 }
 
 /// The kinds of end that Temporal knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
+    /// Its code came to its end.
     Completed,
+    /// Its code failed.
     Failed,
+    /// Somebody asked it to stop, and it did.
     Canceled,
+    /// Somebody ended it.
     Terminated,
+    /// It took longer than it may.
     TimedOut,
     /// It goes on as another execution.
     ContinuedAsNew,
@@ -98,7 +114,7 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// As `--json` writes it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
             Self::Failed => "failed",
@@ -112,7 +128,7 @@ impl Ending {
 
 impl RunHistory {
     /// Takes the next event in.
-    pub(crate) fn apply(&mut self, event: &HistoryEvent) {
+    pub fn apply(&mut self, event: &HistoryEvent) {
         let at = event.event_time.as_ref().and_then(timestamp);
         match &event.attributes {
             Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
@@ -176,6 +192,30 @@ impl RunHistory {
             // Workflow tasks, timers and the like say nothing about steps.
             _ => {}
         }
+    }
+
+    /// The activity that this event put into a queue.
+    pub(crate) fn scheduled_by(&self, id: i64, attributes: &Attributes) -> Option<&Activity> {
+        let scheduled = matches!(attributes, Attributes::ActivityTaskScheduledEventAttributes(_));
+        let mut activities = self.activities.iter();
+        activities.rfind(|activity| scheduled && activity.scheduled_id == id)
+    }
+
+    /// The activity that this event closed.
+    pub(crate) fn closed_by(&self, attributes: &Attributes) -> Option<&Activity> {
+        let id = match attributes {
+            Attributes::ActivityTaskCompletedEventAttributes(done) => done.scheduled_event_id,
+            Attributes::ActivityTaskFailedEventAttributes(failed) => failed.scheduled_event_id,
+            Attributes::ActivityTaskTimedOutEventAttributes(timed_out) => timed_out.scheduled_event_id,
+            Attributes::ActivityTaskCanceledEventAttributes(canceled) => canceled.scheduled_event_id,
+            _ => return None,
+        };
+        self.activities.iter().rfind(|activity| activity.scheduled_id == id)
+    }
+
+    /// Whether a run ends with this.
+    pub(crate) fn is_end(attributes: &Attributes) -> bool {
+        ended(None, attributes).is_some()
     }
 
     fn activity(&mut self, scheduled_id: i64) -> Option<&mut Activity> {
@@ -249,7 +289,7 @@ fn failure_details(failure: &Failure) -> Option<RunOutput> {
 }
 
 /// The message that names the cause: those above it only say that an activity failed.
-pub(crate) fn failure_message(failure: &Failure) -> String {
+pub fn failure_message(failure: &Failure) -> String {
     let mut innermost = failure;
     while let Some(cause) = &innermost.cause {
         innermost = cause;
@@ -267,7 +307,7 @@ pub(crate) fn failure_message(failure: &Failure) -> String {
 }
 
 /// A protobuf time as ours.
-pub(crate) fn timestamp(time: &prost_types::Timestamp) -> Option<Timestamp> {
+pub fn timestamp(time: &prost_types::Timestamp) -> Option<Timestamp> {
     Timestamp::new(time.seconds, time.nanos).ok()
 }
 
