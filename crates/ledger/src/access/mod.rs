@@ -1,0 +1,18 @@
+//! Who may come in: tokens, one-time login codes, browser sessions.
+//!
+//! All that is valid is in memory too, so that a request is let in without a read and without a write.
+
+mod door;
+mod logins;
+mod principal;
+mod secret;
+mod tokens;
+
+pub use door::Refused;
+pub use logins::{LoginCode, NewSession, OpenedSession, SessionInfo};
+pub use principal::{Actor, Denied, Names, Principal, Role, Scope, Via};
+pub use secret::Secret;
+pub use tokens::{CreatedToken, NewToken, TokenInfo};
+
+pub(crate) use door::Door;
+pub(crate) use secret::{hex, random};

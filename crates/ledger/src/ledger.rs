@@ -1,0 +1,135 @@
+//! The handle: one per database, cheap to clone.
+
+use std::{path::Path, sync::Arc};
+
+use helve_db::{Batch, OpenError, ReadError, Store, rusqlite::Connection};
+
+use crate::{access::Door, error::Error, numbers::Numbers, schema, time::Clock, time::Time};
+
+/// How a ledger is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Where it gets the time from.
+    pub clock: Clock,
+    /// Connections for reading. More reads than this wait.
+    pub readers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            clock: Arc::new(Time::now),
+            readers: 4,
+        }
+    }
+}
+
+/// What a team must not lose beside runs: one SQLite file, of which this process is the only writer.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    door: Door,
+    numbers: Numbers,
+    /// Held while an ingest reads, decides and commits: two of them would mostly be in each other's way.
+    ingesting: tokio::sync::Mutex<()>,
+}
+
+impl Ledger {
+    /// Opens the database at `path`, makes it if there is none (readable by its owner only), and brings its schema up to date.
+    pub async fn open(path: &Path, options: Options) -> Result<Self, Error> {
+        make_private(path)?;
+        let store = Store::open(
+            path,
+            &helve_db::Options {
+                migrations: schema::MIGRATIONS,
+                application_id: schema::APPLICATION_ID,
+                readers: options.readers,
+                max_batch_bytes: schema::MAX_BATCH_BYTES,
+                ..helve_db::Options::default()
+            },
+        )
+        .map_err(Error::from)?;
+        let (door, numbers) = read(&store, |db| Ok((Door::load(db)?, Numbers::load(db)?))).await?;
+        let inner = Inner {
+            store,
+            clock: options.clock,
+            door,
+            numbers,
+            ingesting: tokio::sync::Mutex::new(()),
+        };
+        Ok(Ledger { inner: Arc::new(inner) })
+    }
+
+    /// Does what time brings: ends accepted risks that have expired, writes when tokens were last used, forgets expired codes,
+    /// sessions and stored answers. To be called about once a minute.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        let now = self.now();
+        self.sweep_tokens(now).await?;
+        self.sweep_logins(now).await
+    }
+
+    /// Writes what is only in memory (when tokens were last used) and closes the database. Later calls fail.
+    pub async fn close(&self) -> Result<(), Error> {
+        let swept = self.sweep_tokens(self.now()).await;
+        self.inner.store.close().await;
+        swept
+    }
+
+    /// The ledger's clock.
+    pub fn now(&self) -> Time {
+        (self.inner.clock)()
+    }
+
+    pub(crate) fn door(&self) -> &Door {
+        &self.inner.door
+    }
+
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.inner.numbers
+    }
+
+    pub(crate) fn ingesting(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.ingesting
+    }
+
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<(), Error> {
+        Ok(self.inner.store.commit(batch).await?)
+    }
+
+    pub(crate) async fn read<T, F>(&self, question: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        read(&self.inner.store, question).await
+    }
+}
+
+/// Runs a read that may fail in ways that the database does not know.
+async fn read<T, F>(store: &Store, question: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+{
+    store.read(move |db| Ok::<_, ReadError>(question(db))).await?
+}
+
+/// It holds what webhooks are signed with, so it is nobody else's to read. SQLite gives its other files the same mode.
+fn make_private(path: &Path) -> Result<(), Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path).map(drop);
+    opened.map_err(|error| {
+        Error::from(OpenError::Io {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    })
+}

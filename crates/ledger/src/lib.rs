@@ -1,0 +1,35 @@
+//! What a team must not lose beside runs: findings and their triage, tokens, the audit log, webhooks, settings.
+//!
+//! Everything is in one SQLite file behind [`Ledger`], through the group-commit writer of `helve-db`. A change is one batch:
+//! it is done with its audit row and with the webhooks that tell of it, or not at all, and whoever is told `Ok` finds it on
+//! disk. Every change names its [`Actor`]. Whether they may make it is the caller's question ([`Principal`] answers it).
+//!
+//! The ledger reads no reports and no files: it is given a run's findings ([`RunReport`]). It delivers no webhooks: it hands
+//! out what is due.
+
+mod access;
+mod audit;
+mod error;
+mod findings;
+mod ledger;
+mod numbers;
+mod page;
+mod schema;
+mod shape;
+mod text;
+mod time;
+
+pub use access::{
+    Actor, CreatedToken, Denied, LoginCode, Names, NewSession, NewToken, OpenedSession, Principal, Refused, Role,
+    Scope, Secret, SessionInfo, TokenInfo, Via,
+};
+pub use audit::{AuditEntry, AuditFilter};
+pub use error::Error;
+pub use findings::{
+    FindingDetail, FindingEvent, FindingSummary, Happened, MAX_HISTORY, ModuleLook, ReportedFinding, RunReport,
+    Sighting, Status, SuppressedBy, Suppression, Triage,
+};
+pub use ledger::{Ledger, Options};
+pub use page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, Page, PageRequest};
+pub use shape::*;
+pub use time::{Clock, Time};

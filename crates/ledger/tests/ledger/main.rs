@@ -1,0 +1,5 @@
+//! What the ledger promises, each test named after its promise.
+
+mod access;
+mod audit;
+mod support;
