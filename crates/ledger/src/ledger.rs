@@ -4,7 +4,17 @@ use std::{path::Path, sync::Arc};
 
 use helve_db::{Batch, OpenError, ReadError, Store, rusqlite::Connection};
 
-use crate::{access::Door, error::Error, numbers::Numbers, schema, time::Clock, time::Time};
+use crate::{
+    access::Door,
+    error::Error,
+    numbers::Numbers,
+    schema,
+    time::{Clock, Time},
+    webhooks::Endpoints,
+};
+
+/// A change that somebody else was first with is decided again so often.
+pub(crate) const MAX_TRIES: usize = 8;
 
 /// How a ledger is opened.
 #[derive(Clone)]
@@ -34,6 +44,7 @@ struct Inner {
     store: Store,
     clock: Clock,
     door: Door,
+    endpoints: Endpoints,
     numbers: Numbers,
     /// Held while an ingest reads, decides and commits: two of them would mostly be in each other's way.
     ingesting: tokio::sync::Mutex<()>,
@@ -54,23 +65,32 @@ impl Ledger {
             },
         )
         .map_err(Error::from)?;
-        let (door, numbers) = read(&store, |db| Ok((Door::load(db)?, Numbers::load(db)?))).await?;
+        let loaded = read(&store, |db| {
+            Ok((Door::load(db)?, Endpoints::load(db)?, Numbers::load(db)?))
+        });
+        let (door, endpoints, numbers) = loaded.await?;
         let inner = Inner {
             store,
             clock: options.clock,
             door,
+            endpoints,
             numbers,
             ingesting: tokio::sync::Mutex::new(()),
         };
-        Ok(Ledger { inner: Arc::new(inner) })
+        let ledger = Ledger { inner: Arc::new(inner) };
+        ledger.release_lost_keys().await?;
+        Ok(ledger)
     }
 
     /// Does what time brings: ends accepted risks that have expired, writes when tokens were last used, forgets expired codes,
     /// sessions and stored answers. To be called about once a minute.
     pub async fn sweep(&self) -> Result<(), Error> {
         let now = self.now();
+        self.sweep_accepted(now).await?;
         self.sweep_tokens(now).await?;
-        self.sweep_logins(now).await
+        self.sweep_logins(now).await?;
+        self.sweep_deliveries(now).await?;
+        self.sweep_answers(now).await
     }
 
     /// Writes what is only in memory (when tokens were last used) and closes the database. Later calls fail.
@@ -87,6 +107,10 @@ impl Ledger {
 
     pub(crate) fn door(&self) -> &Door {
         &self.inner.door
+    }
+
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.inner.endpoints
     }
 
     pub(crate) fn numbers(&self) -> &Numbers {

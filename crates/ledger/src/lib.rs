@@ -8,28 +8,42 @@
 //! out what is due.
 
 mod access;
+mod answers;
 mod audit;
 mod error;
 mod findings;
 mod ledger;
 mod numbers;
 mod page;
+#[cfg(test)]
+mod plans;
 mod schema;
-mod shape;
+mod settings;
 mod text;
 mod time;
+mod triage;
+mod webhooks;
 
 pub use access::{
     Actor, CreatedToken, Denied, LoginCode, Names, NewSession, NewToken, OpenedSession, Principal, Refused, Role,
     Scope, Secret, SessionInfo, TokenInfo, Via,
 };
+pub use answers::{Reservation, StoredAnswer};
 pub use audit::{AuditEntry, AuditFilter};
 pub use error::Error;
 pub use findings::{
-    FindingDetail, FindingEvent, FindingSummary, Happened, MAX_HISTORY, ModuleLook, ReportedFinding, RunReport,
-    Sighting, Status, SuppressedBy, Suppression, Triage,
+    Baseline, ChangeCounts, DayCounts, Facet, FacetKind, FindingChange, FindingDetail, FindingEvent, FindingFilter,
+    FindingOrder, FindingSummary, Happened, IndexedRun, Ingested, MAX_CHANGES, MAX_DIFF, MAX_FINDINGS_OF_RUN,
+    MAX_HISTORY, ModuleLook, Overview, ReportedFinding, RunDiff, RunReport, Sighting, Status, SuppressedBy,
+    Suppression, TimeRange, Triage,
 };
 pub use ledger::{Ledger, Options};
 pub use page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT, Page, PageRequest};
-pub use shape::*;
+pub use settings::NamespaceSettings;
 pub use time::{Clock, Time};
+pub use triage::{BulkOutcome, MAX_BULK, TriageChange, Which};
+pub use webhooks::{
+    Delivery, DeliveryInfo, DeliveryState, EventKind, MAX_ATTEMPTS, NewWebhook, Webhook, WebhookChange,
+};
+
+pub(crate) use access::hex;

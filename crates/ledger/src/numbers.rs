@@ -7,12 +7,23 @@ use helve_db::rusqlite::Connection;
 use crate::error::Error;
 
 /// The next number of each table that numbers its rows. A batch that fails leaves a gap.
-#[derive(Default)]
-pub(crate) struct Numbers {}
+pub(crate) struct Numbers {
+    pub(crate) names: Counter,
+    pub(crate) runs: Counter,
+    pub(crate) findings: Counter,
+}
 
 impl Numbers {
-    pub(crate) fn load(_db: &Connection) -> Result<Self, Error> {
-        Ok(Numbers::default())
+    pub(crate) fn load(db: &Connection) -> Result<Self, Error> {
+        let last = |sql: &str| -> Result<Counter, Error> {
+            let last: Option<i64> = db.query_row(sql, [], |row| row.get(0))?;
+            Ok(Counter(AtomicI64::new(last.unwrap_or(0))))
+        };
+        Ok(Numbers {
+            names: last("SELECT max(no) FROM names")?,
+            runs: last("SELECT max(no) FROM runs")?,
+            findings: last("SELECT max(no) FROM findings")?,
+        })
     }
 }
 
@@ -20,10 +31,6 @@ impl Numbers {
 pub(crate) struct Counter(AtomicI64);
 
 impl Counter {
-    pub(crate) fn after(stored: i64) -> Self {
-        Counter(AtomicI64::new(stored))
-    }
-
     /// The next number, which nobody else is given.
     pub(crate) fn next(&self) -> i64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1

@@ -1,5 +1,13 @@
 //! What the ledger promises, each test named after its promise.
 
 mod access;
+mod answers;
 mod audit;
+mod diff;
+mod ingest;
+mod lists;
+mod orders;
+mod reports;
 mod support;
+mod triage;
+mod webhooks;
