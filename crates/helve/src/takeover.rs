@@ -25,7 +25,7 @@ const GIVEN_BACK: &str = "helve.GivenBack";
 /// Looked after at the same time.
 const AT_ONCE: usize = 8;
 /// Open runs that are asked for at once.
-const PAGE: i32 = 1000;
+const PAGE: i32 = 200;
 
 /// Gives back the steps that began before `opened`, while whatever else the process does goes on: with many open runs this
 /// takes its time. Failing to do so costs time and nothing else.
