@@ -244,6 +244,8 @@ pub(crate) struct UpArgs {
     /// Address that Temporal clients and workers connect to
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7233")]
     pub(crate) grpc: std::net::SocketAddr,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
     /// How often blobs that have expired are removed
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) expire_every: Span,
@@ -254,6 +256,23 @@ pub(crate) struct UpArgs {
     pub(crate) keep: KeepArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerChoice,
+}
+
+/// The HTTP API of `helve up`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HttpArgs {
+    /// Serve the HTTP API too [default address: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
+    pub(crate) http: Option<std::net::SocketAddr>,
+    /// Allow an address for --http that other machines reach, although HTTP is not encrypted
+    #[arg(long = "http-expose", requires = "http")]
+    pub(crate) expose: bool,
+    /// A further name that a server on a loopback address goes by, such as that of a proxy (repeatable)
+    #[arg(long, value_name = "NAME", requires = "http")]
+    pub(crate) http_host: Vec<String>,
+    /// Bytes that an upload may have, such as `500M` or `20G`
+    #[arg(long, value_name = "SIZE", default_value = "4G")]
+    pub(crate) max_upload: Size,
 }
 
 /// `helve worker`.

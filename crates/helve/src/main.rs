@@ -8,6 +8,7 @@ mod embedded;
 mod errors;
 mod grants;
 mod health;
+mod http;
 mod logging;
 mod paths;
 mod progress;

@@ -53,6 +53,21 @@ impl DataDir {
         self.root.join("blobs.place")
     }
 
+    /// Findings, tokens, the audit log.
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.root.join("ledger.db")
+    }
+
+    /// The token of the person who runs the server.
+    pub(crate) fn admin_token(&self) -> PathBuf {
+        self.root.join("admin.token")
+    }
+
+    /// What the HTTP API keeps: unfinished uploads, and which targets each namespace has.
+    pub(crate) fn http(&self) -> PathBuf {
+        self.root.join("http")
+    }
+
     /// Workspaces of running steps.
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join("work")

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod home;
+pub mod http;
 pub mod process;
 pub mod server;
 pub mod tree;

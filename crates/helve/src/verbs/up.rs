@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::cli::{EngineChoice, UpArgs};
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::Result;
+use crate::http::{Http, Parts};
 use crate::render::count;
 use crate::rest;
 use crate::retention::Sweeper;
@@ -38,6 +39,24 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
             }
         },
         None => None,
+    };
+    let http = match args.http.http {
+        None => None,
+        Some(address) => {
+            let parts = Parts {
+                client: session.client.clone(),
+                engine: session.engine.clone(),
+                blobs: blobs.clone(),
+                toolbox: app.shelf.clone(),
+            };
+            match Http::start(&args.http, address, &data, parts).await {
+                Ok(http) => Some(http),
+                Err(problem) => {
+                    session.close().await;
+                    return Err(problem);
+                }
+            }
+        }
     };
     let (store, sweeper) = (
         blobs.name(),
@@ -69,6 +88,10 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if let Some(open) = session.owned().map(Owned::recovered).filter(|open| *open > 0) {
         eprint_line(&format!("runs     {} under way go on", count(open as u64, "run")));
     }
+    let announced = match &http {
+        Some(http) => http.announce(&data).await,
+        None => Ok(()),
+    };
     eprint_line(match worker {
         Some(_) => "worker   ready; Ctrl-C stops after the running steps",
         None => "worker   none here (--no-worker); Ctrl-C stops the engine",
@@ -76,14 +99,18 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
     tokio::spawn(rest::after_the_start());
-    let served = match &mut worker {
-        Some(worker) => work(app, args, worker, &interrupted).await,
-        None => {
+    let served = match (announced, &mut worker) {
+        (Err(problem), _) => Err(problem),
+        (Ok(()), Some(worker)) => work(app, args, worker, &interrupted).await,
+        (Ok(()), None) => {
             interrupted.cancelled().await;
             Ok(())
         }
     };
     drop(sweeping);
+    if let Some(http) = http {
+        http.close().await;
+    }
     if let Some(worker) = worker {
         worker.drain().await;
     }

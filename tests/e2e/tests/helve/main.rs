@@ -1,5 +1,6 @@
 //! End-to-end tests: the helve program from outside.
 
+mod api;
 mod bench;
 mod code;
 mod durability;

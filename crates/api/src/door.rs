@@ -1,0 +1,254 @@
+//! Who comes in: a token or a browser's session becomes a principal, before anything else is looked at.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use helve_ledger::{Names, Principal, Role};
+use helve_runs::Client;
+
+use crate::extract::Query;
+use crate::problem::{Problem, Result, engine, shown};
+use crate::state::Api;
+
+/// The cookie of a browser's session.
+pub(crate) const SESSION_COOKIE: &str = "helve_session";
+/// Wrong tokens that an address may present within [`STRIKES_WITHIN`].
+const STRIKES: u32 = 30;
+const STRIKES_WITHIN: Duration = Duration::from_secs(60);
+/// Addresses that are remembered; beyond that the oldest are forgotten.
+const STRANGERS: usize = 10_000;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Wrong tokens of one address.
+pub(crate) struct Strikes {
+    since: Instant,
+    count: u32,
+}
+
+/// Lets requests in whose token or session is valid.
+pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response> {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    if let Some(ip) = peer {
+        api.check_strikes(ip)?;
+    }
+    let principal = match identify(&api, request.method(), request.headers()) {
+        Ok(principal) => principal,
+        Err(problem) => {
+            if let Some(ip) = peer.filter(|_| request.headers().contains_key(header::AUTHORIZATION)) {
+                api.strike(ip);
+            }
+            return Err(problem);
+        }
+    };
+    let principal = match peer {
+        Some(ip) => Principal {
+            actor: principal.actor.from_address(ip.to_string()),
+            ..principal
+        },
+        None => principal,
+    };
+    request.extensions_mut().insert(principal);
+    Ok(next.run(request).await)
+}
+
+fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Principal> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let token = value.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        let token =
+            token.ok_or_else(|| Problem::unauthenticated("write the header as `Authorization: Bearer TOKEN`"))?;
+        return Ok(api.ledger.verify_token(token)?);
+    }
+    let session = cookie(headers, SESSION_COOKIE).ok_or_else(|| {
+        Problem::unauthenticated(
+            "send `Authorization: Bearer TOKEN`; on the machine of the server `admin.token` in its data directory has one",
+        )
+    })?;
+    // A browser sends cookies with requests that other sites make; programs send none.
+    if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_same_origin(headers) {
+        return Err(Problem::forbidden(
+            "a session is good for requests of the server's own pages only",
+        ));
+    }
+    Ok(api.ledger.verify_session(session)?)
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Whether the browser says that a page of this server makes the request.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
+    match (origin, text(header::HOST)) {
+        (Some((_, origin)), Some(host)) => origin.eq_ignore_ascii_case(host),
+        _ => false,
+    }
+}
+
+impl Api {
+    fn check_strikes(&self, ip: IpAddr) -> Result<()> {
+        let strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        match strangers.get(&ip) {
+            Some(strikes) if strikes.count >= STRIKES && strikes.since.elapsed() < STRIKES_WITHIN => {
+                Err(Problem::too_many(
+                    "this address has presented too many wrong tokens",
+                    STRIKES_WITHIN.as_secs(),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn strike(&self, ip: IpAddr) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if strangers.len() >= STRANGERS {
+            strangers.retain(|_, strikes| strikes.since.elapsed() < STRIKES_WITHIN);
+        }
+        let strikes = strangers.entry(ip).or_insert_with(|| Strikes {
+            since: Instant::now(),
+            count: 0,
+        });
+        if strikes.since.elapsed() >= STRIKES_WITHIN {
+            *strikes = Strikes {
+                since: Instant::now(),
+                count: 0,
+            };
+        }
+        strikes.count += 1;
+    }
+}
+
+/// Who asks, and in which namespace.
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    pub(crate) namespace: String,
+    /// To the engine, in that namespace.
+    pub(crate) client: Client,
+}
+
+/// `?namespace=`.
+#[derive(Debug, serde::Deserialize)]
+struct InNamespace {
+    namespace: Option<String>,
+}
+
+impl Caller {
+    /// Refuses who does not have the role.
+    pub(crate) fn require(&self, role: Role) -> Result<()> {
+        Ok(self.principal.require(role, &self.namespace)?)
+    }
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self> {
+        let principal = principal(parts)?;
+        let Query(asked) = Query::<InNamespace>::from_request_parts(parts, api).await?;
+        let namespace = match (asked.namespace, &principal.scope.namespaces) {
+            (Some(namespace), _) => namespace,
+            // Who has one namespace need not name it.
+            (None, Names::Only(names)) if names.len() == 1 => names.iter().next().cloned().unwrap_or_default(),
+            (None, _) => api.client.namespace.clone(),
+        };
+        principal.require(Role::Viewer, &namespace)?;
+        let client = api.client.of_namespace(&namespace);
+        client.check_namespace().await.map_err(|status| match status.code() {
+            temporalio_client::tonic::Code::NotFound | temporalio_client::tonic::Code::InvalidArgument => {
+                Problem::no_namespace(&namespace)
+            }
+            _ => engine(&format!("cannot look up namespace `{}`", shown(&namespace)), &status),
+        })?;
+        Ok(Self {
+            principal,
+            namespace,
+            client,
+        })
+    }
+}
+
+/// Who asks, where it is not about one namespace.
+pub(crate) struct Anyone(pub(crate) Principal);
+
+impl FromRequestParts<Api> for Anyone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _api: &Api) -> Result<Self> {
+        let principal = principal(parts)?;
+        // A worker's token is for gRPC.
+        if principal.role == Role::Worker {
+            return Err(Problem::forbidden(
+                "the token of a worker is good for polling its queues, and for nothing else",
+            ));
+        }
+        Ok(Self(principal))
+    }
+}
+
+fn principal(parts: &Parts) -> Result<Principal> {
+    let principal = parts.extensions.get::<Principal>().cloned();
+    principal.ok_or_else(|| Problem::unauthenticated("send `Authorization: Bearer TOKEN`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others_and_not_by_half_its_name() {
+        let headers = headers(&[("cookie", "a=1; xhelve_session=no; helve_session=yes")]);
+        assert_eq!(cookie(&headers, SESSION_COOKIE), Some("yes"));
+    }
+
+    #[test]
+    fn a_request_that_another_site_makes_is_told_from_our_own() {
+        for (pairs, ours) in [
+            (&[("sec-fetch-site", "same-origin")][..], true),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "http://h:1"),
+                    ("host", "h:1"),
+                ],
+                false,
+            ),
+            (&[("origin", "http://localhost:8080"), ("host", "localhost:8080")], true),
+            (&[("origin", "http://evil.example"), ("host", "localhost:8080")], false),
+            (&[("origin", "null"), ("host", "localhost:8080")], false),
+            (&[("host", "localhost:8080")], false),
+        ] {
+            assert_eq!(is_same_origin(&headers(pairs)), ours, "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! One file per kind of resource.
+
+pub(crate) mod audit;
+pub(crate) mod catalog;
+pub(crate) mod events;
+pub(crate) mod findings;
+pub(crate) mod health;
+pub(crate) mod login;
+pub(crate) mod namespaces;
+pub(crate) mod results;
+pub(crate) mod runs;
+pub(crate) mod schedules;
+pub(crate) mod start;
+pub(crate) mod targets;
+pub(crate) mod tokens;
+pub(crate) mod uploads;
+pub(crate) mod workers;

@@ -1,0 +1,139 @@
+//! What every handler has.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use helve_blobs::BlobStore;
+use helve_ledger::Ledger;
+use helve_runs::Client;
+use helve_toolbox::Shelf;
+use tokio::sync::Semaphore;
+
+use crate::feeds::Feeds;
+use crate::targets::{TargetIndex, Uploads};
+
+/// What the API stands on.
+pub struct Options {
+    /// To the engine, in the namespace that is meant when none is named.
+    pub client: Client,
+    /// As `--engine` names it, for results.
+    pub engine: String,
+    /// Targets, reports, artifacts.
+    pub blobs: BlobStore,
+    /// Workflows, modules and verticals as they stand.
+    pub toolbox: Shelf,
+    /// Tokens, findings, the audit log.
+    pub ledger: Ledger,
+    /// A private directory: unfinished uploads, and which targets each namespace has.
+    pub dir: PathBuf,
+    /// Bounds.
+    pub limits: Limits,
+    /// Which hosts requests may be meant for.
+    pub hosts: Hosts,
+}
+
+/// Bounds of what a request may take.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a JSON body.
+    pub json_bytes: usize,
+    /// Bytes of an upload.
+    pub upload_bytes: u64,
+    /// Bytes that all unfinished uploads take together.
+    pub uploads_bytes: u64,
+    /// How long the next bytes of a body may take.
+    pub body_idle: Duration,
+    /// Unfinished uploads are forgotten after this time without a byte.
+    pub upload_idle: Duration,
+    /// Live streams of events at a time.
+    pub streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            json_bytes: 1 << 20,
+            upload_bytes: 4 << 30,
+            uploads_bytes: 64 << 30,
+            body_idle: Duration::from_secs(30),
+            upload_idle: Duration::from_secs(24 * 60 * 60),
+            streams: 4096,
+        }
+    }
+}
+
+/// Which hosts requests may be meant for. A page of another site can make a browser send requests to a loopback address
+/// under a name of its own; the name then gives it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// `localhost` and the loopback addresses, on any port, and these names.
+    Loopback(Vec<String>),
+    /// Any: the server listens where others reach it, under names that it does not know.
+    Any,
+}
+
+/// The state of the router. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) engine: String,
+    pub(crate) blobs: BlobStore,
+    pub(crate) toolbox: Shelf,
+    pub(crate) ledger: Ledger,
+    pub(crate) limits: Limits,
+    pub(crate) hosts: Hosts,
+    pub(crate) uploads: Uploads,
+    pub(crate) targets: TargetIndex,
+    pub(crate) feeds: Feeds,
+    /// Archives that are unpacked and packed at a time.
+    pub(crate) packing: Semaphore,
+    /// Wrong tokens by address, lately.
+    pub(crate) strangers: Mutex<HashMap<std::net::IpAddr, crate::door::Strikes>>,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Api {
+    /// What all clones share.
+    pub(crate) fn shared(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// Makes the directory when needed.
+    pub(crate) fn new(options: Options) -> std::io::Result<Self> {
+        let Options {
+            client,
+            engine,
+            blobs,
+            toolbox,
+            ledger,
+            dir,
+            limits,
+            hosts,
+        } = options;
+        Ok(Self(Arc::new(Inner {
+            uploads: Uploads::open(&dir.join("uploads"))?,
+            targets: TargetIndex::open(&dir.join("targets"))?,
+            feeds: Feeds::new(limits.streams),
+            packing: Semaphore::new(2),
+            strangers: Mutex::default(),
+            client,
+            engine,
+            blobs,
+            toolbox,
+            ledger,
+            limits,
+            hosts,
+        })))
+    }
+}

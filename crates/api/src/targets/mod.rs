@@ -1,0 +1,11 @@
+//! Targets that come over HTTP: uploads that can be resumed, what is made of them, and whose they are.
+
+mod archive;
+mod index;
+mod intake;
+mod uploads;
+
+pub(crate) use archive::Format;
+pub(crate) use index::{KnownTarget, TargetIndex, write_whole};
+pub(crate) use intake::take_in;
+pub(crate) use uploads::{Upload, UploadError, Uploads};
