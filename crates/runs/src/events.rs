@@ -127,6 +127,10 @@ impl Events {
     }
 
     fn take_in_pending(&mut self, pending: &[Pending]) {
+        // The engine may answer before the history does; a run begins with its beginning.
+        if self.watch.history().started.is_none() {
+            return;
+        }
         let steps = pending
             .iter()
             .filter(|step| step.running && !step.activity_id.starts_with(helve_toolbox::run::INTERNAL_PREFIX));

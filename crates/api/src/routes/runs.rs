@@ -129,6 +129,7 @@ pub(crate) async fn cancel(
     why: MaybeWhy,
 ) -> Result<(StatusCode, Reply<Asked>)> {
     caller.require(Role::Operator)?;
+    require_open(&caller, &run_id).await?;
     let reason = why.text(&caller, "cancelled");
     let asked = caller.client.cancel(&run_id, &reason).await;
     asked.map_err(|status| helve_runs::Error::of_run(&shown(&run_id), status))?;
@@ -142,11 +143,27 @@ pub(crate) async fn cancel(
     responses((status = 200, description = "It has ended", body = Asked)))]
 pub(crate) async fn terminate(caller: Caller, Path(run_id): Path<String>, why: MaybeWhy) -> Result<Reply<Asked>> {
     caller.require(Role::Operator)?;
+    require_open(&caller, &run_id).await?;
     let reason = why.text(&caller, "terminated");
     let ended = caller.client.terminate(&run_id, &reason).await;
     ended.map_err(|status| helve_runs::Error::of_run(&shown(&run_id), status))?;
     let status = "terminated";
     Ok(Reply(Asked { run_id, status }))
+}
+
+/// Refuses what has ended: asking it to stop would seem to have done something.
+async fn require_open(caller: &Caller, run_id: &str) -> Result<()> {
+    let described = caller.client.describe(run_id).await;
+    let described = described.map_err(|status| helve_runs::Error::of_run(&shown(run_id), status))?;
+    let info = described.workflow_execution_info.unwrap_or_default();
+    match info.close_time {
+        None => Ok(()),
+        Some(_) => Err(Problem::conflict(format!(
+            "run {} has ended already: {}",
+            shown(run_id),
+            status_name(info.status())
+        ))),
+    }
 }
 
 /// A body that may be missing.
