@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use helve_ledger::Role;
 use helve_runs::{
-    Filter, RunDetail, RunSummary, STATUSES, Shown, facts_in, history_so_far, pending_activity, status_name,
+    Filter, RunDetail, RunSummary, STATUSES, Shown, facts_in, history_so_far, pending_activity, says, status_name,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -91,9 +91,11 @@ pub(crate) async fn show(caller: Caller, Path(run_id): Path<String>, headers: He
     let pending: Vec<_> = described.pending_activities.iter().map(pending_activity).collect();
     let facts = facts_in(info.memo.as_ref());
     let history = history_so_far(&caller.client, &run_id).await.map_err(of_run)?;
+    let said = says(&caller.client, &run_id, &history).await;
     let detail = RunDetail::from(&Shown {
         run_id: &run_id,
         status: status_name(info.status()),
+        said: &said,
         facts: facts.as_ref(),
         history: &history,
         pending: &pending,

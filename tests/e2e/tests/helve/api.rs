@@ -161,6 +161,10 @@ fn a_target_is_uploaded_in_parts_scanned_and_followed() {
         .json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
 
+    // What has ended cannot be stopped.
+    api.send("POST", &format!("/api/v1/runs/{run}/cancel"), &[], &[])
+        .expect_problem(409, "has ended already");
+
     // What both runs found is one finding each, in the index of the namespace.
     let diff = format!("/api/v1/runs/{}/diff?run={run}", run_id(&retried));
     let diff = eventually(|| Some(api.get(&diff)).filter(|answer| answer.status == 200)).json();
