@@ -36,7 +36,7 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE UNIQUE INDEX runs_by_id ON runs (namespace, run_id);
 CREATE INDEX runs_by_target ON runs (target, at, run_id);
-CREATE INDEX runs_by_time ON runs (namespace, at);
+CREATE INDEX runs_by_time ON runs (namespace, at, run_id);
 
 CREATE TABLE findings (
     no          INTEGER PRIMARY KEY,

@@ -197,7 +197,7 @@ impl Ledger {
         page: PageRequest,
     ) -> Result<Page<IndexedRun>, Error> {
         let (namespace, target) = (namespace.to_owned(), target.map(str::to_owned));
-        let (at, no) = page.after(RUNS)?.unwrap_or((i64::MAX, i64::MAX));
+        let (at, before): (i64, String) = page.after(RUNS)?.unwrap_or((i64::MAX, String::new()));
         let limit = page.limit();
         self.read(move |db| {
             let mut items = Vec::new();
@@ -208,39 +208,37 @@ impl Ledger {
             let (sql, within) = if target == ALL_TARGETS {
                 (
                     "SELECT no, run_id, target, workflow, at, counts, not_looked FROM runs INDEXED BY runs_by_time
-                     WHERE namespace = ?1 AND (at, no) < (?2, ?3) ORDER BY at DESC, no DESC LIMIT ?4",
+                     WHERE namespace = ?1 AND (at, run_id) < (?2, ?3) ORDER BY at DESC, run_id DESC LIMIT ?4",
                     namespace,
                 )
             } else {
                 (
                     "SELECT no, run_id, target, workflow, at, counts, not_looked FROM runs INDEXED BY runs_by_target
-                     WHERE target = ?1 AND at <= ?2 AND (at, no) < (?2, ?3) ORDER BY at DESC, no DESC LIMIT ?4",
+                     WHERE target = ?1 AND (at, run_id) < (?2, ?3) ORDER BY at DESC, run_id DESC LIMIT ?4",
                     target,
                 )
             };
             let mut query = db.prepare_cached(sql)?;
-            let mut rows = query.query((within, at, no, limit as i64 + 1))?;
+            let mut rows = query.query((within, at, before, limit as i64 + 1))?;
             let mut names = Names::new(db);
-            let mut places = Vec::new();
             while let Some(row) = rows.next()? {
-                let (no, at): (i64, i64) = (row.get(0)?, row.get(4)?);
                 let (counts, not_looked): (String, i64) = (row.get(5)?, row.get(6)?);
                 let findings = changes::counts_of(&counts)?;
                 items.push(IndexedRun {
                     run_id: row.get(1)?,
                     target: names.get(row.get(2)?)?,
                     workflow: names.get(row.get(3)?)?,
-                    at: Time::from_millis(at),
-                    changes: changes::counts_of_run(db, no, findings.values().sum(), not_looked)?,
+                    at: Time::from_millis(row.get(4)?),
+                    changes: changes::counts_of_run(db, row.get(0)?, findings.values().sum(), not_looked)?,
                     findings,
                 });
-                places.push((at, no));
             }
-            let next = (items.len() > limit).then(|| places[limit - 1]);
+            let is_more = items.len() > limit;
             items.truncate(limit);
+            let last = items.last().filter(|_| is_more);
             Ok(Page {
+                next_cursor: last.map(|last| Cursor::of(RUNS, &(last.at.millis(), &last.run_id))),
                 items,
-                next_cursor: next.map(|next| Cursor::of(RUNS, &next)),
             })
         })
         .await

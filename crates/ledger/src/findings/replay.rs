@@ -227,14 +227,19 @@ fn past_runs(db: &Connection, target: i64) -> Result<Vec<Past>, Error> {
 
 fn decisions(db: &Connection, target: i64) -> Result<HashMap<i64, Vec<Event>>, Error> {
     let mut query = db.prepare_cached(
-        "SELECT e.at, e.kind, e.run, e.body, e.finding
+        "SELECT e.at, e.kind, e.run, e.body, e.finding, e.seq
          FROM findings f INDEXED BY findings_by_target CROSS JOIN finding_events e ON e.finding = f.no
-         WHERE f.target = ?1 AND e.kind >= ?2 ORDER BY e.finding, e.seq",
+         WHERE f.target = ?1 AND e.kind >= ?2",
     )?;
     let mut found = query.query((target, rows::FIRST_OF_PEOPLE))?;
-    let mut decisions: HashMap<i64, Vec<Event>> = HashMap::new();
+    let mut decisions: HashMap<i64, BTreeMap<i64, Event>> = HashMap::new();
     while let Some(row) = found.next()? {
-        decisions.entry(row.get(4)?).or_default().push(rows::read_event(row)?);
+        let of_finding = decisions.entry(row.get(4)?).or_default();
+        of_finding.insert(row.get(5)?, rows::read_event(row)?);
     }
-    Ok(decisions)
+    let in_order = |events: BTreeMap<i64, Event>| events.into_values().collect();
+    Ok(decisions
+        .into_iter()
+        .map(|(no, events)| (no, in_order(events)))
+        .collect())
 }

@@ -19,6 +19,7 @@ pub const MAX_BULK: usize = 1_000;
 
 /// Findings that are decided about at once.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "made once a request, and never kept")]
 pub enum Which {
     /// These, by their ids; at most [`MAX_BULK`].
     Ids(Vec<String>),

@@ -221,7 +221,7 @@ async fn severity_message_owner_and_suppression_are_as_the_last_run_says() {
     );
     assert_eq!(
         (summary.suppressed, summary.owner.as_deref()),
-        (Some(SuppressedBy::Inline), Some("@team-of-16"))
+        (Some(SuppressedBy::Inline), Some("@team-of-14"))
     );
     assert_eq!(detail.suppression.unwrap().reason.as_deref(), Some("tested by hand"));
     assert_eq!(summary.version, 3);

@@ -174,13 +174,12 @@ async fn many_findings_are_decided_about_at_once_by_their_ids() {
         .await
         .unwrap();
     assert_eq!((done.changed, done.unchanged, done.missing.len()), (1, 1, 2));
-    let other = desk.ledger.triage_many(
-        &alice(),
-        "other",
-        Which::Ids(vec![id(&desk.ledger, 3).await]),
-        to(Triage::Fixed, ""),
-    );
-    assert_eq!(other.await.unwrap().changed, 0);
+    let foreign = Which::Ids(vec![id(&desk.ledger, 3).await]);
+    let other = desk
+        .ledger
+        .triage_many(&alice(), "other", foreign, to(Triage::Fixed, ""))
+        .await;
+    assert_eq!(other.unwrap().changed, 0);
     let too_many = Which::Ids(vec![String::new(); MAX_BULK + 1]);
     let refused = desk
         .ledger
