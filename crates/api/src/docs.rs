@@ -229,7 +229,7 @@ fn kind(schema: &Value) -> String {
         _ => String::new(),
     };
     match schema["format"].as_str() {
-        Some(format) if format == "date-time" => format!("{base} (date and time)"),
+        Some("date-time") => format!("{base} (date and time)"),
         _ => base,
     }
 }
