@@ -45,7 +45,7 @@ impl Made {
             let mut reported = finding(sight.n);
             reported.finding.severity = Severity::ALL[sight.severity];
             reported.finding.message = format!("as run {index} saw it");
-            reported.owner = (index % 2 == 0).then(|| format!("owner-{index}"));
+            reported.owner = index.is_multiple_of(2).then(|| format!("owner-{index}"));
             reported.suppression = sight.suppressed.then_some(Suppression {
                 by: SuppressedBy::File,
                 reason: None,
