@@ -224,7 +224,8 @@ async fn severity_message_owner_and_suppression_are_as_the_last_run_says() {
         (Some(SuppressedBy::Inline), Some("@team-of-14"))
     );
     assert_eq!(detail.suppression.unwrap().reason.as_deref(), Some("tested by hand"));
-    assert_eq!(summary.version, 3);
+    // The first sighting, and what the second run said; the late run only saw it.
+    assert_eq!(summary.version, 2);
     let overview = desk.ledger.overview(SPACE, None).await.unwrap();
     assert_eq!((overview.suppressed, overview.open.values().sum::<u64>()), (1, 0));
 }
