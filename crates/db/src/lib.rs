@@ -22,6 +22,8 @@ mod checkpoint;
 mod driver;
 mod error;
 mod open;
+#[cfg(feature = "testing")]
+pub mod plans;
 mod reader;
 mod request;
 mod store;

@@ -1,11 +1,9 @@
 //! How SQLite goes about every statement that this crate has: by a key or an index, never through a whole table.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::path::Path;
 
+use helve_db::plans::{literals_below, plan};
 use helve_db::rusqlite::Connection;
 
 use crate::schema::MIGRATIONS;
@@ -25,73 +23,21 @@ const WHOLE: &[&str] = &[
     "SCAN CONSTANT ROW",
 ];
 
-fn sources(dir: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-}
-
-/// The string literals of a source file, as far as they have no raw strings in them.
-fn literals(source: &str) -> Vec<String> {
-    let mut literals = Vec::new();
-    let mut rest = source;
-    while let Some(start) = rest.find('"') {
-        let mut literal = String::new();
-        let mut chars = rest[start + 1..].char_indices();
-        let mut end = rest.len();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '"' => {
-                    end = start + 1 + at + 1;
-                    break;
-                }
-                '\\' => match chars.next() {
-                    // A line that goes on.
-                    Some((_, '\n')) => literal.push(' '),
-                    Some((_, escaped)) => literal.push(escaped),
-                    None => {}
-                },
-                c => literal.push(c),
-            }
-        }
-        literals.push(literal);
-        rest = &rest[end..];
-    }
-    literals
-}
-
 /// Every statement in the sources; of one that is put together, what follows its columns.
 fn statements() -> BTreeSet<String> {
-    let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     let mut statements = BTreeSet::new();
-    for file in files {
-        let source = fs::read_to_string(&file).unwrap();
-        let code: String = source
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
-        for literal in literals(&code.replace("'\"'", "' '")) {
-            let sql = literal.split_whitespace().collect::<Vec<_>>().join(" ");
-            // The beginnings of statements that are put together.
-            if sql == "SELECT" || sql.ends_with('(') {
-                continue;
-            }
-            if ["SELECT ", "INSERT ", "UPDATE ", "DELETE "]
-                .iter()
-                .any(|verb| sql.starts_with(verb))
-            {
-                statements.insert(sql);
-            } else if sql.starts_with("FROM ") {
-                statements.insert(format!("SELECT 1 {sql}"));
-            }
+    for sql in literals_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap() {
+        // The beginnings of statements that are put together.
+        if sql == "SELECT" || sql.ends_with('(') {
+            continue;
+        }
+        if ["SELECT ", "INSERT ", "UPDATE ", "DELETE "]
+            .iter()
+            .any(|verb| sql.starts_with(verb))
+        {
+            statements.insert(sql);
+        } else if sql.starts_with("FROM ") {
+            statements.insert(format!("SELECT 1 {sql}"));
         }
     }
     statements
@@ -116,12 +62,7 @@ fn no_statement_reads_or_sorts_a_whole_table() {
     }
     let mut wrong = Vec::new();
     for sql in &statements {
-        let mut query = db
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let mut steps = query.raw_query();
-        while let Some(step) = steps.next().unwrap() {
-            let detail: String = step.get(3).unwrap();
+        for detail in plan(&db, sql).unwrap_or_else(|error| panic!("{sql}: {error}")) {
             let is_meant = WHOLE.iter().any(|whole| detail.starts_with(whole));
             let is_sort = detail.contains("TEMP B-TREE");
             if (detail.starts_with("SCAN") && !is_meant) || is_sort {
