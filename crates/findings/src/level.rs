@@ -92,13 +92,23 @@ impl Confidence {
     }
 }
 
-/// A name that is none of the known severities or confidences.
+/// A name that is none of the known ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} `{given}`: use one of {known}")]
 pub struct UnknownName {
     kind: &'static str,
     given: String,
     known: &'static str,
+}
+
+impl UnknownName {
+    pub(crate) fn new(kind: &'static str, given: &str, known: &'static str) -> Self {
+        UnknownName {
+            kind,
+            given: given.to_owned(),
+            known,
+        }
+    }
 }
 
 impl FromStr for Severity {
@@ -108,11 +118,7 @@ impl FromStr for Severity {
         Severity::ALL
             .into_iter()
             .find(|severity| severity.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| UnknownName {
-                kind: "severity",
-                given: text.to_owned(),
-                known: "note, low, medium, high, critical",
-            })
+            .ok_or_else(|| UnknownName::new("severity", text, "note, low, medium, high, critical"))
     }
 }
 
@@ -123,11 +129,7 @@ impl FromStr for Confidence {
         Confidence::ALL
             .into_iter()
             .find(|confidence| confidence.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| UnknownName {
-                kind: "confidence",
-                given: text.to_owned(),
-                known: "low, medium, high",
-            })
+            .ok_or_else(|| UnknownName::new("confidence", text, "low, medium, high"))
     }
 }
 

@@ -151,6 +151,8 @@ fn preference(a: &Finding, b: &Finding) -> Ordering {
             f.anchor.clone(),
             f.remediation.clone(),
             properties,
+            // Of two versions that differ in nothing else, the one that counts is kept.
+            f.suppressions.clone(),
         )
     };
     (b.severity, b.confidence)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Confidence, Severity};
+use crate::{Confidence, Severity, Suppression};
 
 /// A point in a text file: line and column, both from 1; columns count Unicode code points.
 pub type Position = (u32, u32);
@@ -141,6 +141,35 @@ pub struct Finding {
     /// The same weakness as other modules reported it. Never nested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duplicates: Vec<Finding>,
+    /// Why the finding does not count, if somebody accepted it. It stays in the report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressions: Vec<Suppression>,
+    /// Who answers for the file, as the target's CODEOWNERS says: `@user`, `@org/team` or an address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
+    /// Whether the baseline has it, when the report was compared with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineState>,
+}
+
+/// How a finding relates to an earlier report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaselineState {
+    /// The earlier report does not have it.
+    New,
+    /// The earlier report has it, too.
+    Unchanged,
+}
+
+impl BaselineState {
+    /// The lowercase name used in every format.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BaselineState::New => "new",
+            BaselineState::Unchanged => "unchanged",
+        }
+    }
 }
 
 impl Finding {
@@ -165,7 +194,26 @@ impl Finding {
             remediation: None,
             properties: BTreeMap::new(),
             duplicates: Vec::new(),
+            suppressions: Vec::new(),
+            owners: Vec::new(),
+            baseline: None,
         }
+    }
+
+    /// Whether somebody accepted it.
+    pub fn is_suppressed(&self) -> bool {
+        !self.suppressions.is_empty()
+    }
+
+    /// Whether it is a reason to act: not suppressed, and not in the baseline.
+    pub fn counts(&self) -> bool {
+        !self.is_suppressed() && self.baseline != Some(BaselineState::Unchanged)
+    }
+
+    /// Its fingerprint, then those of its duplicates.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &str> {
+        let duplicates = self.duplicates.iter().map(|other| other.fingerprint.as_str());
+        std::iter::once(self.fingerprint.as_str()).chain(duplicates)
     }
 
     /// Ids of all the rules that reported this weakness, its own first.

@@ -35,27 +35,44 @@ impl Report {
         all
     }
 
-    /// Number of findings.
-    pub fn total(&self) -> u64 {
-        self.modules.iter().map(|module| module.findings.len() as u64).sum()
+    /// Every finding, module by module.
+    fn each(&self) -> impl Iterator<Item = &Finding> {
+        self.modules.iter().flat_map(|module| &module.findings)
     }
 
-    /// Number of findings by severity.
+    /// Number of findings that nobody suppressed.
+    pub fn total(&self) -> u64 {
+        self.each().filter(|finding| !finding.is_suppressed()).count() as u64
+    }
+
+    /// Number of findings that somebody suppressed.
+    pub fn suppressed(&self) -> u64 {
+        self.each().filter(|finding| finding.is_suppressed()).count() as u64
+    }
+
+    /// Number of findings by severity, without suppressed ones.
     pub fn counts(&self) -> Counts {
         let mut counts: Counts = Severity::ALL.into_iter().map(|severity| (severity, 0)).collect();
-        for finding in self.modules.iter().flat_map(|module| &module.findings) {
+        for finding in self.each().filter(|finding| !finding.is_suppressed()) {
             *counts.entry(finding.severity).or_default() += 1;
         }
         counts
     }
 
-    /// The worst severity found.
+    /// The worst severity among the findings that count: neither suppressed nor in the baseline.
     pub fn worst(&self) -> Option<Severity> {
-        self.modules
-            .iter()
-            .flat_map(|module| &module.findings)
+        self.each()
+            .filter(|finding| finding.counts())
             .map(|finding| finding.severity)
             .max()
+    }
+
+    /// The report as if nobody had suppressed anything.
+    pub fn without_suppressions(mut self) -> Self {
+        for finding in self.modules.iter_mut().flat_map(|module| &mut module.findings) {
+            finding.suppressions.clear();
+        }
+        self
     }
 
     /// The rule with this id.

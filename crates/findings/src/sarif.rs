@@ -7,16 +7,17 @@
 
 mod results;
 mod rules;
-mod text;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 use serde_sarif::sarif::{
-    ArtifactLocation, Invocation, Message, Notification as SarifNotification, ReportingDescriptor,
-    ReportingDescriptorReference, Run, RunAutomationDetails, Sarif, Tool, ToolComponent, ToolComponentReference,
+    ArtifactLocation, Invocation, Message, MultiformatMessageString, Notification as SarifNotification,
+    ReportingDescriptor, ReportingDescriptorReference, Run, RunAutomationDetails, Sarif, Tool, ToolComponent,
+    ToolComponentReference,
 };
 
+use crate::text::{self, MAX_DESCRIPTION};
 use crate::{Finding, ModuleReport, Notification, NotificationLevel, Report, Status};
 
 /// The address that names the schema of the files written.
@@ -217,7 +218,7 @@ impl Notice {
         let (id, title) = self.id_and_title();
         ReportingDescriptor::builder()
             .id(id)
-            .short_description(text::both(title))
+            .short_description(both(title))
             .build()
     }
 }
@@ -238,6 +239,13 @@ fn notice(kind: Notice, text: String) -> SarifNotification {
 
 fn message(text: &str) -> Message {
     Message::builder().text(text::shorten(text, text::MAX_MESSAGE)).build()
+}
+
+/// A string whose plain and Markdown forms are the same.
+fn both(text: &str) -> MultiformatMessageString {
+    MultiformatMessageString::builder()
+        .text(text::shorten(text, MAX_DESCRIPTION))
+        .build()
 }
 
 /// How rules and results point to the taxonomy.

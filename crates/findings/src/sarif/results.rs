@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use serde_sarif::sarif::{
     ArtifactContent, ArtifactLocation, Location, PhysicalLocation, PropertyBag, Region as SarifRegion,
-    Result as SarifResult, ResultLevel,
+    Result as SarifResult, ResultLevel, Suppression as SarifSuppression,
 };
 
 use super::rules::{Catalogue, sarif_id};
-use super::text::{MAX_SNIPPET, percent_encode_path, shorten};
 use super::{SOURCE_ROOT, message};
-use crate::{FINGERPRINT_KEY, Finding, Region, Severity};
+use crate::text::{MAX_SNIPPET, percent_encode_path, shorten};
+use crate::{FINGERPRINT_KEY, Finding, Region, Severity, Suppression, SuppressionKind};
 
 /// GitHub shows this many locations of a result.
 const MAX_RELATED: usize = 100;
@@ -41,7 +41,31 @@ pub(super) fn result(finding: &Finding, catalogue: &Catalogue) -> SarifResult {
     if !related.is_empty() {
         result.related_locations = Some(related);
     }
+    // Null would say that nobody looked; an empty list says that nothing is suppressed.
+    result.suppressions = Some(finding.suppressions.iter().map(suppression).collect());
+    result.baseline_state = finding.baseline.map(|state| json!(state));
     result
+}
+
+fn suppression(of: &Suppression) -> SarifSuppression {
+    let kind = match of.kind {
+        SuppressionKind::InSource => "inSource",
+        SuppressionKind::External => "external",
+    };
+    let mut properties = BTreeMap::from([("decision".to_owned(), json!(of.decision))]);
+    properties.extend(of.by.as_ref().map(|by| ("by".to_owned(), json!(by))));
+    properties.extend(of.expires.map(|date| ("expires".to_owned(), json!(date))));
+    let mut suppression = SarifSuppression::builder()
+        .kind(json!(kind))
+        .status(json!("accepted"))
+        .properties(PropertyBag::builder().additional_properties(properties).build())
+        .build();
+    suppression.justification.clone_from(&of.reason);
+    suppression.location = of
+        .place
+        .as_ref()
+        .map(|place| location(&place.path, place.region.as_ref().map(sarif_region)));
+    suppression
 }
 
 fn level(severity: Severity) -> ResultLevel {
@@ -109,6 +133,14 @@ fn properties(finding: &Finding) -> BTreeMap<String, Value> {
     ]);
     if !finding.duplicates.is_empty() {
         properties.insert("rules".to_owned(), finding.rule_ids().collect::<Vec<_>>().into());
+        // A baseline knows the weakness again when another module leads.
+        properties.insert(
+            "fingerprints".to_owned(),
+            finding.fingerprints().collect::<Vec<_>>().into(),
+        );
+    }
+    if !finding.owners.is_empty() {
+        properties.insert("owners".to_owned(), json!(finding.owners));
     }
     if let Some(remediation) = &finding.remediation {
         properties.insert("remediation".to_owned(), json!(remediation));

@@ -8,8 +8,8 @@ use serde_sarif::sarif::{
     ReportingDescriptorRelationship, ToolComponent, ToolComponentReference,
 };
 
-use super::taxonomy_reference;
-use super::text::{MAX_HELP, MAX_ID, both, is_web_address, pascal_case, shorten};
+use super::{both, taxonomy_reference};
+use crate::text::{MAX_HELP, MAX_ID, is_web_address, pascal_case, shorten};
 use crate::{Confidence, Finding, ModuleReport, Report, Rule, Severity, cwe_name};
 
 /// GitHub's limit on the tags of a rule.

@@ -1,34 +1,25 @@
 //! Texts that fit: lengths, identifiers, addresses.
 
-use serde_sarif::sarif::MultiformatMessageString;
-
 /// Longest message of a result or notification; more is unreadable on a page.
-pub(super) const MAX_MESSAGE: usize = 4_000;
+pub(crate) const MAX_MESSAGE: usize = 4_000;
 /// GitHub's limits on the texts of a rule.
-pub(super) const MAX_ID: usize = 255;
-pub(super) const MAX_DESCRIPTION: usize = 1_024;
-pub(super) const MAX_HELP: usize = 16_000;
+pub(crate) const MAX_ID: usize = 255;
+pub(crate) const MAX_DESCRIPTION: usize = 1_024;
+pub(crate) const MAX_HELP: usize = 16_000;
 /// Longest snippet: a minified file is one line.
-pub(super) const MAX_SNIPPET: usize = 2_000;
+pub(crate) const MAX_SNIPPET: usize = 2_000;
 
 /// At most `limit` characters, with an ellipsis where something was cut.
-pub(super) fn shorten(text: &str, limit: usize) -> String {
+pub(crate) fn shorten(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
         Some(_) => text.chars().take(limit - 1).chain(['…']).collect(),
     }
 }
 
-/// A string whose plain and Markdown forms are the same.
-pub(super) fn both(text: &str) -> MultiformatMessageString {
-    MultiformatMessageString::builder()
-        .text(shorten(text, MAX_DESCRIPTION))
-        .build()
-}
-
 /// The address of a file below the root: every byte that is not plain in a path segment is percent-encoded, the colon
 /// included, which could read as a scheme.
-pub(super) fn percent_encode_path(path: &str) -> String {
+pub(crate) fn percent_encode_path(path: &str) -> String {
     let mut uri = String::with_capacity(path.len());
     if path.starts_with('/') {
         uri.push('.'); // keeps the address relative
@@ -43,7 +34,7 @@ pub(super) fn percent_encode_path(path: &str) -> String {
 }
 
 /// Whether a text is a plain web address, safe to hand to a page as a link.
-pub(super) fn is_web_address(text: &str) -> bool {
+pub(crate) fn is_web_address(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
         return false;
     };
@@ -58,7 +49,7 @@ pub(super) fn is_web_address(text: &str) -> bool {
 }
 
 /// `secrets/aws-access-key-id` as `AwsAccessKeyId`, the kind of name that SARIF asks for.
-pub(super) fn pascal_case(rule_id: &str) -> String {
+pub(crate) fn pascal_case(rule_id: &str) -> String {
     let last = rule_id.rsplit('/').next().unwrap_or(rule_id);
     let mut name = String::with_capacity(last.len());
     for word in last
