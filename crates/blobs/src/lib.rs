@@ -4,7 +4,7 @@
 //!   bucket behind the S3 protocol with a directory as a cache in front of it.
 //! - [`pack`] turns a directory or a file into one blob; the same tree gives the same id on any machine.
 //! - [`BlobStore::expire`] removes what is old and no run needs.
-//! - [`unpack`] lays a packed target out again and trusts nothing in it.
+//! - [`unpack`] lays a packed target out again and trusts nothing in it; [`peek`] only reads some of its files.
 //!
 //! All calls block; run them where blocking is fine.
 
@@ -31,4 +31,4 @@ pub use id::{BlobId, BlobRef, InvalidId};
 pub use pack::{PackLimits, PackOptions, Packed, Skipped, pack};
 pub use place::{InvalidPlace, Place};
 pub use store::{BlobStore, BlobWriter, StoreOptions};
-pub use unpack::{UnpackLimits, Unpacked, unpack};
+pub use unpack::{UnpackLimits, Unpacked, peek, unpack};

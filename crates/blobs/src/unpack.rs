@@ -9,6 +9,7 @@
 
 mod entry;
 mod order;
+mod peek;
 mod place;
 
 use std::fs;
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 use crate::{BlobId, BlobReader, BlobStore, Control, Progress, Refusal, StoreError, UnpackError};
 use entry::{Entry, Kind, Names};
 use order::Order;
+pub use peek::peek;
 use place::Place;
 
 /// Unpacked workspaces begin under a name with this prefix.

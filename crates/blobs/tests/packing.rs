@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use common::Sandbox;
-use helve_blobs::{Control, PackError, PackLimits, PackOptions, Progress, pack};
+use helve_blobs::{Control, PackError, PackLimits, PackOptions, Progress, UnpackLimits, pack};
 use proptest::prelude::*;
 
 fn everything() -> PackOptions {
@@ -46,6 +46,45 @@ fn a_tree_comes_back_as_it_was() {
         (manifest.files, manifest.bytes, manifest.packed_bytes),
         (4, 400_009, packed.packed_bytes)
     );
+}
+
+#[test]
+fn a_few_files_can_be_read_without_laying_the_target_out() {
+    let sandbox = Sandbox::new();
+    let long = format!("{}/{}", "d".repeat(120), "f".repeat(120));
+    sandbox
+        .write("a.txt", "hello")
+        .write("dir/b", "b")
+        .write(&long, "long")
+        .write("dir/big", "x".repeat(2_000));
+    let id = sandbox.pack().id;
+    let read = |id, wanted: &[&str]| {
+        let mut taken = Vec::new();
+        let peeked = helve_blobs::peek(
+            &sandbox.store,
+            id,
+            &UnpackLimits::default(),
+            1_000,
+            &Control::none(),
+            &|path| wanted.contains(&path),
+            &mut |path, content| taken.push((path.to_owned(), content.map(<[u8]>::to_vec))),
+        );
+        (peeked, taken)
+    };
+    let some = |text: &str| Some(text.as_bytes().to_vec());
+    let (peeked, taken) = read(&id, &["a.txt", "dir/big", &long, "gone"]);
+    peeked.unwrap();
+    assert_eq!(
+        taken,
+        [
+            ("a.txt".to_owned(), some("hello")),
+            (long.clone(), some("long")),
+            ("dir/big".to_owned(), None)
+        ]
+    );
+    let no_target = sandbox.store.put_bytes(b"something else").unwrap().id;
+    let (peeked, taken) = read(&no_target, &["a.txt"]);
+    assert!(peeked.is_err() && taken.is_empty());
 }
 
 #[test]

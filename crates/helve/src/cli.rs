@@ -1,5 +1,6 @@
 //! The command line: verbs and their options. What they mean is in `verbs`.
 
+mod findings;
 mod storage;
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -13,6 +14,7 @@ use helve_sandbox::Level;
 use helve_toolbox::Span;
 use helve_worker::Allow;
 
+pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 
 use crate::recycling::Size;
@@ -22,6 +24,7 @@ Examples:
   helve run assessment .                        scan this directory
   helve run assessment src --fail-on high       exit code 2 when something high or critical is found
   helve run assessment . --sarif out.sarif      write the findings for a code-scanning page
+  helve run assessment . --export html=out.html write them as a page for people
   helve run --resume assessment-7k2m9qxa        go on with a run that was interrupted
   helve up                                      serve the engine to other programs and workers
 
@@ -176,8 +179,8 @@ pub(crate) enum Verb {
     /// List, show, cancel and terminate runs
     #[command(subcommand)]
     Runs(RunsVerb),
-    /// Show the findings of a run
-    Findings(FindingsArgs),
+    /// Show the findings of a run, write them in other formats, compare two runs
+    Findings(Box<FindingsArgs>),
     /// List, show and remove packed targets, and remove what has expired
     #[command(subcommand)]
     Targets(TargetsVerb),
@@ -212,10 +215,15 @@ pub(crate) struct RunArgs {
     /// Write the findings as SARIF 2.1.0
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) sarif: Option<PathBuf>,
+    /// Write the findings as `sarif`, `json`, `csv`, `junit`, `html` or `vex` (repeatable), such as `html=report.html`
+    #[arg(long, value_name = "FORMAT=FILE")]
+    pub(crate) export: Vec<Export>,
+    #[command(flatten)]
+    pub(crate) counting: Counting,
     /// Print the whole result as one JSON document
     #[arg(long)]
     pub(crate) json: bool,
-    /// Exit with code 2 when a finding is at least this severe, or a step is inconclusive (`high,inconclusive` for both)
+    /// Exit with code 2 when a finding that counts is at least this severe, or a step is inconclusive (`high,inconclusive` for both)
     #[arg(
         long,
         value_name = "SEVERITY",
@@ -521,22 +529,6 @@ pub(crate) enum RunsVerb {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// `helve findings`.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct FindingsArgs {
-    /// The run
-    pub(crate) run_id: String,
-    /// Only findings that are at least this severe
-    #[arg(long, value_name = "SEVERITY")]
-    pub(crate) severity: Option<Severity>,
-    /// Write the findings as SARIF 2.1.0 (all of them, whatever --severity says)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) sarif: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// What `helve run` fails on.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use helve_blobs::{BlobStore, Packed, Skipped};
 use helve_findings::{Notification, NotificationLevel, Report, Severity};
 use helve_toolbox::run::{BlobRef, RunInput, RunOutput, StepOutput, StepState, StepStatus};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use temporalio_protos::temporal::api::common::v1::Memo;
@@ -136,12 +137,14 @@ pub struct RunResult {
     pub engine: String,
     /// What was scanned.
     pub target: Option<TargetFacts>,
-    /// Findings of each severity.
+    /// Findings of each severity, without suppressed ones.
     pub by_severity: BTreeMap<Severity, u64>,
     /// Steps that could not look at everything.
     pub inconclusive: Vec<Gap>,
     /// From start to end.
     pub duration_ms: Option<u64>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
     /// The steps of the plan.
     pub steps: Vec<StepSummary>,
     /// Everything that was found.
@@ -188,6 +191,7 @@ impl RunResult {
             by_severity: report.counts(),
             inconclusive: steps.iter().filter_map(gap).collect(),
             duration_ms: millis_between(history.started, end.at),
+            ended: end.at,
             steps,
             output: end
                 .output
@@ -233,6 +237,7 @@ impl RunResult {
             "target": self.target,
             "summary": {
                 "total": self.report.total(),
+                "suppressed": self.report.suppressed(),
                 "by_severity": by_severity,
                 "inconclusive": self.inconclusive,
                 "duration_ms": self.duration_ms,
@@ -420,6 +425,7 @@ mod tests {
             by_severity: BTreeMap::from([(Severity::Critical, 1), (Severity::Low, 2)]),
             inconclusive: vec![],
             duration_ms: Some(1500),
+            ended: None,
             steps: vec![],
             report: Report::default(),
             has_report: true,

@@ -104,17 +104,22 @@ impl Activities {
             start.input.clone(),
         );
         let run = start.workflow_execution.clone().unwrap_or_default().workflow_id;
+        let asked_at = start.scheduled_time.as_ref().map_or(i64::MAX, |time| time.seconds);
         let work = move || match activity.as_str() {
             PLAN_ACTIVITY => {
                 // One toolbox for both: what is pinned is what is stored, whatever changes meanwhile.
                 let (toolbox, blobs) = (shared.shelf.current(), &shared.runner.blobs);
                 payload::encode(&internal::plan(&toolbox, blobs, &payload::decode(&activity, &input)?)?)
             }
-            _ => payload::encode(&report::report(
-                &shared.runner.blobs,
-                &run,
-                &payload::decode(&activity, &input)?,
-            )?),
+            _ => {
+                let place = report::Reporting {
+                    blobs: &shared.runner.blobs,
+                    unpack: &shared.runner.limits.unpack,
+                    run_id: &run,
+                    asked_at,
+                };
+                payload::encode(&report::report(&place, &payload::decode(&activity, &input)?)?)
+            }
         };
         joined(&start.activity_type, tokio::task::spawn_blocking(work).await)
     }

@@ -1,11 +1,12 @@
-//! Merging the reports of a run's steps into one report and its SARIF.
+//! Merging the reports of a run's steps into one report and its SARIF, with what the target says of its findings.
 
-use helve_blobs::BlobStore;
+use helve_blobs::{BlobStore, Control, UnpackError, UnpackLimits, peek};
 use helve_findings::sarif::{self, SarifOptions};
 use helve_findings::{
-    Confidence, Finding, Location, ModuleReport, Notification, NotificationLevel, Region, Rule, Severity, Status, merge,
+    Annotator, Confidence, Finding, Location, ModuleReport, Notification, NotificationLevel, Region, Report, Rule,
+    Severity, Status, merge,
 };
-use helve_toolbox::run::{BlobRef, ReportInput, ReportOutput, StepReport, StepStatus};
+use helve_toolbox::run::{BlobRef, ReportInput, ReportOutput, StepReport, StepStatus, TargetRef};
 use serde::de::DeserializeOwned;
 
 use crate::StepError;
@@ -15,8 +16,19 @@ const REPORT_TYPE: &str = "application/vnd.helve.report+json";
 /// Media type of SARIF.
 const SARIF_TYPE: &str = "application/sarif+json";
 
+/// Where the reports of a run go together.
+pub(crate) struct Reporting<'a> {
+    pub(crate) blobs: &'a BlobStore,
+    /// What the target may expand to while it is read.
+    pub(crate) unpack: &'a UnpackLimits,
+    pub(crate) run_id: &'a str,
+    /// When the report was asked for, in seconds of Unix time: retries come to the same result.
+    pub(crate) asked_at: i64,
+}
+
 /// Merges and stores. Blocking.
-pub(crate) fn report(blobs: &BlobStore, run_id: &str, input: &ReportInput) -> Result<ReportOutput, StepError> {
+pub(crate) fn report(place: &Reporting<'_>, input: &ReportInput) -> Result<ReportOutput, StepError> {
+    let Reporting { blobs, run_id, .. } = *place;
     let mut reports = Vec::with_capacity(input.steps.len());
     for step in &input.steps {
         reports.push(match &step.report {
@@ -27,7 +39,7 @@ pub(crate) fn report(blobs: &BlobStore, run_id: &str, input: &ReportInput) -> Re
     if !input.findings.is_empty() {
         reports.push(of_workflow(input));
     }
-    let report = merge(reports);
+    let report = annotated(merge(reports), input.target.as_ref(), place);
     let options = SarifOptions {
         category: Some(input.workflow.clone()),
         run_id: Some(run_id.to_owned()),
@@ -56,6 +68,47 @@ pub(crate) fn report(blobs: &BlobStore, run_id: &str, input: &ReportInput) -> Re
             .map(|(severity, count)| (severity.to_string(), count))
             .collect(),
     })
+}
+
+/// Adds the suppressions and the owners that the target names. A target that cannot be read costs only these: nothing is
+/// suppressed then, and the report says so.
+fn annotated(report: Report, target: Option<&TargetRef>, place: &Reporting<'_>) -> Report {
+    let Some(target) = target else { return report };
+    let mut annotator = Annotator::new(report.clone(), place.asked_at);
+    match look(target, place, &mut annotator) {
+        Ok(()) => annotator.finish(),
+        Err(reason) => report.with_notifications([Notification {
+            level: NotificationLevel::Note,
+            message: format!("the target's suppressions and owners have no effect, since it cannot be read: {reason}"),
+            path: None,
+        }]),
+    }
+}
+
+fn look(target: &TargetRef, place: &Reporting<'_>, annotator: &mut Annotator) -> Result<(), String> {
+    let id = target
+        .id
+        .parse()
+        .map_err(|error: helve_blobs::InvalidId| error.to_string())?;
+    let most = Annotator::MAX_FILE_BYTES;
+    let annotator = std::cell::RefCell::new(annotator);
+    let wanted = |path: &str| annotator.borrow().wants(path);
+    let mut take = |path: &str, content: Option<&[u8]>| match content {
+        Some(content) => annotator.borrow_mut().read(path, content),
+        None => annotator
+            .borrow_mut()
+            .skipped(path, &format!("longer than {} MiB", most >> 20)),
+    };
+    peek(
+        place.blobs,
+        &id,
+        place.unpack,
+        most,
+        &Control::none(),
+        &wanted,
+        &mut take,
+    )
+    .map_err(|error: UnpackError| error.to_string())
 }
 
 fn read<T: DeserializeOwned>(blobs: &BlobStore, blob: &BlobRef) -> Result<T, StepError> {
@@ -139,6 +192,26 @@ mod tests {
         }
     }
 
+    const LIMITS: &UnpackLimits = &UnpackLimits {
+        entries: 100,
+        file_bytes: 1 << 20,
+        total_bytes: 1 << 20,
+        ratio: 1_000,
+        ratio_floor: 1 << 20,
+        depth: 16,
+        path_bytes: 1_000,
+    };
+
+    /// On 2026-11-22.
+    fn at(blobs: &BlobStore) -> Reporting<'_> {
+        Reporting {
+            blobs,
+            unpack: LIMITS,
+            run_id: "run-1",
+            asked_at: 1_795_305_600,
+        }
+    }
+
     fn step(step: &str, status: StepStatus, report: Option<BlobRef>) -> StepReport {
         StepReport {
             step: step.into(),
@@ -159,7 +232,7 @@ mod tests {
             },
             None,
         );
-        let output = report(&blobs, "run-1", &input(vec![failed])).unwrap();
+        let output = report(&at(&blobs), &input(vec![failed])).unwrap();
         let report: helve_findings::Report = read(&blobs, &output.report).unwrap();
         assert_eq!(
             report.inconclusive().collect::<Vec<_>>(),
@@ -183,7 +256,7 @@ mod tests {
             }
         };
         let steps = ["sast", "secrets"].map(|name| step(name, StepStatus::Completed, Some(store(name))));
-        let output = report(&blobs, "run-1", &input(steps.into())).unwrap();
+        let output = report(&at(&blobs), &input(steps.into())).unwrap();
         let sarif: serde_json::Value = read(&blobs, &output.sarif).unwrap();
         assert_eq!(sarif["version"], "2.1.0");
         assert_eq!(sarif["runs"].as_array().unwrap().len(), 2);
@@ -205,7 +278,7 @@ mod tests {
             findings: vec![found("a.txt"), found("b.txt")],
             ..input(Vec::new())
         };
-        let output = report(&blobs, "run-1", &input).unwrap();
+        let output = report(&at(&blobs), &input).unwrap();
         assert_eq!((output.total, output.by_severity["high"]), (2, 2));
         let sarif: serde_json::Value = read(&blobs, &output.sarif).unwrap();
         assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "assessment/stale");
@@ -221,11 +294,77 @@ mod tests {
             media_type: String::new(),
         };
         let error = report(
-            &blobs,
-            "run-1",
+            &at(&blobs),
             &input(vec![step("sast", StepStatus::Completed, Some(gone))]),
         )
         .unwrap_err();
         assert!(error.is_retryable(), "another worker may have it: {error}");
+    }
+
+    /// A run whose workflow found something in `a.txt` of a target with these files.
+    fn of_target(files: &[(&str, &str)]) -> helve_findings::Report {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        for (path, text) in files {
+            let path = tree.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let blobs = BlobStore::open(dir.path().join("blobs")).unwrap();
+        let packed = helve_blobs::pack(&tree, &Default::default(), &blobs, &Control::none()).unwrap();
+        let found = EmittedFinding {
+            rule: "stale".into(),
+            severity: "high".into(),
+            message: "Old.".into(),
+            path: "a.txt".into(),
+            line: Some(1),
+        };
+        let input = ReportInput {
+            target: Some(TargetRef {
+                id: packed.id.to_string(),
+                name: "tree".into(),
+            }),
+            findings: vec![found],
+            ..input(Vec::new())
+        };
+        let output = report(&at(&blobs), &input).unwrap();
+        let report: helve_findings::Report = read(&blobs, &output.report).unwrap();
+        assert_eq!(output.total, report.total());
+        report
+    }
+
+    #[test]
+    fn what_the_target_says_of_its_findings_is_in_the_report() {
+        let suppressions = "suppressions: [{rule: assessment/stale, reason: kept on purpose}]";
+        for (files, decided) in [
+            (vec![("a.txt", "x")], 0),
+            (vec![("a.txt", "x"), (".helve/suppressions.yaml", suppressions)], 1),
+            (vec![("a.txt", "x # helve:ignore assessment/stale")], 1),
+        ] {
+            assert_eq!(of_target(&files).suppressed(), decided, "{files:?}");
+        }
+        let owned = of_target(&[("a.txt", "x"), (".github/CODEOWNERS", "*.txt @writers")]);
+        assert_eq!(owned.findings()[0].owners, ["@writers"]);
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_read_suppresses_nothing_and_the_report_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path()).unwrap();
+        let target = TargetRef {
+            id: "0".repeat(64),
+            name: "gone".into(),
+        };
+        let input = ReportInput {
+            target: Some(target),
+            ..input(Vec::new())
+        };
+        let output = report(&at(&blobs), &input).unwrap();
+        let report: helve_findings::Report = read(&blobs, &output.report).unwrap();
+        assert!(
+            report.notifications[0]
+                .message
+                .starts_with("the target's suppressions and owners have no effect")
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Findings as a table, and the line that sums a run up.
 
-use helve_findings::{Finding, ModuleReport, NotificationLevel, Severity};
+use helve_findings::{BaselineState, Finding, ModuleReport, NotificationLevel, Severity};
 use helve_runs::{RunResult, TargetFacts};
 use unicode_width::UnicodeWidthStr;
 
@@ -13,6 +13,8 @@ pub(crate) const SHOWN: usize = 200;
 
 /// A table of messages narrower than this is hard to read; then each finding gets two lines.
 const NARROW: usize = 44;
+/// Notices about suppressions and owners that are shown.
+const NOTICES: usize = 10;
 /// Columns before the second line of a finding.
 const INDENT: usize = 10;
 
@@ -40,7 +42,7 @@ fn stacked(findings: &[&Finding], style: Style) -> String {
             style.paint("1", &place(finding)),
             style.paint("2", &clean(&finding.rule_id))
         ));
-        for line in wrap(&clean(&finding.message), style.width - INDENT) {
+        for line in wrap(&message(finding), style.width - INDENT) {
             text.push_str(&format!("{:INDENT$}{line}\n", ""));
         }
     }
@@ -55,11 +57,20 @@ fn flat(findings: &[&Finding], style: Style) -> String {
                 Cell::coloured(finding.severity.to_string(), colour(finding.severity)),
                 clean(&finding.rule_id).into(),
                 place(finding).into(),
-                clean(&finding.message).into(),
+                message(finding).into(),
             ]
         })
         .collect();
     table(&["SEVERITY", "RULE", "PLACE", "MESSAGE"], &rows, style)
+}
+
+/// What is said of it, and why it does not count.
+fn message(finding: &Finding) -> String {
+    let mut text = finding.message.clone();
+    for suppression in &finding.suppressions {
+        text.push_str(&format!(" [suppressed, {}]", suppression.summary()));
+    }
+    clean(&text)
 }
 
 fn place(finding: &Finding) -> String {
@@ -145,6 +156,46 @@ fn caveats(result: &RunResult) -> Vec<String> {
             .iter()
             .filter_map(|module| not_looked_at(module, &told)),
     );
+    lines.extend(not_counted(result));
+    lines
+}
+
+/// What is in the report and does not count, and what is wrong with the target's own words on it.
+fn not_counted(result: &RunResult) -> Vec<String> {
+    let are = |number: u64| {
+        format!(
+            "{} {}",
+            count(number, "finding"),
+            if number == 1 { "is" } else { "are" }
+        )
+    };
+    let mut lines = Vec::new();
+    let suppressed = result.report.suppressed();
+    if suppressed > 0 {
+        lines.push(format!(
+            "{} suppressed; `helve findings {} --suppressed` says why",
+            are(suppressed),
+            result.run_id
+        ));
+    }
+    let known = result
+        .report
+        .findings()
+        .into_iter()
+        .filter(|finding| finding.baseline == Some(BaselineState::Unchanged) && !finding.is_suppressed());
+    let known = known.count() as u64;
+    if known > 0 {
+        lines.push(format!("{} in the baseline already", are(known)));
+    }
+    let notices = result
+        .report
+        .notifications
+        .iter()
+        .filter(|notice| notice.level == NotificationLevel::Note);
+    lines.extend(notices.take(NOTICES).map(|notice| match &notice.path {
+        Some(path) => clean(&format!("{path}: {}", notice.message)),
+        None => clean(&notice.message),
+    }));
     lines
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn sample() -> RunResult {
             reason: "could not parse 2 files".into(),
         }],
         duration_ms: Some(1500),
+        ended: None,
         steps: vec![],
         report: Report::default(),
         has_report: true,

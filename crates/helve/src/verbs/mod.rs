@@ -5,6 +5,8 @@ mod bench;
 mod build;
 mod catalog;
 mod completions;
+mod counting;
+mod export;
 mod findings;
 mod follow;
 mod parameters;
@@ -62,7 +64,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Verticals(args) => verticals::verticals(&app, args),
         Verb::Toolbox(ToolboxVerb::Check { json, .. }) => toolbox::check(&app, json),
         Verb::Runs(verb) => runs::runs(&app, verb).await,
-        Verb::Findings(args) => findings::findings(&app, args).await,
+        Verb::Findings(args) => findings::findings(&app, *args).await,
         Verb::Targets(verb) => targets::targets(&app, verb).await,
         Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use helve_blobs::{BlobStore, Control, PackError, PackOptions, Packed, pack};
+use helve_findings::Baseline;
 use helve_runs::{RunHistory, RunResult, TargetFacts, facts_in, new_run_id, verticals};
 use helve_toolbox::run::PlanOutput;
 use helve_worker::{Roles, StepEvent, WorkerHandle, store_pinned};
@@ -14,6 +15,8 @@ use temporalio_client::tonic::{Code, Status};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::counting::{Known, apply};
+use super::export::check_destinations;
 use super::follow::follow;
 use super::parameters;
 use super::report;
@@ -49,9 +52,8 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Result<u8> {
         }),
         _ => None,
     };
-    if let Some(path) = &args.sarif {
-        report::check_destination(path)?;
-    }
+    check_destinations(args.sarif.as_deref(), &args.export)?;
+    let known = Known::new(&args.counting)?;
     let interrupted = signals::listen();
     let data = app.data_dir()?;
     let blobs = app.blobs(&data)?;
@@ -66,6 +68,8 @@ pub(crate) async fn run(app: &App, args: RunArgs) -> Result<u8> {
         blobs,
         interrupted,
         modules: order.iter().flat_map(Order::modules).collect(),
+        known,
+        baseline: None,
     };
     match order {
         Some(order) => run.start(order, &args).await,
@@ -98,6 +102,9 @@ struct Run<'a> {
     interrupted: CancellationToken,
     /// What the plan uses.
     modules: Vec<String>,
+    /// The baseline as it was named, until it is loaded.
+    known: Known,
+    baseline: Option<Baseline>,
 }
 
 /// An open engine with a worker, if one is needed.
@@ -131,6 +138,10 @@ impl Run<'_> {
         let packing = self.pack(&order, &stop_packing);
         let (opened, packed) = tokio::join!(opening, packing);
         let mut open = opened?;
+        if let Err(problem) = self.load_baseline(&open).await {
+            open.close().await;
+            return Err(problem);
+        }
         let packed = match packed {
             Ok(packed) => packed,
             Err(problem) => {
@@ -174,6 +185,10 @@ impl Run<'_> {
     async fn resume(&mut self, args: &RunArgs) -> Result<u8> {
         let run_id = args.resume.clone().unwrap_or_default();
         let mut open = self.open().await?;
+        if let Err(problem) = self.load_baseline(&open).await {
+            open.close().await;
+            return Err(problem);
+        }
         let described = loop {
             match open.session.client.describe(&run_id).await {
                 Err(status) if holder_left(&open.session, &status) => open = self.open().await?,
@@ -190,6 +205,13 @@ impl Run<'_> {
                 Err(no_such_run(&run_id, &status))
             }
         }
+    }
+
+    /// Looks the baseline up while nothing has been started.
+    async fn load_baseline(&mut self, open: &Open) -> Result<()> {
+        let known = std::mem::replace(&mut self.known, Known::None);
+        self.baseline = known.load(&open.session, &self.blobs).await?;
+        Ok(())
     }
 
     /// Opens the engine, and starts a worker unless another process has one.
@@ -297,7 +319,10 @@ impl Run<'_> {
                 self.mention_others(&open.session, run_id).await;
                 RunResult::collect(run_id, engine, &history, facts, &self.blobs)
                     .map_err(Problem::from)
-                    .and_then(|result| report::present(&result, args))
+                    .and_then(|mut result| {
+                        apply(&mut result, &args.counting, self.baseline.as_ref());
+                        report::present(&result, args)
+                    })
             }
             Ok(None) => {
                 if !args.quiet {

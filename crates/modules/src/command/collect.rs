@@ -143,6 +143,7 @@ impl<'a> Collector<'a> {
         let mut finding = Finding::new(&rule, self.module, message, location, anchor);
         finding.severity = raw.severity.unwrap_or(rule.severity);
         finding.confidence = raw.confidence.unwrap_or(rule.confidence);
+        finding.suppressions.extend(raw.accepted.clone());
         if raw.identity.is_some() {
             return self.recognised(finding, &raw.inputs);
         }

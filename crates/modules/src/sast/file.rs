@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::engine::{Engine, Hit, MAX_DEPTH, Trouble, is_tainted};
 use super::php;
-use super::suppress::is_suppressed;
 use super::text::{self, Lines, shorten, squeeze};
 
 /// Most findings of one rule in one file; more of the same help nobody.
@@ -24,8 +23,6 @@ pub(super) struct FileResult {
     pub(super) findings: Vec<Finding>,
     /// What could not be looked at.
     pub(super) notes: Vec<Notification>,
-    /// Findings silenced by comments.
-    pub(super) suppressed: u64,
     /// Whether the text was looked at.
     pub(super) scanned: bool,
 }
@@ -126,10 +123,6 @@ fn report(engine: &Engine, mut hits: Vec<Hit<'_>>, path: &str, source: &str, res
         }
         covered = range.clone();
         let id = &engine.rules[hit.rule].info.id;
-        if is_suppressed(&lines, lines.line_of(range.start), lines.line_of(range.end), id) {
-            result.suppressed += 1;
-            continue;
-        }
         count += 1;
         if count <= MAX_PER_RULE {
             result.findings.push(finding(engine, &hit, path, source, &lines));

@@ -16,7 +16,6 @@ mod roles;
 mod rules;
 mod run;
 mod selftest;
-mod suppress;
 mod text;
 
 use std::sync::Arc;

@@ -263,11 +263,10 @@ impl Sast {
         mut notes: Vec<Notification>,
         bytes: u64,
     ) -> Output {
-        let (mut scanned, mut skipped, mut suppressed) = (0_u64, 0_u64, 0_u64);
+        let (mut scanned, mut skipped) = (0_u64, 0_u64);
         for result in all {
             scanned += u64::from(result.scanned);
             skipped += u64::from(!result.scanned && !result.notes.is_empty());
-            suppressed += result.suppressed;
             notes.extend(result.notes);
         }
         for (id, reason) in self.engines.iter().flat_map(Engine::failures) {
@@ -298,7 +297,6 @@ impl Sast {
         summary.insert("files_skipped".to_owned(), json!(skipped));
         summary.insert("bytes_scanned".to_owned(), json!(bytes));
         summary.insert("findings".to_owned(), json!(found));
-        summary.insert("suppressed".to_owned(), json!(suppressed));
         Output {
             report,
             summary,

@@ -17,7 +17,6 @@ mod report;
 mod rules;
 mod scan;
 mod spec;
-mod suppress;
 mod text;
 mod validate;
 mod values;
@@ -139,7 +138,6 @@ fn metadata() -> Metadata {
             "Files that were left out; each is in the notifications.",
         ),
         ("findings", "Secrets found."),
-        ("suppressed", "Secrets that an inline comment accepts."),
     ];
     Metadata {
         name: NAME.to_owned(),
@@ -170,7 +168,6 @@ struct FileResult {
     notification: Option<Notification>,
     bytes: u64,
     scanned: bool,
-    suppressed: u64,
 }
 
 impl Module for Secrets {
@@ -249,18 +246,16 @@ impl Secrets {
             .enumerate()
             .filter(|(index, _)| !run.disabled.contains(index));
         report.rules = enabled.map(|(_, rule)| rule.meta.clone()).collect();
-        let (mut files, mut bytes, mut suppressed) = (0u64, 0u64, 0u64);
+        let (mut files, mut bytes) = (0u64, 0u64);
         for result in results {
             files += u64::from(result.scanned);
             bytes += result.bytes;
-            suppressed += result.suppressed;
             skipped.extend(result.notification);
         }
         let mut summary = Map::new();
         summary.insert("files_scanned".into(), files.into());
         summary.insert("bytes_scanned".into(), bytes.into());
         summary.insert("files_skipped".into(), skipped.len().into());
-        summary.insert("suppressed".into(), suppressed.into());
         report.notifications = condense(skipped);
         let found = worst.finish(&mut report);
         summary.insert("findings".into(), found.into());
@@ -334,13 +329,11 @@ impl Run<'_> {
             message: "scanned, but its encoded texts are too many: some were not decoded".to_owned(),
             path: Some(path.to_owned()),
         });
-        let (findings, suppressed) = report::findings(self.rules, path, text, &scanned, self.min_confidence);
         FileResult {
-            findings,
+            findings: report::findings(self.rules, path, text, &scanned, self.min_confidence),
             notification,
             bytes,
             scanned: true,
-            suppressed,
         }
     }
 }

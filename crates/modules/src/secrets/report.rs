@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::rules::RuleSet;
 use super::scan::{Candidate, Scanned};
-use super::suppress::is_suppressed;
 use super::text::{Positions, line_end, line_start};
 use super::{NAME, entropy, redact};
 
@@ -16,31 +15,23 @@ const SNIPPET_SPAN: usize = 400;
 /// Secrets shorter than this are masked where they stand, but not wherever else the same letters occur.
 const MASKED_EVERYWHERE_FROM: usize = 4;
 
-/// The findings of a file, and how many secrets inline comments accept.
+/// The findings of a file.
 pub(crate) fn findings(
     rules: &RuleSet,
     path: &str,
     text: &[u8],
     scanned: &Scanned,
     min_confidence: Confidence,
-) -> (Vec<Finding>, u64) {
+) -> Vec<Finding> {
     let mut positions = Positions::new(text);
     let mut sensitive = scanned.sensitive.clone();
     sensitive.sort_by_key(|range| (range.start, range.end));
-    let mut suppressed = 0;
-    let mut found = Vec::new();
-    for candidate in scanned
+    scanned
         .found
         .iter()
         .filter(|candidate| candidate.verdict.confidence >= min_confidence)
-    {
-        if is_suppressed(text, candidate.range.start, &rules.rules[candidate.rule].meta.id) {
-            suppressed += 1;
-            continue;
-        }
-        found.push(finding(rules, path, text, candidate, &sensitive, &mut positions));
-    }
-    (found, suppressed)
+        .map(|candidate| finding(rules, path, text, candidate, &sensitive, &mut positions))
+        .collect()
 }
 
 fn finding(

@@ -180,7 +180,7 @@ fn report(rules: &RuleSet, path: &str, text: &[u8]) -> Vec<Finding> {
         decode: true,
     };
     let scanned = scan(rules, subject, &|_| true, text);
-    report::findings(rules, path, text, &scanned, Confidence::Low).0
+    report::findings(rules, path, text, &scanned, Confidence::Low)
 }
 
 fn shipped_once() -> &'static RuleSet {

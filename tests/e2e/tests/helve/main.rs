@@ -4,6 +4,7 @@ mod api;
 mod bench;
 mod code;
 mod durability;
+mod findings;
 mod flawless;
 mod languages;
 mod limits;

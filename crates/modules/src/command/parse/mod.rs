@@ -10,7 +10,7 @@ mod sarif;
 
 use std::collections::BTreeMap;
 
-use helve_findings::{Confidence, Severity};
+use helve_findings::{Confidence, Severity, Suppression};
 use helve_toolbox::command::Format;
 
 use super::place::RawPlace;
@@ -39,6 +39,8 @@ pub(crate) struct RawFinding {
     pub(crate) identity: Option<String>,
     /// Files that show it.
     pub(crate) inputs: Vec<String>,
+    /// Why it does not count, if the tool says that somebody accepted it.
+    pub(crate) accepted: Option<Suppression>,
 }
 
 /// A rule as a tool describes it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use helve_findings::Severity;
+use helve_findings::{Decision, Severity, Suppression, SuppressionKind};
 use serde_json::Value;
 
 use super::{Parsed, RawFinding, RawPlace, RawRule, confidence, cwe, severity};
@@ -70,12 +70,10 @@ fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Whether a result is a flaw at all, and not accepted by somebody.
+/// Whether a result is a flaw at all.
 fn counts(result: &Value) -> bool {
     let fails = matches!(result["kind"].as_str(), None | Some("fail" | "review" | "open"));
-    let accepted =
-        items(&result["suppressions"]).any(|s| s["status"].as_str().is_none_or(|status| status == "accepted"));
-    fails && !accepted && result["baselineState"].as_str() != Some("absent")
+    fails && result["baselineState"].as_str() != Some("absent")
 }
 
 fn finding(result: &Value, run: &Value, driver_rules: &[&Value], rules: &[RawRule]) -> RawFinding {
@@ -111,8 +109,26 @@ fn finding(result: &Value, run: &Value, driver_rules: &[&Value], rules: &[RawRul
         severity,
         confidence: sure.and_then(confidence),
         cwe: taxa.flat_map(cwe).collect(),
+        accepted: accepted(result),
         ..RawFinding::default()
     }
+}
+
+/// Who accepted the result where, and why, as the tool says: the report shows it and does not count it.
+fn accepted(result: &Value) -> Option<Suppression> {
+    let accepted =
+        items(&result["suppressions"]).find(|s| s["status"].as_str().is_none_or(|status| status == "accepted"))?;
+    Some(Suppression {
+        kind: match accepted["kind"].as_str() {
+            Some("external") => SuppressionKind::External,
+            _ => SuppressionKind::InSource,
+        },
+        decision: Decision::AcceptedRisk,
+        reason: accepted["justification"].as_str().map(str::to_owned),
+        by: None,
+        place: None,
+        expires: None,
+    })
 }
 
 fn place(location: &Value, run: &Value) -> RawPlace {
@@ -240,9 +256,14 @@ mod tests {
         .unwrap();
         assert!(parsed.gaps.is_empty(), "{:?}", parsed.gaps);
         assert_eq!(parsed.rules[0].cwe, [95]);
-        let [finding] = parsed.findings.as_slice() else {
-            panic!("one result counts: {:?}", parsed.findings)
+        let [finding, accepted] = parsed.findings.as_slice() else {
+            panic!("two results are flaws: {:?}", parsed.findings)
         };
+        assert!(finding.accepted.is_none());
+        assert_eq!(
+            accepted.accepted.as_ref().map(|s| s.kind),
+            Some(SuppressionKind::InSource)
+        );
         assert_eq!(finding.rule.as_deref(), Some("X1"));
         assert_eq!(finding.severity, Some(Severity::High));
         assert_eq!(finding.place.path.as_deref(), Some("/w/a b.py"));
