@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use helve_findings::{Finding, Notification, NotificationLevel, Report, Rule, Status};
+use helve_findings::{Finding, Notification, NotificationLevel, Report, Rule, Status, SuppressionKind};
 
-use crate::{findings::Suppression, time::Time};
+use crate::{
+    findings::{SuppressedBy, Suppression},
+    time::Time,
+};
 
 /// What a finished run says of its target.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +50,7 @@ pub struct ModuleLook {
 pub struct ReportedFinding {
     /// The finding, fingerprinted and redacted.
     pub finding: Finding,
-    /// Who is to look after it.
+    /// Who is to look after it: the first owner that the target names.
     pub owner: Option<String>,
     /// That the target says to leave it out.
     pub suppression: Option<Suppression>,
@@ -118,9 +121,21 @@ impl From<Finding> for ReportedFinding {
     fn from(finding: Finding) -> Self {
         ReportedFinding {
             is_crash: finding.rule_id.split(['/', '-', '.', '_']).any(|word| word == "crash"),
+            owner: finding.owners.first().cloned(),
+            suppression: finding.suppressions.first().map(Suppression::from),
             finding,
-            owner: None,
-            suppression: None,
+        }
+    }
+}
+
+impl From<&helve_findings::Suppression> for Suppression {
+    fn from(said: &helve_findings::Suppression) -> Self {
+        Suppression {
+            by: match said.kind {
+                SuppressionKind::InSource => SuppressedBy::Inline,
+                SuppressionKind::External => SuppressedBy::File,
+            },
+            reason: said.reason.clone(),
         }
     }
 }
@@ -136,4 +151,71 @@ fn skipped(notifications: &[Notification]) -> (Vec<String>, bool) {
     paths.sort();
     paths.dedup();
     (paths, doubts().any(|note| note.path.is_none()))
+}
+
+#[cfg(test)]
+mod tests {
+    use helve_findings::{Annotator, Confidence, Location, ModuleReport, Region, Severity, merge};
+
+    use super::*;
+
+    #[test]
+    fn what_the_target_says_of_a_finding_comes_along() {
+        let rule = Rule {
+            id: "sast/eval".to_owned(),
+            name: "Eval".to_owned(),
+            description: String::new(),
+            severity: Severity::High,
+            confidence: Confidence::High,
+            cwe: vec![95],
+            tags: Vec::new(),
+            remediation: String::new(),
+            references: Vec::new(),
+        };
+        let at = |line| Region {
+            start_line: line,
+            start_column: 1,
+            end_line: line,
+            end_column: 5,
+        };
+        let mut module = ModuleReport::new("sast", "1");
+        module.findings = [1, 2]
+            .map(|line| {
+                Finding::new(
+                    &rule,
+                    "sast",
+                    "Eval",
+                    Location::region("a.py", at(line)),
+                    format!("{line}"),
+                )
+            })
+            .into();
+        module.rules.push(rule);
+        let mut annotator = Annotator::new(merge([module]), 0);
+        annotator.read("a.py", b"eval(1)  # helve:ignore sast/eval ours\neval(2)\n");
+        annotator.read("CODEOWNERS", b"*.py @org/a @org/b\n");
+        let run = RunReport::new(
+            "default",
+            "app",
+            "scan",
+            "run-1",
+            Time::from_millis(0),
+            annotator.finish(),
+        );
+        let suppressions: Vec<_> = run
+            .findings
+            .iter()
+            .map(|reported| reported.suppression.clone())
+            .collect();
+        let ours = Suppression {
+            by: SuppressedBy::Inline,
+            reason: Some("ours".to_owned()),
+        };
+        assert_eq!(suppressions, [Some(ours), None]);
+        assert!(
+            run.findings
+                .iter()
+                .all(|reported| reported.owner.as_deref() == Some("@org/a"))
+        );
+    }
 }
