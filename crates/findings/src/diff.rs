@@ -2,13 +2,14 @@
 //!
 //! Findings are the same when they share a fingerprint, their own or that of a duplicate: a module that joins later may
 //! lead the finding, which stays what it was. What is gone is *fixed* only if somebody looked: when its module is missing
-//! in the later report, could not look at everything, or skipped the file, nobody knows.
+//! in the later report, could not look at everything, or skipped the file or a folder above it, nobody knows. A warning
+//! that names no path may be about any.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{BaselineState, FINGERPRINT_KEY, Finding, NotificationLevel, Report, Status};
+use crate::{BaselineState, FINGERPRINT_KEY, Finding, Notification, NotificationLevel, Report, Status};
 
 /// How a later report differs from an earlier one. Most severe first, then in file order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,10 +40,17 @@ pub fn diff<'a>(before: &'a Report, after: &'a Report) -> Diff<'a> {
 
 /// Whether one of the modules that reported the finding looked at its file again.
 fn looked(report: &Report, finding: &Finding) -> bool {
-    let skipped = |notifications: &[crate::Notification]| {
-        notifications.iter().any(|notice| {
-            notice.level != NotificationLevel::Note && notice.path.as_deref() == Some(finding.location.path.as_str())
-        })
+    let path = finding.location.path.as_str();
+    let is_above = |folder: &str| {
+        path.strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let skipped = |notifications: &[Notification]| {
+        let gaps = notifications
+            .iter()
+            .filter(|notice| notice.level != NotificationLevel::Note);
+        gaps.map(|notice| notice.path.as_deref())
+            .any(|path| path.is_none_or(is_above))
     };
     let modules = std::iter::once(finding)
         .chain(&finding.duplicates)

@@ -19,7 +19,7 @@ fn module(codes: &[&str]) -> ModuleReport {
     let findings = codes
         .iter()
         .zip(1..)
-        .map(|(code, line)| finding(&eval, "a.py", lines(line, line), code));
+        .map(|(code, line)| finding(&eval, "src/a.py", lines(line, line), code));
     report("sast", [eval.clone()], findings.collect())
 }
 
@@ -62,28 +62,46 @@ fn what_nobody_looked_at_again_is_not_fixed() {
         (0, 1),
         "the module did not run"
     );
-    let notice = |level| Notification {
-        level,
-        message: "x".into(),
-        path: Some("a.py".into()),
-    };
-    let skipped = ModuleReport {
-        notifications: vec![notice(NotificationLevel::Warning)],
+    let told = |level, path: Option<&str>| ModuleReport {
+        notifications: vec![Notification {
+            level,
+            message: "x".into(),
+            path: path.map(str::to_owned),
+        }],
         ..module(&[])
     };
-    assert_eq!(gone(skipped), (0, 1), "the file was skipped");
-    let noted = ModuleReport {
-        notifications: vec![notice(NotificationLevel::Note)],
-        ..module(&[])
-    };
-    assert_eq!(gone(noted), (1, 0));
+    assert_eq!(
+        gone(told(NotificationLevel::Warning, Some("src/a.py"))),
+        (0, 1),
+        "the file was skipped"
+    );
+    assert_eq!(
+        gone(told(NotificationLevel::Warning, Some("src"))),
+        (0, 1),
+        "its folder was skipped"
+    );
+    assert_eq!(
+        gone(told(NotificationLevel::Error, None)),
+        (0, 1),
+        "something was skipped"
+    );
+    assert_eq!(
+        gone(told(NotificationLevel::Warning, Some("src/a"))),
+        (1, 0),
+        "another file was skipped"
+    );
+    assert_eq!(
+        gone(told(NotificationLevel::Note, Some("src/a.py"))),
+        (1, 0),
+        "nothing was skipped"
+    );
 }
 
 #[test]
 fn a_finding_stays_the_same_when_another_module_begins_to_report_it() {
     let before = scan(&["eval(x)"]);
     let other = rule("bandit/B307", &[95]);
-    let mut leading = finding(&other, "a.py", lines(1, 1), "eval(x)");
+    let mut leading = finding(&other, "src/a.py", lines(1, 1), "eval(x)");
     leading.severity = helve_findings::Severity::Critical;
     let after = merge([module(&["eval(x)"]), report("bandit", [other], vec![leading])]);
     assert_eq!(after.findings()[0].rule_id, "bandit/B307");
