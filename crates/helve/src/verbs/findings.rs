@@ -40,7 +40,7 @@ async fn show(app: &App, run_id: &str, args: FindingsArgs) -> Result<u8> {
         let baseline = known.load(&session, &blobs).await?;
         let mut result = collect(&session.client, &session.engine, run_id, &blobs).await?;
         apply(&mut result, &args.counting, baseline.as_ref());
-        Ok(result)
+        Ok::<_, Problem>(result)
     };
     let result = result.await;
     session.close().await;
