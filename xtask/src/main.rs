@@ -4,6 +4,8 @@ mod bench;
 mod column;
 mod conformance;
 mod environment;
+mod npm;
+mod pages;
 mod process;
 mod python;
 mod report;
@@ -30,6 +32,7 @@ cargo xtask test [STEP...]    check everything, or only these steps:
     deny         licences and advisories of the dependencies (needs cargo-deny)
     conformance  programs on Temporal's official Python SDK and its command line, on Helve's engine and on the real server
     typescript   programs on Temporal's official TypeScript SDK, on both engines (needs Node.js 20)
+    pages        the web pages in a headless Chromium, with pictures of each (needs Node.js 20)
     e2e          the helve program from outside: scans, kills, wrong input; on its own engine and on the real server
 cargo xtask sdk-suite [--on helve|temporal|both] [PYTEST ARGUMENT...]
                               the Python SDK's own tests on both engines; SDK_PYTHON names a checkout of temporalio/sdk-python

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::conformance;
 use crate::environment::Environment;
+use crate::pages;
 use crate::process::{exists, quietly, show};
 use crate::python;
 use crate::report::{Outcome, Tally};
@@ -23,6 +24,7 @@ pub(crate) enum Step {
     Deny,
     Conformance,
     Typescript,
+    Pages,
     E2e,
 }
 
@@ -36,6 +38,7 @@ impl Step {
         Self::Deny,
         Self::Conformance,
         Self::Typescript,
+        Self::Pages,
         Self::E2e,
     ];
 
@@ -49,6 +52,7 @@ impl Step {
             Self::Deny => "deny",
             Self::Conformance => "conformance",
             Self::Typescript => "typescript",
+            Self::Pages => "pages",
             Self::E2e => "e2e",
         }
     }
@@ -63,6 +67,7 @@ impl Step {
             Self::Deny => "licences and advisories of the dependencies",
             Self::Conformance => "Temporal's official Python SDK and command line, on both engines",
             Self::Typescript => "Temporal's official TypeScript SDK, on both engines",
+            Self::Pages => "the web pages in a headless Chromium",
             Self::E2e => "the helve program from outside",
         }
     }
@@ -70,7 +75,7 @@ impl Step {
     /// Steps that must have succeeded before.
     pub(crate) fn needs(self) -> &'static [Self] {
         match self {
-            Self::Unit | Self::Conformance | Self::Typescript | Self::E2e => &[Self::Build],
+            Self::Unit | Self::Conformance | Self::Typescript | Self::Pages | Self::E2e => &[Self::Build],
             _ => &[],
         }
     }
@@ -99,6 +104,7 @@ impl Step {
             Self::Deny => deny(environment),
             Self::Conformance => conformance::run(environment),
             Self::Typescript => typescript::run(environment),
+            Self::Pages => pages::run(environment),
             Self::E2e => e2e(environment),
         }
     }

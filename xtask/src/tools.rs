@@ -62,21 +62,51 @@ pub(crate) fn prepare(environment: &Environment) -> Result<Tools> {
     Ok(Tools { dir, missing })
 }
 
-/// The system's packages, in CI only: its machine is thrown away afterwards, so they do no harm there.
+/// The program of a browser, for the tests of the pages; in CI it is installed where it is not.
+pub(crate) fn browser(environment: &Environment) -> Result<Option<PathBuf>> {
+    // The first is the same browser without what needs a screen: it starts and draws several times as fast.
+    const NAMES: [&str; 4] = [
+        "chromium-headless-shell",
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+    ];
+    if let Some(program) = env::var_os("HELVE_CHROMIUM") {
+        return Ok(Some(program.into()));
+    }
+    let found = || NAMES.into_iter().find_map(on_path);
+    for package in &NAMES[..2] {
+        if found().is_none() {
+            install(environment, &[(*package, &[*package])])?;
+        }
+    }
+    Ok(found())
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+/// The system's packages that tests of Helve need.
 pub(crate) fn from_the_system(environment: &Environment) -> Result<()> {
+    install(environment, &SYSTEM)
+}
+
+/// Programs, and the system's packages that have them; in CI only: its machine is thrown away afterwards, so they do no harm
+/// there.
+fn install(environment: &Environment, programs: &[(&str, &[&str])]) -> Result<()> {
     if !environment.ci {
         return Ok(());
     }
-    let there = |program: &str| {
-        let path = env::var_os("PATH").unwrap_or_default();
-        env::split_paths(&path).any(|dir| dir.join(program).is_file())
-    };
-    let wanted: Vec<&str> = SYSTEM
+    let wanted: Vec<&str> = programs
         .iter()
-        .filter(|(program, _)| !there(program))
+        .filter(|(program, _)| on_path(program).is_none())
         .flat_map(|(_, packages)| packages.iter().copied())
         .collect();
-    if wanted.is_empty() || !there("apt-get") {
+    if wanted.is_empty() || on_path("apt-get").is_none() {
         return Ok(());
     }
     let install = ["install", "-y", "--no-install-recommends"];
