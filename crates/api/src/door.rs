@@ -13,6 +13,7 @@ use helve_ledger::{Names, Principal, Role};
 use helve_runs::Client;
 
 use crate::extract::Query;
+use crate::pages::ChosenNamespace;
 use crate::problem::{Problem, Result, engine, shown};
 use crate::state::Api;
 
@@ -108,7 +109,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 }
 
 impl Api {
-    fn check_strikes(&self, ip: IpAddr) -> Result<()> {
+    pub(crate) fn check_strikes(&self, ip: IpAddr) -> Result<()> {
         let strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         match strangers.get(&ip) {
             Some(strikes) if strikes.count >= STRIKES && strikes.since.elapsed() < STRIKES_WITHIN => {
@@ -121,7 +122,7 @@ impl Api {
         }
     }
 
-    fn strike(&self, ip: IpAddr) {
+    pub(crate) fn strike(&self, ip: IpAddr) {
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         if strangers.len() >= STRANGERS {
             strangers.retain(|_, strikes| strikes.since.elapsed() < STRIKES_WITHIN);
@@ -167,7 +168,9 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self> {
         let principal = principal(parts)?;
         let Query(asked) = Query::<InNamespace>::from_request_parts(parts, api).await?;
-        let namespace = match (asked.namespace, &principal.scope.namespaces) {
+        // What a browser shows, it chose once.
+        let chosen = parts.extensions.get::<ChosenNamespace>().map(|chosen| chosen.0.clone());
+        let namespace = match (asked.namespace.or(chosen), &principal.scope.namespaces) {
             (Some(namespace), _) => namespace,
             // Who has one namespace need not name it.
             (None, Names::Only(names)) if names.len() == 1 => names.iter().next().cloned().unwrap_or_default(),

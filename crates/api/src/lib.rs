@@ -15,6 +15,7 @@ mod guard;
 mod ingest;
 mod openapi;
 mod page;
+mod pages;
 mod problem;
 mod routes;
 mod serve;
@@ -68,7 +69,7 @@ pub fn router(options: Options) -> std::io::Result<Router> {
     Ok(Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/login", get(login::login))
+        .merge(pages::routes(&api))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .fallback_service(inside.with_state(api.clone()))
         .layer(axum::middleware::from_fn_with_state(api.clone(), guard::guard))
@@ -105,6 +106,7 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(results::show))
         .routes(routes!(results::findings))
         .routes(routes!(results::sarif))
+        .routes(routes!(results::export))
         .routes(routes!(results::artifacts))
         .routes(routes!(results::artifact))
         .routes(routes!(results::logs))

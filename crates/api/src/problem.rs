@@ -194,6 +194,8 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).expect("a problem is plain data");
         let mut response = (status, body).into_response();
+        // For pages, which say it in their own way.
+        response.extensions_mut().insert(self.clone());
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

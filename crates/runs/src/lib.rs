@@ -29,7 +29,7 @@ pub use error::Error;
 pub use events::{EventId, Events, FoundFinding, InvalidEventId, PlannedStep, RunEvent, RunEventKind, StepEnd};
 pub use follow::{News, Watch, history_so_far};
 pub use history::{Activity, End, Ending, Outcome, RunHistory, failure_message, timestamp};
-pub use list::{Filter, Listed, STATUSES, closed, list, listed, page, status_name};
+pub use list::{Filter, Listed, MEMO_STARTED_BY, STATUSES, closed, list, listed, page, status_name};
 pub use order::{Order, new_run_id, run_id};
 pub use pending::{Pending, pending, pending_activity};
 pub use result::{

@@ -9,6 +9,9 @@ use temporalio_protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 use crate::client::{Client, from_payload};
 use crate::history::timestamp;
 
+/// Memo key: who started a run.
+pub const MEMO_STARTED_BY: &str = "helve.started_by";
+
 /// A run in a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
@@ -18,6 +21,8 @@ pub struct Listed {
     pub workflow: String,
     /// What its user calls the target.
     pub target: Option<String>,
+    /// Who started it, as far as that was written down.
+    pub started_by: Option<String>,
     /// `running`, `completed`, ...
     pub status: &'static str,
     /// When it began.
@@ -130,11 +135,13 @@ pub async fn list(client: &Client, limit: usize, open: bool, all: bool) -> Resul
 
 /// An execution as a list shows it.
 pub fn listed(info: WorkflowExecutionInfo) -> Listed {
+    let memo = |key: &str| from_payload(info.memo.as_ref()?.fields.get(key)?);
     Listed {
         status: status_name(info.status()),
+        target: memo(MEMO_TARGET),
+        started_by: memo(MEMO_STARTED_BY),
         run_id: info.execution.unwrap_or_default().workflow_id,
         workflow: info.r#type.unwrap_or_default().name,
-        target: info.memo.and_then(|memo| from_payload(memo.fields.get(MEMO_TARGET)?)),
         started: info.start_time.as_ref().and_then(timestamp),
         ended: info.close_time.as_ref().and_then(timestamp),
     }

@@ -45,7 +45,7 @@ if (bulk) {
     const wide = whole?.checked ?? false;
     bulk.classList.toggle("idle", chosen === 0 && !wide);
     count.textContent = wide
-      ? `All ${whole.dataset.bulkAll} findings`
+      ? `All ${whole.dataset.bulkAll}`
       : chosen === 0 ? "Select findings to decide about them" : `${chosen} selected`;
     if (every) {
       every.checked = chosen > 0 && chosen === picks().length;

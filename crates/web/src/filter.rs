@@ -22,8 +22,6 @@ pub struct FindingFilter {
     pub module: String,
     /// Owned by this team or person.
     pub owner: String,
-    /// As this run left them.
-    pub run: String,
     /// In this order.
     pub order: Order,
 }
@@ -39,7 +37,6 @@ impl Default for FindingFilter {
             rule: String::new(),
             module: String::new(),
             owner: String::new(),
-            run: String::new(),
             order: Order::Severity,
         }
     }
@@ -60,7 +57,6 @@ impl FindingFilter {
                 "rule" => filter.rule = value.to_owned(),
                 "module" => filter.module = value.to_owned(),
                 "owner" => filter.owner = value.to_owned(),
-                "run" => filter.run = value.to_owned(),
                 "order" => filter.order = Order::from_name(value).unwrap_or(Order::Severity),
                 _ => {}
             }
@@ -79,7 +75,6 @@ impl FindingFilter {
             ("rule", &self.rule),
             ("module", &self.module),
             ("owner", &self.owner),
-            ("run", &self.run),
         ]);
         if self.order != Order::Severity {
             pairs.push(("order", self.order.name()));

@@ -52,9 +52,7 @@ pub mod actions {
     pub const TRIAGE_MANY: &str = "/findings/triage";
     /// Fields `state`, `comment`, `expires` (a date).
     pub const TRIAGE: &str = "/findings/{id}/triage";
-    /// No fields.
-    pub const DRAIN: &str = "/workers/{id}/drain";
-    /// Fields `id`, `workflow`, `target`, `cron`, `time_zone`, `note`.
+    /// Fields `id`, `workflow`, `target` (a name), `cron`, `time_zone`.
     pub const SCHEDULE_NEW: &str = "/schedules";
     /// Field `do`: `pause`, `resume`, `run` or `delete`.
     pub const SCHEDULE: &str = "/schedules/{id}";

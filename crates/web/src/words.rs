@@ -157,8 +157,10 @@ words! {
         Severity = "severity", "Severity";
         /// The one that appeared last first.
         Newest = "newest", "Newest";
-        /// The one that has been there longest first.
-        Oldest = "oldest", "Oldest";
+        /// The one that a run saw last first.
+        LastSeen = "last_seen", "Last seen";
+        /// By the file.
+        Path = "path", "Path";
     }
 }
 

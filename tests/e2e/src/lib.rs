@@ -1,5 +1,6 @@
 //! Drives the helve program as a user does. The tests are in `tests/helve`; here is what they share.
 
+pub mod browser;
 pub mod bucket;
 pub mod home;
 pub mod http;

@@ -88,7 +88,7 @@ const FLOWS = {
     await page.locator("[data-pick-all]").click();
     await page.getByText("25 selected").waitFor();
     await page.getByLabel("All 10,127").check();
-    await page.getByText("All 10,127 findings").waitFor();
+    await page.getByText("All 10,127", { exact: true }).waitFor();
   },
   "findings are decided about without scripts": async ({ still, server }) => {
     await still.goto(`${server.url}/findings`);

@@ -61,6 +61,12 @@ async fn all(client: &Client) -> Result<Vec<NamespaceInfo>> {
     Ok(all)
 }
 
+/// The names of those that somebody has access to.
+pub(crate) async fn of(api: &Api, who: &helve_ledger::Principal) -> Result<Vec<String>> {
+    let all = all(&api.client).await?.into_iter().map(|namespace| namespace.name);
+    Ok(all.filter(|name| who.scope.namespaces.contains(name)).collect())
+}
+
 /// List the namespaces that the token has access to.
 #[utoipa::path(get, path = "/namespaces", tag = "Access", params(Paging),
     responses((status = 200, description = "Namespaces by name", body = inline(Page<NamespaceInfo>))))]

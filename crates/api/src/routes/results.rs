@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use helve_findings::export::{self, About, Format};
 use helve_findings::sarif::{self, SarifOptions};
 use helve_findings::{Finding, ModuleReport, NotificationLevel, Severity};
 use helve_runs::{Outcome, RunHistory, RunResult, artifacts as artifacts_of, facts_in, find_artifact, history_so_far};
@@ -83,14 +84,7 @@ pub(crate) async fn findings(
     params(("run_id" = String, Path, description = "The run"), crate::openapi::Namespace),
     responses((status = 200, description = "SARIF", body = Object, content_type = "application/sarif+json")))]
 pub(crate) async fn sarif(caller: Caller, State(api): State<Api>, Path(run_id): Path<String>) -> Result<Response> {
-    let result = result(&api, &caller, &run_id).await?;
-    if !result.has_report {
-        return Err(Problem::conflict(format!(
-            "run {} ({}) has no report: an empty file would read as \"no findings\"",
-            shown(&run_id),
-            result.status
-        )));
-    }
+    let result = with_report(&api, &caller, &run_id).await?;
     let options = SarifOptions {
         category: Some(result.workflow.clone()),
         run_id: Some(run_id),
@@ -98,6 +92,63 @@ pub(crate) async fn sarif(caller: Caller, State(api): State<Api>, Path(run_id): 
     };
     let text = sarif::to_string(&result.report, &options);
     Ok(([(header::CONTENT_TYPE, "application/sarif+json")], text).into_response())
+}
+
+/// In which format.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InFormat {
+    /// `sarif`, `json`, `csv`, `junit`, `html` or `vex`.
+    format: String,
+}
+
+/// Get the findings of a run that has ended in a format of other programs, or as a page for people.
+///
+/// It is always sent as a download.
+#[utoipa::path(get, path = "/runs/{run_id}/export", tag = "Runs",
+    params(("run_id" = String, Path, description = "The run"), crate::openapi::Namespace, InFormat),
+    responses((status = 200, description = "The findings", content_type = "application/octet-stream")))]
+pub(crate) async fn export(
+    caller: Caller,
+    State(api): State<Api>,
+    Path(run_id): Path<String>,
+    Query(asked): Query<InFormat>,
+) -> Result<Response> {
+    let format: Format = asked
+        .format
+        .parse()
+        .map_err(|error: helve_findings::UnknownName| Problem::unprocessable(error.to_string()))?;
+    let result = with_report(&api, &caller, &run_id).await?;
+    let about = About {
+        run_id: result.run_id.clone(),
+        workflow: result.workflow.clone(),
+        workflow_version: result.workflow_version.clone(),
+        status: result.status.to_owned(),
+        target: result.target.as_ref().map(|target| target.name.clone()),
+        finished_at: result.ended.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+    };
+    let text = tokio::task::spawn_blocking(move || export::write(&result.report, format, &about)).await;
+    let text = text.map_err(|error| Problem::internal("the findings cannot be written", error))?;
+    let name = encoded(&format!("{run_id}.{}", format.extension()));
+    let disposition = format!("attachment; filename*=UTF-8''{name}");
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// The result of a run that has a report.
+async fn with_report(api: &Api, caller: &Caller, run_id: &str) -> Result<RunResult> {
+    let result = result(api, caller, run_id).await?;
+    match result.has_report {
+        true => Ok(result),
+        false => Err(Problem::conflict(format!(
+            "run {} ({}) has no report: an empty file would read as \"no findings\"",
+            shown(run_id),
+            result.status
+        ))),
+    }
 }
 
 /// A file that a run left.
@@ -231,15 +282,15 @@ fn chunks(reader: helve_blobs::BlobReader) -> impl futures_util::Stream<Item = s
 pub(crate) struct LogLine {
     /// When its step ended.
     #[schema(value_type = Option<String>, format = DateTime)]
-    at: Option<Timestamp>,
+    pub(crate) at: Option<Timestamp>,
     /// The step.
-    step: String,
+    pub(crate) step: String,
     /// `note`, `warning` or `error`.
-    level: &'static str,
+    pub(crate) level: &'static str,
     /// What happened.
-    message: String,
+    pub(crate) message: String,
     /// The file it is about, relative to the target.
-    path: Option<String>,
+    pub(crate) path: Option<String>,
 }
 
 /// List what the steps of a run said: what they could not look at, and why they failed.
@@ -265,7 +316,7 @@ pub(crate) async fn logs(
     tagged(&headers, &page)
 }
 
-fn log_lines(api: &Api, history: &RunHistory) -> Vec<LogLine> {
+pub(crate) fn log_lines(api: &Api, history: &RunHistory) -> Vec<LogLine> {
     let mut ended: Vec<_> = history
         .activities
         .iter()

@@ -4,7 +4,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use helve_ledger::Role;
 use helve_runs::{
-    Filter, RunDetail, RunSummary, STATUSES, Shown, facts_in, history_so_far, pending_activity, says, status_name,
+    Filter, RunDetail, RunHistory, RunSummary, STATUSES, Shown, facts_in, history_so_far, pending_activity, says,
+    status_name,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -85,15 +86,21 @@ pub(crate) async fn list(
     params(("run_id" = String, Path, description = "The run"), crate::openapi::Namespace),
     responses((status = 200, description = "The run", body = RunDetail)))]
 pub(crate) async fn show(caller: Caller, Path(run_id): Path<String>, headers: HeaderMap) -> Result<Response> {
-    let of_run = |status| helve_runs::Error::of_run(&shown(&run_id), status);
-    let described = caller.client.describe(&run_id).await.map_err(of_run)?;
+    let (detail, ..) = detail(&caller, &run_id).await?;
+    tagged(&headers, &detail)
+}
+
+/// What is known of a run, its history, and who started it.
+pub(crate) async fn detail(caller: &Caller, run_id: &str) -> Result<(RunDetail, RunHistory, Option<String>)> {
+    let of_run = |status| helve_runs::Error::of_run(&shown(run_id), status);
+    let described = caller.client.describe(run_id).await.map_err(of_run)?;
     let info = described.workflow_execution_info.unwrap_or_default();
     let pending: Vec<_> = described.pending_activities.iter().map(pending_activity).collect();
     let facts = facts_in(info.memo.as_ref());
-    let history = history_so_far(&caller.client, &run_id).await.map_err(of_run)?;
-    let said = says(&caller.client, &run_id, &history).await;
+    let history = history_so_far(&caller.client, run_id).await.map_err(of_run)?;
+    let said = says(&caller.client, run_id, &history).await;
     let detail = RunDetail::from(&Shown {
-        run_id: &run_id,
+        run_id,
         status: status_name(info.status()),
         said: &said,
         facts: facts.as_ref(),
@@ -101,7 +108,11 @@ pub(crate) async fn show(caller: Caller, Path(run_id): Path<String>, headers: He
         pending: &pending,
         now: Timestamp::now(),
     });
-    tagged(&headers, &detail)
+    let started_by = info.memo.as_ref().and_then(|memo| {
+        let payload = memo.fields.get(helve_runs::MEMO_STARTED_BY)?;
+        helve_runs::from_payload(payload)
+    });
+    Ok((detail, history, started_by))
 }
 
 /// Why a run is ended.
@@ -184,6 +195,11 @@ impl axum::extract::FromRequest<Api> for MaybeWhy {
 }
 
 impl MaybeWhy {
+    /// For no reason that was given.
+    pub(crate) fn nothing() -> Self {
+        Self(Why::default())
+    }
+
     fn text(self, caller: &Caller, what: &str) -> String {
         let by = &caller.principal.actor.name;
         match self.0.reason {

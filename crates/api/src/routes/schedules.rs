@@ -29,29 +29,29 @@ const LONGEST_ID: usize = 100;
 pub(crate) struct WantedSchedule {
     /// Names it: letters, digits, `-`, `_` and `.`.
     #[schema(example = "nightly-assessment")]
-    id: String,
+    pub(crate) id: String,
     /// Name of the workflow. Each run takes it as it is at that time.
-    workflow: String,
+    pub(crate) workflow: String,
     /// Id of the target.
     #[serde(default)]
-    target: Option<String>,
+    pub(crate) target: Option<String>,
     /// Parameters, as the workflow's schema describes them.
     #[serde(default)]
     #[schema(value_type = Object)]
-    parameters: Map<String, Value>,
+    pub(crate) parameters: Map<String, Value>,
     /// Cron expressions of five fields, such as `30 2 * * *`.
     #[serde(default)]
-    cron: Vec<String>,
+    pub(crate) cron: Vec<String>,
     /// Or how often, such as `6h`.
     #[serde(default)]
-    every: Option<String>,
+    pub(crate) every: Option<String>,
     /// Name of the time zone of the cron expressions; UTC when nothing is said.
     #[serde(default)]
     #[schema(example = "Europe/Berlin")]
-    time_zone: Option<String>,
+    pub(crate) time_zone: Option<String>,
     /// Begin paused.
     #[serde(default)]
-    paused: bool,
+    pub(crate) paused: bool,
 }
 
 /// A schedule.

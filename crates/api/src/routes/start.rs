@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use helve_blobs::BlobId;
 use helve_ledger::Role;
-use helve_runs::{Order, TargetFacts, facts_in, new_run_id, run_id};
+use helve_runs::{MEMO_STARTED_BY, Order, TargetFacts, facts_in, new_run_id, run_id};
 use helve_toolbox::Span;
 use helve_toolbox::run::{PinnedPlan, PlanInput, PlanOutput};
 use serde::{Deserialize, Serialize};
@@ -23,23 +23,21 @@ use crate::state::Api;
 
 /// Memo key: BLAKE3 of what the run was asked for, with the key of idempotency that it was asked under.
 const MEMO_REQUEST: &str = "helve.request";
-/// Memo key: who started it.
-const MEMO_STARTED_BY: &str = "helve.started_by";
 /// Memo key: the run that this one repeats.
 const MEMO_RETRY_OF: &str = "helve.retry_of";
 /// Characters of a run's id that is made from a key.
 const KEYED_CHARACTERS: usize = 12;
 
 /// What is to be run.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartRun {
     /// Name of the workflow.
     #[schema(example = "assessment")]
-    workflow: String,
+    pub(crate) workflow: String,
     /// Id of the target; a run without one gets an empty workspace.
     #[serde(default)]
-    target: Option<String>,
+    pub(crate) target: Option<String>,
     /// What the target is called in this run; as it was uploaded when nothing is said. The findings of one name are followed
     /// over its runs, whatever its content.
     #[serde(default)]
@@ -47,7 +45,7 @@ pub(crate) struct StartRun {
     /// Parameters, as the workflow's schema describes them.
     #[serde(default)]
     #[schema(value_type = Object)]
-    parameters: Map<String, Value>,
+    pub(crate) parameters: Map<String, Value>,
     /// After this time the run ends, whatever it does: `90s`, `1h30m`.
     #[serde(default)]
     #[schema(example = "1h")]
@@ -58,13 +56,20 @@ pub(crate) struct StartRun {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StartedRun {
     /// The run.
-    run_id: String,
+    pub(crate) run_id: String,
     /// Name of the workflow.
     workflow: String,
     /// Always `running`: ask for the run to know how it stands.
     status: &'static str,
     /// Where its events are told.
     events: String,
+}
+
+impl StartedRun {
+    fn created(&self, caller: &Caller) -> Result<Response> {
+        let (run_id, namespace) = (encoded(&self.run_id), encoded(&caller.namespace));
+        created(&format!("/api/v1/runs/{run_id}?namespace={namespace}"), self)
+    }
 }
 
 /// Start a run.
@@ -79,8 +84,13 @@ pub(crate) async fn start(
     headers: HeaderMap,
     Json(asked): Json<StartRun>,
 ) -> Result<Response> {
-    caller.require(Role::Analyst)?;
     let key = idempotency_key(&headers)?;
+    first(&api, &caller, asked, key).await?.created(&caller)
+}
+
+/// Starts a run, or finds the one that was started under the same key.
+pub(crate) async fn first(api: &Api, caller: &Caller, asked: StartRun, key: Option<&str>) -> Result<StartedRun> {
+    caller.require(Role::Analyst)?;
     let request = blake3::hash(&serde_json::to_vec(&asked).expect("a request is plain data"));
     let timeout = asked.timeout.as_deref().map(timeout).transpose()?;
     let plan = api.toolbox.current().pin(&PlanInput {
@@ -88,7 +98,7 @@ pub(crate) async fn start(
         parameters: asked.parameters,
     })?;
     let facts = match &asked.target {
-        Some(id) => Some(find_target(&api, &caller, id).await?),
+        Some(id) => Some(find_target(api, caller, id).await?),
         None => None,
     };
     let facts = match asked.target_name {
@@ -99,7 +109,7 @@ pub(crate) async fn start(
         }
     };
     let order = Order::new(plan, facts.as_ref(), timeout);
-    submit(&api, &caller, order, key, request).await
+    submit(api, caller, order, key, request).await
 }
 
 /// Start a run again: the same workflow as it was then, target and parameters.
@@ -112,21 +122,26 @@ pub(crate) async fn retry(
     Path(old): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    caller.require(Role::Analyst)?;
     let key = idempotency_key(&headers)?;
-    let of_run = |status| helve_runs::Error::of_run(&shown(&old), status);
-    let described = caller.client.describe(&old).await.map_err(of_run)?;
+    again(&api, &caller, &old, key).await?.created(&caller)
+}
+
+/// Starts a run again.
+pub(crate) async fn again(api: &Api, caller: &Caller, old: &str, key: Option<&str>) -> Result<StartedRun> {
+    caller.require(Role::Analyst)?;
+    let of_run = |status| helve_runs::Error::of_run(&shown(old), status);
+    let described = caller.client.describe(old).await.map_err(of_run)?;
     let info = described.workflow_execution_info.unwrap_or_default();
     let (first, _) = caller
         .client
-        .history(&old, Vec::new(), helve_runs::Wait::No)
+        .history(old, Vec::new(), helve_runs::Wait::No)
         .await
         .map_err(of_run)?;
     let mut history = helve_runs::RunHistory::default();
     first.iter().take(1).for_each(|event| history.apply(event));
     let input = history
         .input
-        .ok_or_else(|| Problem::conflict(format!("run {} was not started by Helve", shown(&old))))?;
+        .ok_or_else(|| Problem::conflict(format!("run {} was not started by Helve", shown(old))))?;
     let plan = match input.plan {
         Some(plan) => PlanOutput {
             plan,
@@ -146,14 +161,7 @@ pub(crate) async fn retry(
     });
     let mut order = Order::new(plan, facts.as_ref(), None);
     order.memo.push((MEMO_RETRY_OF, json!(old)));
-    submit(
-        &api,
-        &caller,
-        order,
-        key,
-        blake3::hash(format!("retry {old}").as_bytes()),
-    )
-    .await
+    submit(api, caller, order, key, blake3::hash(format!("retry {old}").as_bytes())).await
 }
 
 /// Stores what it pins and starts it, or finds the run that the same request has started before.
@@ -163,7 +171,7 @@ async fn submit(
     mut order: Order,
     key: Option<&str>,
     request: blake3::Hash,
-) -> Result<Response> {
+) -> Result<StartedRun> {
     let request = request.to_hex().to_string();
     order.memo.push((MEMO_STARTED_BY, json!(caller.principal.actor.name)));
     order.memo.push((MEMO_REQUEST, json!(request)));
@@ -188,17 +196,13 @@ async fn submit(
         }
         Err(status) => return Err(cannot_start(&order.workflow, &status)),
     }
-    let path = format!("/api/v1/runs/{}", encoded(&run_id));
-    let namespace = encoded(&caller.namespace);
-    created(
-        &format!("{path}?namespace={namespace}"),
-        &StartedRun {
-            events: format!("{path}/events?namespace={namespace}"),
-            run_id,
-            workflow: order.workflow,
-            status: "running",
-        },
-    )
+    let (path, namespace) = (encoded(&run_id), encoded(&caller.namespace));
+    Ok(StartedRun {
+        events: format!("/api/v1/runs/{path}/events?namespace={namespace}"),
+        run_id,
+        workflow: order.workflow,
+        status: "running",
+    })
 }
 
 async fn store(api: &Api, plan: PinnedPlan) -> Result<()> {

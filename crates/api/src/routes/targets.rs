@@ -124,7 +124,13 @@ pub(crate) async fn list(
     Query(paging): Query<Paging>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let namespace = caller.namespace;
+    let all = all(&api, &caller.namespace).await?;
+    tagged(&headers, &paging.cut(all, |target| target.id.clone())?)
+}
+
+/// All targets of a namespace, newest first.
+pub(crate) async fn all(api: &Api, namespace: &str) -> Result<Vec<TargetInfo>> {
+    let (api, namespace) = (api.clone(), namespace.to_owned());
     let all = tokio::task::spawn_blocking(move || {
         let listed = api.targets.list(&namespace);
         let mut all = listed.map_err(|error| Problem::internal("the targets cannot be read", error))?;
@@ -134,8 +140,7 @@ pub(crate) async fn list(
     let all = all
         .await
         .map_err(|error| Problem::internal("the targets cannot be read", error))??;
-    let all: Vec<TargetInfo> = all.into_iter().map(|(id, known)| TargetInfo::new(&id, known)).collect();
-    tagged(&headers, &paging.cut(all, |target| target.id.clone())?)
+    Ok(all.into_iter().map(|(id, known)| TargetInfo::new(&id, known)).collect())
 }
 
 /// Show a target.

@@ -29,15 +29,15 @@ const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUpload {
     /// What the target is called. The same name is the same target, whatever its content.
-    name: String,
+    pub(crate) name: String,
     /// How the bytes are to be read.
-    format: Format,
+    pub(crate) format: Format,
     /// Bytes in all, if that is known: then an upload that is too large is refused at once.
     #[serde(default)]
-    size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// Take also what `.gitignore` and other ignore files exclude.
     #[serde(default)]
-    include_ignored: bool,
+    pub(crate) include_ignored: bool,
 }
 
 /// An upload that is under way.
@@ -247,21 +247,19 @@ async fn write(api: &Api, upload: &Upload, offset: u64, body: Body) -> Result<u6
 pub(crate) async fn complete(caller: Caller, State(api): State<Api>, Path(id): Path<String>) -> Result<Response> {
     caller.require(Role::Operator)?;
     let (upload, length) = find(&api, &caller, &id).await?;
-    finish(&api, upload, length).await
+    answered(&finish(&api, upload, length).await?, &caller)
 }
 
-async fn finish(api: &Api, upload: Upload, length: u64) -> Result<Response> {
-    let location = |id: &BlobId| {
-        format!(
-            "/api/v1/targets/{}?namespace={}",
-            id.to_hex(),
-            encoded(&upload.namespace)
-        )
-    };
+fn answered(target: &TargetInfo, caller: &Caller) -> Result<Response> {
+    let namespace = encoded(&caller.namespace);
+    created(&format!("/api/v1/targets/{}?namespace={namespace}", target.id), target)
+}
+
+async fn finish(api: &Api, upload: Upload, length: u64) -> Result<TargetInfo> {
     if let Some(target) = upload.target {
         let known = api.targets.get(&upload.namespace, &target).map_err(disk)?;
         let known = known.ok_or_else(|| Problem::not_found("the target of this upload was forgotten"))?;
-        return created(&location(&target), &TargetInfo::new(&target, known));
+        return Ok(TargetInfo::new(&target, known));
     }
     if let Some(size) = upload.size.filter(|size| *size != length) {
         return Err(Problem::conflict(format!(
@@ -287,7 +285,7 @@ async fn finish(api: &Api, upload: Upload, length: u64) -> Result<Response> {
         .await
         .map_err(|error| Problem::internal("the target cannot be packed", error))??;
     tracing::info!(target = %intake.id, name = upload.name, namespace = upload.namespace, by = upload.by, "target uploaded");
-    created(&location(&intake.id), &TargetInfo::new(&intake.id, intake.target))
+    Ok(TargetInfo::new(&intake.id, intake.target))
 }
 
 /// Give an upload up.
@@ -335,7 +333,6 @@ pub(crate) async fn whole(
     headers: HeaderMap,
     Stream(body): Stream,
 ) -> Result<Response> {
-    caller.require(Role::Operator)?;
     let size = headers.get(header::CONTENT_LENGTH).map(HeaderValue::to_str);
     let size = size.and_then(|size| size.ok()?.parse().ok());
     let new = NewUpload {
@@ -344,10 +341,16 @@ pub(crate) async fn whole(
         size,
         include_ignored: asked.include_ignored.unwrap_or(false),
     };
-    let (upload, _) = begun(&api, checked(&api, &caller, new, None).await?).await?;
+    answered(&at_once(&api, &caller, new, body).await?, &caller)
+}
+
+/// The target of a body that comes in one piece.
+pub(crate) async fn at_once(api: &Api, caller: &Caller, new: NewUpload, body: Body) -> Result<TargetInfo> {
+    caller.require(Role::Operator)?;
+    let (upload, _) = begun(api, checked(api, caller, new, None).await?).await?;
     let id = upload.id.clone();
-    let outcome = match write(&api, &upload, 0, body).await {
-        Ok(length) => finish(&api, upload, length).await,
+    let outcome = match write(api, &upload, 0, body).await {
+        Ok(length) => finish(api, upload, length).await,
         Err(problem) => Err(problem),
     };
     // Nobody knows its id.

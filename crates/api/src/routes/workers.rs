@@ -62,7 +62,7 @@ impl From<Worker> for WorkerInfo {
     }
 }
 
-async fn known(caller: &Caller) -> Result<Vec<Worker>> {
+pub(crate) async fn known(caller: &Caller) -> Result<Vec<Worker>> {
     helve_runs::workers(&caller.client)
         .await
         .map_err(|status| match status.code() {
@@ -126,13 +126,46 @@ pub(crate) struct QueueInfo {
     /// Its name.
     name: String,
     /// What its workers carry; `workflows` for the code of workflows.
-    vertical: String,
+    pub(crate) vertical: String,
     /// Tasks that wait for a worker, about.
     depth: i64,
     /// How long the oldest of them has waited.
     oldest_ms: u64,
     /// Workers that poll it.
-    pollers: usize,
+    pub(crate) pollers: usize,
+}
+
+impl QueueInfo {
+    /// Tasks that wait for a worker, about.
+    pub(crate) fn waiting(&self) -> u64 {
+        u64::try_from(self.depth).unwrap_or(0)
+    }
+
+    /// Since when the oldest of them waits, in unix milliseconds.
+    pub(crate) fn oldest(&self, now: i64) -> Option<i64> {
+        let waited = i64::try_from(self.oldest_ms).unwrap_or(i64::MAX);
+        (self.depth > 0).then(|| now.saturating_sub(waited))
+    }
+}
+
+/// The queues that the workflows of the toolbox use, by name.
+fn queue_names(api: &Api) -> Vec<String> {
+    let mut names: Vec<String> = verticals(&api.toolbox.current())
+        .iter()
+        .map(|name| vertical_queue(name))
+        .collect();
+    names.push(WORKFLOW_QUEUE.to_owned());
+    names.sort();
+    names
+}
+
+/// How all of them stand.
+pub(crate) async fn all_queues(caller: &Caller, api: &Api) -> Result<Vec<QueueInfo>> {
+    let mut all = Vec::new();
+    for name in queue_names(api) {
+        all.push(described(caller, name).await?);
+    }
+    Ok(all)
 }
 
 /// List the queues that the workflows of the toolbox use.
@@ -144,13 +177,7 @@ pub(crate) async fn queues(
     Query(paging): Query<Paging>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let mut names: Vec<String> = verticals(&api.toolbox.current())
-        .iter()
-        .map(|name| vertical_queue(name))
-        .collect();
-    names.push(WORKFLOW_QUEUE.to_owned());
-    names.sort();
-    let page = paging.cut(names, Clone::clone)?;
+    let page = paging.cut(queue_names(&api), Clone::clone)?;
     let mut items = Vec::with_capacity(page.items.len());
     for name in page.items {
         items.push(described(&caller, name).await?);

@@ -19,10 +19,8 @@ pub struct Findings {
     pub filter: FindingFilter,
     /// Whether the namespace has any findings at all.
     pub any: bool,
-    /// How many there are with this filter.
-    pub total: u64,
-    /// These by severity, as if the filter named no severity.
-    pub counts: SeverityCounts,
+    /// How many there are with this filter, by severity and as if it named no severity, where that is known.
+    pub counts: Option<SeverityCounts>,
     /// One page of them.
     pub rows: Vec<FindingRow>,
     /// Targets to choose from.
@@ -55,7 +53,11 @@ const BULK: &str = "bulk";
 pub fn findings(frame: &Frame, model: &Findings) -> String {
     let decide = frame.may(Role::Analyst) && !model.rows.is_empty();
     let shown = model.rows.len() as u64;
-    let count = format!("{} of {}", number(shown), counted(model.total, "finding", "findings"));
+    let total = total(model);
+    let count = match total {
+        Some(total) => format!("{} of {}", number(shown), counted(total, "finding", "findings")),
+        None => counted(shown, "finding", "findings"),
+    };
     let first = model.further.then(|| model.filter.href());
     let next = model.next.as_ref().map(|cursor| {
         let pairs = model.filter.pairs().into_iter().chain([("cursor", cursor.as_str())]);
@@ -67,7 +69,9 @@ pub fn findings(frame: &Frame, model: &Findings) -> String {
         } @else {
             (views(model))
             (filters(model))
-            (severity_links(&model.counts, &FindingFilter { severities: Vec::new(), ..model.filter.clone() }))
+            @if let Some(counts) = &model.counts {
+                (severity_links(counts, &FindingFilter { severities: Vec::new(), ..model.filter.clone() }))
+            }
             section.card.flush aria-label="Findings" {
                 @if model.rows.is_empty() { (none(model)) }
                 @else { (finding_table(frame, &model.rows, decide.then_some(BULK), true)) }
@@ -83,6 +87,23 @@ pub fn findings(frame: &Frame, model: &Findings) -> String {
         ..Page::default()
     };
     document(frame, &page)
+}
+
+/// How many there are with the severities of the filter, where that is known.
+fn total(model: &Findings) -> Option<u64> {
+    let counts = model.counts?;
+    let severities = &model.filter.severities;
+    let of = |severity: &Severity| match severity {
+        Severity::Critical => counts.critical,
+        Severity::High => counts.high,
+        Severity::Medium => counts.medium,
+        Severity::Low => counts.low,
+        Severity::Note => counts.note,
+    };
+    Some(match severities.is_empty() {
+        true => counts.total(),
+        false => severities.iter().map(of).sum(),
+    })
 }
 
 /// Filters that people want most.
@@ -155,7 +176,6 @@ fn filters(model: &Findings) -> Markup {
     html! {
         form.filters method="get" action=(pages::FINDINGS) role="search" aria-label="Findings" {
             @for one in &filter.severities { input type="hidden" name="severity" value=(one.name()); }
-            @if !filter.run.is_empty() { input type="hidden" name="run" value=(filter.run); }
             div.field.grow {
                 label for="q" { "Search" }
                 input #q type="search" name="q" value=(filter.text) placeholder="Words in title, message, path" data-search;
@@ -193,9 +213,6 @@ fn filters(model: &Findings) -> Markup {
                     }
                 }
             }
-        }
-        @if !filter.run.is_empty() {
-            p.filter-note { "Of the run " code { (short(&filter.run, 60)) } "." }
         }
     }
 }
@@ -244,10 +261,11 @@ fn bulk(frame: &Frame, model: &Findings) -> Markup {
                 label for="bulk-expires" { "Accepted until" }
                 input #bulk-expires type="date" name="expires";
             }
-            @if model.total > model.rows.len() as u64 {
+            @if model.next.is_some() || model.further {
+                @let all = total(model).map_or_else(|| "that fit".to_owned(), number);
                 label.check.bulk-all {
-                    input type="checkbox" name="all" value="true" data-bulk-all=(number(model.total));
-                    span { "All " (number(model.total)) ", not only those on this page" }
+                    input type="checkbox" name="all" value="true" data-bulk-all=(all);
+                    span { "All " (all) ", not only those on this page" }
                 }
             }
             button.primary type="submit" { "Apply" }
@@ -264,7 +282,7 @@ fn none(model: &Findings) -> Markup {
         )
     } else {
         let worst = model.filter.severities.iter().any(|one| *one <= Severity::High);
-        let word = if worst && model.counts.total() > 0 {
+        let word = if worst && model.counts.is_some_and(|counts| counts.total() > 0) {
             "None of these severities."
         } else {
             "No finding fits."

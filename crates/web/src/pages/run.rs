@@ -315,12 +315,15 @@ fn tally(steps: &[Step]) -> String {
 
 fn found(frame: &Frame, model: &Run) -> Markup {
     let all = FindingFilter {
-        run: model.id.clone(),
+        target: model.target.clone().unwrap_or_default(),
         ..FindingFilter::default()
     };
     let total = model.counts.total();
     let beside = html! {
-        @if total > model.findings.len() as u64 { a.more href=(all.href()) { "All " (number(total)) (icon("arrow")) } }
+        @if total > model.findings.len() as u64 && model.target.is_some() {
+            span.faint { "The worst " (number(model.findings.len() as u64)) " of " (number(total)) ". " }
+            a.more href=(all.href()) { "All of the target" (icon("arrow")) }
+        }
     };
     let body = if model.findings.is_empty() {
         let (title, text) = match model.state {

@@ -158,10 +158,6 @@ fn new(frame: &Frame, model: &Schedules) -> Markup {
                 label for="schedule-zone" { "Time zone" }
                 input #schedule-zone type="text" name="time_zone" value="UTC" autocomplete="off";
             }
-            div.field {
-                label for="schedule-note" { "Note" " " span.optional { "optional" } }
-                input #schedule-note type="text" name="note" maxlength="400" autocomplete="off";
-            }
             div.submit { button.primary type="submit" { "Create" } }
         }
     }

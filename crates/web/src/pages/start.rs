@@ -10,6 +10,7 @@ use crate::parts::{empty, icon, section, tags};
 use crate::routes::{self, actions, pages};
 use crate::text::{Plain, message, name, short};
 use crate::time::{Millis, bytes, relative};
+use crate::words::Role;
 
 /// The page that offers the workflows.
 #[derive(Debug, Clone)]
@@ -137,19 +138,19 @@ fn target(frame: &Frame, model: &StartForm) -> Markup {
     html! {
         div.fields {
             // The file input works by itself; the script makes the whole area take files.
-            div.drop data-drop {
+            @if frame.may(Role::Operator) { div.drop data-drop {
                 (icon("upload"))
                 label for="target-file" { "A file" }
                 input #target-file type="file" name="target" data-limit=(model.upload_limit) aria-describedby="target-help";
                 p.help #target-help {
-                    "An archive (tar, zip) of source code, a package or a binary. "
+                    "An archive of a folder (.tar, .tar.gz, .tar.zst), or one file, such as a package or a program. "
                     span data-drop-hint hidden { "Drop it here. " }
                     "At most " (bytes(model.upload_limit)) "."
                 }
-            }
+            } }
             @if !model.targets.is_empty() {
                 div.field {
-                    label for="target-id" { "or one that is here already" }
+                    label for="target-id" { "One that is here already" }
                     select #target-id name="target_id" {
                         option value="" { "None" }
                         @for target in &model.targets {
@@ -158,7 +159,7 @@ fn target(frame: &Frame, model: &StartForm) -> Markup {
                             }
                         }
                     }
-                    p.help { "A file that you choose above wins." }
+                    @if frame.may(Role::Operator) { p.help { "A file that you choose above wins." } }
                 }
             }
         }

@@ -3,11 +3,10 @@
 use maud::{Markup, html};
 
 use crate::frame::{Area, Frame, Live, Page, document};
-use crate::parts::{bar, cell, confirm, empty, icon, worker_badge};
-use crate::routes::{self, actions};
+use crate::parts::{bar, cell, empty, icon, worker_badge};
 use crate::text::{Plain, name};
 use crate::time::{Millis, counted, number, when};
-use crate::words::{Role, WorkerState};
+use crate::words::WorkerState;
 
 /// Workers and verticals.
 #[derive(Debug, Clone)]
@@ -23,10 +22,6 @@ pub struct Workers {
 pub struct Worker {
     /// Its id.
     pub id: String,
-    /// The machine it runs on.
-    pub host: String,
-    /// Its version of Helve, or of another SDK.
-    pub version: String,
     /// The verticals it carries.
     pub verticals: Vec<String>,
     /// Tasks it has.
@@ -37,8 +32,6 @@ pub struct Worker {
     pub sandbox: String,
     /// Whether it takes work.
     pub state: WorkerState,
-    /// When it was heard of last.
-    pub seen: Millis,
 }
 
 /// A family of tools.
@@ -75,9 +68,9 @@ pub fn workers(frame: &Frame, model: &Workers) -> String {
                 header.card-head { h2 #workers-title { "Workers" } }
                 @if model.workers.is_empty() {
                     (empty("worker", "No workers", &html! {
-                        p { "Runs wait until one connects. On a machine with the tools: " code { "helve worker --server ADDRESS" } "." }
+                        p { "Runs wait until one connects. On a machine with the tools: " code { "helve worker --engine temporal://ADDRESS" } "." }
                     }))
-                } @else { (table(frame, &model.workers)) }
+                } @else { (table(&model.workers)) }
             }
             section aria-labelledby="verticals-title" {
                 h2.outside #verticals-title { "Verticals" }
@@ -99,23 +92,20 @@ pub fn workers(frame: &Frame, model: &Workers) -> String {
     document(frame, &page)
 }
 
-fn table(frame: &Frame, workers: &[Worker]) -> Markup {
+fn table(workers: &[Worker]) -> Markup {
     html! {
         table.stack {
             thead {
                 tr {
                     th scope="col" { "Worker" } th scope="col" { "State" } th scope="col" { "Slots" }
-                    th scope="col" { "Verticals" } th scope="col" { "Sandbox" } th scope="col" { span.unseen { "Actions" } }
+                    th scope="col" { "Verticals" } th scope="col" { "Sandbox" }
                 }
             }
             tbody {
                 @for worker in workers {
                     tr {
-                        th.lead scope="row" { (name(&worker.host)) span.under { (name(&worker.id)) " · " (name(&worker.version)) } }
-                        (cell("State", &html! {
-                            (worker_badge(worker.state))
-                            span.under { "heard of " (when(frame.now, worker.seen)) }
-                        }))
+                        th.lead scope="row" { (name(&worker.id)) }
+                        (cell("State", &worker_badge(worker.state)))
                         (cell("Slots", &html! {
                             span.with-bar {
                                 span.nowrap { (number(worker.slots_used)) " of " (number(worker.slots)) }
@@ -124,16 +114,6 @@ fn table(frame: &Frame, workers: &[Worker]) -> Markup {
                         }))
                         (cell("Verticals", &html! { span.tags { @for one in &worker.verticals { span.tag { (name(one)) } } } }))
                         (cell("Sandbox", &html! { (name(&worker.sandbox)) }))
-                        td.end {
-                            @if worker.state == WorkerState::Ready && frame.may(Role::Operator) {
-                                (confirm("Drain", "It finishes what it has, takes nothing new, and leaves.", &html! {
-                                    form method="post" action=(routes::action(actions::DRAIN, &worker.id)) {
-                                        (frame.csrf())
-                                        button type="submit" { span { "Drain " (name(&worker.host)) } }
-                                    }
-                                }))
-                            }
-                        }
                     }
                 }
             }

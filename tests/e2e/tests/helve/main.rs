@@ -8,6 +8,7 @@ mod findings;
 mod flawless;
 mod languages;
 mod limits;
+mod pages;
 mod sandbox;
 mod scanning;
 mod storage;

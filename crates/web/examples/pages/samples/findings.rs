@@ -145,8 +145,7 @@ pub(crate) fn add(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) 
     let many = Findings {
         filter: FindingFilter::to_do(),
         any: true,
-        total: 10_127,
-        counts: counts(3, 412, 4_790, 3_180, 1_742),
+        counts: Some(counts(3, 412, 4_790, 3_180, 1_742)),
         rows: (0..25).map(|n| row(text, n)).collect(),
         targets: facets(text, &[("payments-api", 6_210), ("storefront/checkout-service", 3_917)]),
         rules: facets(
@@ -165,7 +164,6 @@ pub(crate) fn add(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) 
             &viewer("/findings"),
             &Findings {
                 rows: many.rows[..3].to_vec(),
-                total: 3,
                 further: false,
                 next: None,
                 ..many.clone()
@@ -179,7 +177,6 @@ pub(crate) fn add(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) 
         rule: text.t("sast/java-sql-injection"),
         module: text.t("sast"),
         owner: text.t("@acme/web"),
-        run: text.t("assessment-01jd9x"),
         order: Order::Newest,
         ..FindingFilter::default()
     };
@@ -190,7 +187,6 @@ pub(crate) fn add(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) 
             &Findings {
                 filter: narrow,
                 rows: Vec::new(),
-                total: 0,
                 next: None,
                 ..many.clone()
             },
@@ -198,8 +194,7 @@ pub(crate) fn add(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) 
     );
     let fresh = Findings {
         any: false,
-        total: 0,
-        counts: SeverityCounts::default(),
+        counts: None,
         rows: Vec::new(),
         next: None,
         further: false,

@@ -249,16 +249,13 @@ pub(crate) fn add(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) 
 }
 
 fn machines(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) {
-    let worker = |id: &str, host: &str, verticals: &[&str], used: u64, state: WorkerState, ago: i64| Worker {
+    let worker = |id: &str, verticals: &[&str], used: u64, state: WorkerState| Worker {
         id: text.t(id),
-        host: text.t(host),
-        version: text.t("helve 0.1.0"),
         verticals: text.list(verticals),
         slots_used: used,
         slots: 8,
         sandbox: text.t("isolated"),
         state,
-        seen: NOW - ago,
     };
     let tool = |name: &str, version: Option<&str>| Tool {
         name: text.t(name),
@@ -274,29 +271,18 @@ fn machines(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) {
     };
     let all = Workers {
         workers: vec![
-            worker(
-                "7f3a@build-04",
-                "build-04",
-                &["builtin", "python"],
-                6,
-                WorkerState::Ready,
-                2_000,
-            ),
+            worker("7f3a@build-04", &["builtin", "python"], 6, WorkerState::Ready),
             worker(
                 "91bc@build-07",
-                "build-07",
                 &["builtin", "python", "web", "rust", "native"],
                 5,
                 WorkerState::Draining,
-                4_000,
             ),
             worker(
-                "a0d4@fuzz-01",
-                "fuzz-01.a-rather-long-domain.internal.acme.example",
+                "a0d4@fuzz-01.a-rather-long-domain.internal.acme.example",
                 &["native"],
                 0,
                 WorkerState::Lost,
-                11 * MINUTE,
             ),
         ],
         verticals: vec![
