@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use helve_ledger::{NewSession, OpenedSession, Role, Time, Via};
 use helve_web::pages::{Login, login as page};
 use helve_web::routes::back_to;

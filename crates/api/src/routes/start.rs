@@ -41,7 +41,7 @@ pub(crate) struct StartRun {
     /// What the target is called in this run; as it was uploaded when nothing is said. The findings of one name are followed
     /// over its runs, whatever its content.
     #[serde(default)]
-    target_name: Option<String>,
+    pub(crate) target_name: Option<String>,
     /// Parameters, as the workflow's schema describes them.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -49,7 +49,7 @@ pub(crate) struct StartRun {
     /// After this time the run ends, whatever it does: `90s`, `1h30m`.
     #[serde(default)]
     #[schema(example = "1h")]
-    timeout: Option<String>,
+    pub(crate) timeout: Option<String>,
 }
 
 /// A run that was started.

@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract::{FromRequest, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use helve_blobs::BlobId;
 use helve_ledger::Role;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 use helve_web::pages::{
     Decision, Facet, Finding, FindingRow, Findings, FlowStep, Mark, Reference, Snippet, Twin, finding, findings,
 };
-use helve_web::{Confidence, FindingFilter, Order, Presence, RunState, Severity, SeverityCounts, Triage};
+use helve_web::{Confidence, FindingFilter, Order, Presence, RunState, Severity, Triage};
 
 use super::runs::{counts, recent, run_row};
 use super::{Add, DAY, HOUR, Make, NOW, Text};
