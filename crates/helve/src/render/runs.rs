@@ -210,6 +210,7 @@ mod tests {
             status: "running",
             started: at(0),
             ended: None,
+            started_by: None,
         };
         let done = Listed {
             status: "completed",
