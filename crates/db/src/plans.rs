@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// The string literals in the code of all Rust files below a directory, with one space for each stretch of white space.
-/// Comments and what follows `#[cfg(test)]` are left out. It does not know raw strings.
+/// Comments, and what follows `#[cfg(test)]` or `#![cfg(test)]`, are left out. It does not know raw strings.
 ///
 /// # Errors
 ///
@@ -48,7 +48,7 @@ fn literals(source: &str) -> Vec<String> {
         .flat_map(|line| [line, "\n"])
         .collect();
     let code = code
-        .split("#[cfg(test)]")
+        .split("[cfg(test)]")
         .next()
         .unwrap_or_default()
         .replace("'\"'", "' '");

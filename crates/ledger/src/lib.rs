@@ -15,7 +15,6 @@ mod findings;
 mod ledger;
 mod numbers;
 mod page;
-#[cfg(test)]
 mod plans;
 mod schema;
 mod settings;

@@ -1,5 +1,7 @@
 //! How SQLite goes about every statement that this crate has: by a key or an index, never through a whole table.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -77,5 +77,4 @@ fn span(row: RowId) -> (i64, i64) {
     (position(row, 0), position(row, (1 << WITHIN_BITS) - 1))
 }
 
-#[cfg(test)]
 mod plans;
