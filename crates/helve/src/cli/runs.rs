@@ -1,0 +1,50 @@
+//! `helve runs`.
+
+use clap::Subcommand;
+
+/// `helve runs`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RunsVerb {
+    /// List runs, newest first
+    List {
+        /// At most this many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+        /// Only runs that have not ended
+        #[arg(long)]
+        open: bool,
+        /// Also workflows of other programs on the same engine
+        #[arg(long)]
+        all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a run: target, parameters, and the history of its steps
+    Show {
+        /// The run
+        run_id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask a run to stop; its steps end cleanly and findings so far are kept
+    Cancel {
+        /// The run
+        run_id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a run at once, without cleaning up
+    Terminate {
+        /// The run
+        run_id: String,
+        /// Why, for the history
+        #[arg(long, default_value = "terminated from the command line")]
+        reason: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
