@@ -21,7 +21,7 @@ pub(crate) use catalog::{
 };
 pub(crate) use choices::{DEFAULT_NAMESPACE, EngineChoice, SandboxChoice};
 pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
-pub(crate) use run::{FailOn, KeyValue, RunArgs};
+pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsVerb;
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
