@@ -46,6 +46,16 @@ pub(crate) fn file_memory(pid: u32) -> Option<u64> {
     memory_of(pid, "RssFile:")
 }
 
+/// The most memory that a process ever had for itself, or since [`forget_peak`].
+pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
+    memory_of(pid, "VmHWM:")
+}
+
+/// Makes the present memory of a process its peak.
+pub(crate) fn forget_peak(pid: u32) -> Option<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").ok()
+}
+
 fn memory_of(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with(field))?;

@@ -4,6 +4,7 @@
 
 mod cache;
 mod fill;
+mod findings;
 mod fuzzer;
 mod limits;
 mod loads;
@@ -18,6 +19,7 @@ mod sdk;
 mod servers;
 mod start;
 mod table;
+mod team;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,6 +81,14 @@ fn run(options: &Options) -> Result<()> {
     if options.wants("fuzzer") {
         println!("\n== fuzzer ==");
         figures.insert("fuzzer".into(), fuzzer::measure(options.quick)?);
+    }
+    if options.wants("team") {
+        println!("\n== helve up for a team ==");
+        figures.insert("team".into(), team::measure(options.quick)?);
+    }
+    if options.wants("findings") {
+        println!("\n== findings ==");
+        figures.insert("findings".into(), findings::measure(options.quick)?);
     }
     let limits = match options.wants("limits") {
         true => {

@@ -18,6 +18,8 @@ A part is one of those below, or the beginning of the name of a load; without an
     cache                a target that a worker has in its cache, beside one that it has to fetch
     sandbox              from the start of a tool to its end, at each level of the sandbox
     fuzzer               executions per second of a libFuzzer target under Helve, against the same alone
+    team                 helve up: ready, at rest, under 200 uploads, with 1,000 listeners
+    findings             pages of a list of 1,000,000 findings
     limits               what this machine can do at most: syncs, rows, calls per second
 
     --quick              a tenth of the work, on the real server only with its file database, to see that it works; the
@@ -117,7 +119,16 @@ fn is_part(name: &str) -> bool {
     let loads = LOADS.iter().map(|load| load.name);
     !name.is_empty()
         && loads
-            .chain(["scan", "first-step", "cache", "sandbox", "fuzzer", "limits"])
+            .chain([
+                "scan",
+                "first-step",
+                "cache",
+                "sandbox",
+                "fuzzer",
+                "team",
+                "findings",
+                "limits",
+            ])
             .any(|known| known.starts_with(name))
 }
 

@@ -45,7 +45,8 @@ pub fn up(home: &Home, more: &[&str]) -> (Running, Api, String) {
         .next()
         .expect("a link")
         .to_owned();
-    up.wait_for_line("worker   ready");
+    // The last line of the start, with a worker or without.
+    up.wait_for_line("worker   ");
     let token = read_token(&home.data());
     (
         up,

@@ -139,6 +139,11 @@ impl Running {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as a power cut would, unless it ends by itself before that. Whether it was killed.
     pub fn kill_after(mut self, delay: Duration) -> (bool, Finished) {
         let killed = !self.ends_within(delay);
