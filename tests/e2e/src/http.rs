@@ -1,6 +1,6 @@
 //! HTTP by hand: what the server really answers, and requests that no library would send.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -74,9 +74,13 @@ impl Api {
 
     /// A connection.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).expect("the server listens");
-        stream.set_read_timeout(Some(LIMIT)).expect("a time limit can be set");
-        stream
+        self.try_connect().expect("the server listens")
+    }
+
+    fn try_connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        Ok(stream)
     }
 
     /// The head of a request.
@@ -96,17 +100,21 @@ impl Api {
 
     /// Sends a request and reads the whole answer.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut stream = self.connect();
+        self.try_send(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same to a server that may be killed in the middle.
+    pub fn try_send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
+        let mut stream = self.try_connect()?;
         let mut head = self.head(method, path, headers);
         if !body.is_empty() || method != "GET" {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
-        stream
-            .write_all(format!("{head}\r\n").as_bytes())
-            .expect("the head can be sent");
+        stream.write_all(format!("{head}\r\n").as_bytes())?;
         // A server that refuses by the head need not read the body.
         let _ = stream.write_all(body);
-        read_answer(stream)
+        try_read_answer(stream)
     }
 
     /// `GET`.
@@ -217,41 +225,60 @@ impl Answer {
 
 /// Reads an answer to its end.
 pub fn read_answer(stream: TcpStream) -> Answer {
+    try_read_answer(stream).unwrap_or_else(|error| panic!("no whole answer comes: {error}"))
+}
+
+/// Reads an answer to its end; what ends before is no answer.
+pub fn try_read_answer(stream: TcpStream) -> io::Result<Answer> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    reader.read_line(&mut line).expect("an answer comes");
+    reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|text| text.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("not an answer: {line:?}"));
+    let status = status.ok_or_else(|| broken(&format!("not an answer: {line:?}")))?;
     let mut headers = Vec::new();
     loop {
         line.clear();
-        reader.read_line(&mut line).expect("headers come");
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
+            None if line.ends_with('\n') => break,
+            None => return Err(broken("the headers end in the middle")),
+        }
     }
-    let is = |name: &str, wanted: &str| headers.iter().any(|(known, value)| known == name && value == wanted);
+    let of = |name: &str| {
+        headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    };
     let mut body = Vec::new();
-    if is("transfer-encoding", "chunked") {
-        read_chunks(&mut reader, &mut body);
+    if of("transfer-encoding") == Some("chunked") {
+        read_chunks(&mut reader, &mut body)?;
     } else {
-        reader.read_to_end(&mut body).expect("the body comes");
+        reader.read_to_end(&mut body)?;
+        let wanted = of("content-length").and_then(|length| length.parse::<usize>().ok());
+        if wanted.is_some_and(|wanted| wanted > body.len()) && status != 304 {
+            return Err(broken("the body ends in the middle"));
+        }
     }
-    Answer { status, headers, body }
+    Ok(Answer { status, headers, body })
 }
 
-fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) {
+fn broken(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, what)
+}
+
+fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let mut line = String::new();
-        if reader.read_line(&mut line).expect("a chunk comes") == 0 {
-            return;
+        if reader.read_line(&mut line)? == 0 {
+            return Err(broken("the chunks end in the middle"));
         }
-        let size = usize::from_str_radix(line.trim(), 16).expect("the size of a chunk");
+        let size = usize::from_str_radix(line.trim(), 16).map_err(|_| broken("not the size of a chunk"))?;
         let mut chunk = vec![0; size + 2];
-        reader.read_exact(&mut chunk).expect("all of a chunk comes");
+        reader.read_exact(&mut chunk)?;
         if size == 0 {
-            return;
+            return Ok(());
         }
         body.extend_from_slice(&chunk[..size]);
     }

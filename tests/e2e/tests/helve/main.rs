@@ -3,6 +3,7 @@
 mod api;
 mod bench;
 mod code;
+mod crashes;
 mod durability;
 mod findings;
 mod flawless;

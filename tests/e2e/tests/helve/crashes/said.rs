@@ -1,0 +1,123 @@
+//! What the server acknowledged, and whether it still holds.
+
+use std::time::Instant;
+
+use helve_e2e::http::Api;
+use helve_e2e::process::LIMIT;
+use serde_json::Value;
+
+use super::actors::Shared;
+
+/// What was acknowledged.
+#[derive(Default)]
+pub(super) struct Said {
+    /// Id and name.
+    pub(super) targets: Vec<(String, String)>,
+    /// Id, and the name of the target.
+    pub(super) runs: Vec<(String, String)>,
+    /// The finding, and the comment.
+    pub(super) decisions: Vec<(String, String)>,
+}
+
+impl Said {
+    pub(super) fn counts(&self) -> String {
+        format!(
+            "{} uploads, {} runs, {} decisions",
+            self.targets.len(),
+            self.runs.len(),
+            self.decisions.len()
+        )
+    }
+
+    /// A test of nothing proves nothing.
+    pub(super) fn is_enough(&self, rounds: u64) {
+        let rounds = rounds as usize;
+        assert!(
+            self.targets.len() >= rounds && self.runs.len() >= rounds,
+            "{}",
+            self.counts()
+        );
+    }
+
+    pub(super) fn check(&self, api: &Api, _shared: &Shared) {
+        for (target, name) in &self.targets {
+            let shown = api.get(&format!("/api/v1/targets/{target}")).expect(200).json();
+            assert_eq!(shown["id"], **target, "{name}");
+        }
+        for (run_id, name) in &self.runs {
+            let run = until(&format!("run {run_id} ends"), || {
+                let run = api.get(&format!("/api/v1/runs/{run_id}")).expect(200).json();
+                (run["status"] != "running").then_some(run)
+            });
+            assert_eq!(run["status"], "completed", "{run}");
+            let of_run = api.get(&format!("/api/v1/runs/{run_id}/findings")).expect(200).json();
+            assert_eq!(
+                of_run["items"].as_array().expect("a list").len(),
+                1,
+                "{run_id}: {of_run}"
+            );
+            until(&format!("the finding of {name} is in the index"), || {
+                let listed = api.get(&format!("/api/v1/findings?target={name}")).expect(200).json();
+                let count = listed["items"].as_array().expect("a list").len();
+                assert!(count <= 1, "{listed}");
+                (count == 1).then_some(())
+            });
+        }
+        for (finding, comment) in &self.decisions {
+            let shown = api.get(&format!("/api/v1/findings/{finding}")).expect(200).json();
+            assert!(
+                says(&shown, comment),
+                "{comment:?} about {finding} was acknowledged, and is not in its history: {shown}"
+            );
+        }
+        assert_eq!(
+            count(api, "/api/v1/runs"),
+            self.started(api),
+            "no run is there twice, and none that nobody asked for"
+        );
+    }
+
+    /// Runs that were asked for: those that were acknowledged, and those whose answer was lost.
+    fn started(&self, api: &Api) -> usize {
+        let known = |name: &String| self.runs.iter().any(|(_, of)| of == name);
+        let unanswered = self.targets.iter().filter(|(_, name)| !known(name)).take(1);
+        let lost = unanswered.filter(|(_, name)| {
+            let listed = api.get(&format!("/api/v1/findings?target={name}")).expect(200).json();
+            !listed["items"].as_array().expect("a list").is_empty()
+        });
+        self.runs.len() + lost.count()
+    }
+}
+
+/// Whether some text of a document is this one.
+fn says(document: &Value, text: &str) -> bool {
+    match document {
+        Value::String(found) => found == text,
+        Value::Array(items) => items.iter().any(|item| says(item, text)),
+        Value::Object(fields) => fields.values().any(|field| says(field, text)),
+        _ => false,
+    }
+}
+
+/// All items of a list.
+fn count(api: &Api, path: &str) -> usize {
+    let (mut items, mut cursor) = (0, String::new());
+    loop {
+        let page = api.get(&format!("{path}?limit=100{cursor}")).expect(200).json();
+        items += page["items"].as_array().expect("a list").len();
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return items,
+        }
+    }
+}
+
+fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = ready() {
+            return found;
+        }
+        assert!(Instant::now() < end, "it never happened: {what}");
+    }
+}
