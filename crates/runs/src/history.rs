@@ -37,7 +37,7 @@ pub struct RunHistory {
 /// A step, or a part of a fan-out, or an internal activity.
 #[derive(Debug)]
 pub struct Activity {
-    scheduled_id: i64,
+    pub(crate) scheduled_id: i64,
     /// Id of the step, with the item's index for a fan-out.
     pub step: String,
     /// Name of the module.

@@ -16,6 +16,7 @@ mod history;
 mod list;
 mod order;
 mod pending;
+mod record;
 mod result;
 mod schedules;
 mod show;
@@ -32,10 +33,11 @@ pub use history::{Activity, End, Ending, Outcome, RunHistory, failure_message, t
 pub use list::{Filter, Listed, MEMO_STARTED_BY, STATUSES, closed, list, listed, page, status_name};
 pub use order::{Order, new_run_id, run_id};
 pub use pending::{Pending, pending, pending_activity};
+pub use record::{EventLine, record};
 pub use result::{
     Gap, MEMO_TARGET_FACTS, RunResult, StepSummary, TargetFacts, base_id, facts_in, read_blob, status_text, steps,
 };
 pub use schedules::{Patch, ScheduleOrder, ScheduleView};
 pub use show::{RunDetail, RunStatusName, RunSummary, Said, Shown, StepDetail, StepLine, progress_text, says};
 pub use targets::{LEAST_DIGITS, Target, find_target, runs_on, targets};
-pub use workers::{SANDBOX_FACT, Worker, unserved, verticals, workers};
+pub use workers::{SANDBOX_FACT, Worker, drain, unserved, verticals, workers};

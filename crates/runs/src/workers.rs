@@ -3,15 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use helve_toolbox::Toolbox;
-use helve_toolbox::run::{WORKFLOW_QUEUE, queue_vertical};
+use helve_toolbox::run::{DRAIN_ACTIVITY, WORKFLOW_QUEUE, control_queue, queue_vertical};
 use helve_worker::SDK_NAME;
 use serde_json::{Value, json};
-use temporalio_client::tonic::Status;
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::{IntoRequest, Status};
+use temporalio_protos::temporal::api::common::v1::{ActivityType, RetryPolicy};
 use temporalio_protos::temporal::api::enums::v1::WorkerStatus;
+use temporalio_protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_protos::temporal::api::worker::v1::WorkerHeartbeat;
+use temporalio_protos::temporal::api::workflowservice::v1::StartActivityExecutionRequest;
 
 use crate::client::Client;
 
+/// Seconds that a worker has to notice what it is asked for.
+const ASKED_FOR: i64 = 60;
 /// The name under which workers tell the level of their sandbox.
 pub const SANDBOX_FACT: &str = "sandbox";
 
@@ -41,6 +47,41 @@ pub struct Worker {
 /// `Unimplemented` when the server keeps no register of workers.
 pub async fn workers(client: &Client) -> Result<Vec<Worker>, Status> {
     Ok(gather(&client.workers().await?))
+}
+
+/// Asks a worker to take no new steps, to end those that it has, and to leave. It is asked when this returns, and does so if
+/// it listens within the next minute.
+///
+/// # Errors
+///
+/// `Unimplemented` when the server has no standalone activities.
+pub async fn drain(client: &Client, identity: &str) -> Result<(), Status> {
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let request = StartActivityExecutionRequest {
+        namespace: client.namespace.clone(),
+        identity: client.connection.identity().to_owned(),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        activity_id: format!("drain {identity} {}", uuid::Uuid::new_v4().simple()),
+        activity_type: Some(ActivityType {
+            name: DRAIN_ACTIVITY.to_owned(),
+        }),
+        task_queue: Some(TaskQueue {
+            name: control_queue(identity),
+            ..Default::default()
+        }),
+        schedule_to_close_timeout: seconds(ASKED_FOR),
+        start_to_close_timeout: seconds(ASKED_FOR),
+        retry_policy: Some(RetryPolicy {
+            maximum_attempts: 1,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut connection = client.connection.clone();
+    connection
+        .start_activity_execution(request.into_request())
+        .await
+        .map(drop)
 }
 
 /// Every vertical that a workflow of the toolbox names, and that of the built-in modules.

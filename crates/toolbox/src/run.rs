@@ -21,6 +21,8 @@ pub const REPORT_ACTIVITY: &str = "helve.report";
 pub const HTTP_ACTIVITY: &str = "helve.http";
 /// Activity that says whether there is a secret that a workflow may use: a [`SecretInput`], true or false.
 pub const SECRET_ACTIVITY: &str = "helve.secret";
+/// Activity type that asks a worker to leave, in the queue of that worker ([`control_queue`]).
+pub const DRAIN_ACTIVITY: &str = "helve.drain";
 /// The prefix that no module name may begin with.
 pub const INTERNAL_PREFIX: &str = "helve.";
 /// Query that answers a [`RunView`].
@@ -43,6 +45,11 @@ pub const FAILURE_CODE: &str = "helve.WorkflowFault";
 pub const FAILURE_INPUT: &str = "helve.InvalidInput";
 /// Application failure type of an activity whose workflow, module or parameters are wrong: retrying cannot help.
 pub const FAILURE_CONFIG: &str = "helve.InvalidConfig";
+
+/// The task queue of one worker, for what is asked of it alone.
+pub fn control_queue(identity: &str) -> String {
+    format!("helve-worker:{identity}")
+}
 
 /// The task queue that the workers of a vertical poll.
 pub fn vertical_queue(vertical: &str) -> String {

@@ -59,6 +59,8 @@ pub mod actions {
     /// Fields `name`, `role`, `namespaces` (many; none means all), `days`.
     pub const TOKEN_NEW: &str = "/settings/tokens";
     /// No fields.
+    pub const DRAIN: &str = "/workers/{id}/drain";
+    /// No fields.
     pub const TOKEN_REVOKE: &str = "/settings/tokens/{id}/revoke";
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod code;
 mod components;
 mod confined;
+mod control;
 mod error;
 mod events;
 mod http;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use helve_modules::command::{Host, Search, look_for};
 use helve_runtime::{WorkflowOptions, WorkflowWorker};
-use helve_toolbox::run::{WORKFLOW_QUEUE, vertical_queue};
+use helve_toolbox::run::{WORKFLOW_QUEUE, control_queue, vertical_queue};
 use temporalio_client::Connection;
 use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_common::worker::WorkerTaskTypes;
@@ -17,10 +17,12 @@ use temporalio_sdk_core::{
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::activities::{Activities, Shared};
 use crate::code::Code;
 use crate::components::Components;
+use crate::control;
 use crate::http::Http;
 use crate::modules::Modules;
 use crate::register::Register;
@@ -51,6 +53,7 @@ pub struct WorkerHandle {
     verticals: BTreeSet<String>,
     pulse: Pulse,
     register: Option<Arc<Register>>,
+    leave: CancellationToken,
     /// Ends with the handle.
     telling: JoinSet<()>,
     // Core's tasks need it as long as the worker runs.
@@ -109,6 +112,7 @@ impl Worker {
             verticals: BTreeSet::new(),
             pulse,
             register,
+            leave: CancellationToken::new(),
             telling: JoinSet::new(),
             core_runtime,
         };
@@ -129,6 +133,7 @@ impl Worker {
         }
         if let Some(register) = &handle.register {
             handle.telling.spawn(Arc::clone(register).keep_telling());
+            handle.listen().await?;
         }
         Ok(handle)
     }
@@ -142,6 +147,21 @@ impl WorkerHandle {
             self.verticals.insert(vertical.to_owned());
             self.look_for_tools(vertical);
         }
+        Ok(())
+    }
+
+    /// Cancelled when somebody asked this worker to leave, through the engine. Whoever holds the worker then ends it.
+    pub fn asked_to_leave(&self) -> CancellationToken {
+        self.leave.clone()
+    }
+
+    /// Polls the queue of what is asked of this worker alone.
+    async fn listen(&mut self) -> Result<(), StartError> {
+        let queue = control_queue(&self.setup.identity);
+        let core = Arc::new(core_worker(&self.core_runtime, &self.setup, queue, 1)?);
+        core.validate().await.map_err(refused)?;
+        self.loops.spawn(control::listen(Arc::clone(&core), self.leave.clone()));
+        self.cores.push(core);
         Ok(())
     }
 

@@ -69,6 +69,11 @@ pub(super) async fn workers(State(api): State<Api>, visit: Visit) -> Result<Resp
     Ok(html(workers_page(&visit.frame, &model)))
 }
 
+pub(super) async fn drain(visit: Visit, Path(id): Path<String>, _: Sent) -> Result<Response> {
+    api_workers::drain(visit.caller, Path(id)).await?;
+    Ok(to(routes::pages::WORKERS))
+}
+
 pub(super) async fn schedules(State(api): State<Api>, visit: Visit) -> Result<Response> {
     let client = &visit.caller.client;
     let listed = client.schedules(SCHEDULES, Vec::new()).await;

@@ -53,6 +53,7 @@ pub(crate) fn routes(api: &Api) -> Router<Api> {
         .route(actions::TRIAGE_MANY, post(findings::triage_many))
         .route(actions::TRIAGE, post(findings::triage))
         .route(actions::SCHEDULE, post(machines::change_schedule))
+        .route(actions::DRAIN, post(machines::drain))
         .route(actions::TOKEN_NEW, post(settings::make_token))
         .route(actions::TOKEN_REVOKE, post(settings::revoke_token))
         // Uploads have bounds of their own, and so have forms.

@@ -113,6 +113,10 @@ pub(crate) async fn make(
         Some(Ok(span)) => span.duration(),
         Some(Err(error)) => return Err(wrong("retention", error.to_string())),
     };
+    let (name, detail) = (Some(wanted.name.as_str()), serde_json::Value::Null);
+    api.ledger
+        .record(&who.actor, "namespace.create", name, &wanted.name, detail)
+        .await?;
     let made = api
         .client
         .create_namespace(&wanted.name, &wanted.description, retention)

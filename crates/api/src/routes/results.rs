@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use helve_findings::export::{self, About, Format};
 use helve_findings::sarif::{self, SarifOptions};
 use helve_findings::{Finding, ModuleReport, NotificationLevel, Severity};
-use helve_runs::{Outcome, RunHistory, RunResult, artifacts as artifacts_of, facts_in, find_artifact, history_so_far};
+use helve_runs::{
+    EventLine, Outcome, RunHistory, RunResult, artifacts as artifacts_of, facts_in, find_artifact, history_so_far,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -363,6 +365,57 @@ pub(crate) fn log_lines(api: &Api, history: &RunHistory) -> Vec<LogLine> {
         }
     }
     lines
+}
+
+/// An event of a run's history, without its payloads.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventInfo {
+    /// Counts up from 1.
+    id: i64,
+    /// When it was written.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+    /// Temporal's name of it.
+    #[schema(example = "ACTIVITY_TASK_SCHEDULED")]
+    kind: &'static str,
+    /// The step that it is about.
+    step: Option<String>,
+    /// The attempt that it tells of.
+    attempt: Option<i32>,
+    /// Who reported it.
+    worker: Option<String>,
+    /// Why, where somebody said it.
+    message: Option<String>,
+}
+
+impl From<EventLine> for EventInfo {
+    fn from(line: EventLine) -> Self {
+        Self {
+            id: line.id,
+            at: line.at,
+            kind: line.kind,
+            step: line.step,
+            attempt: line.attempt,
+            worker: line.worker,
+            message: line.message,
+        }
+    }
+}
+
+/// List the events of a run's history: what the engine wrote down, and when.
+#[utoipa::path(get, path = "/runs/{run_id}/history", tag = "Runs",
+    params(("run_id" = String, Path, description = "The run"), crate::openapi::Namespace, Paging),
+    responses((status = 200, description = "Events in their order", body = inline(crate::page::Page<EventInfo>))))]
+pub(crate) async fn record(
+    caller: Caller,
+    Path(run_id): Path<String>,
+    Query(paging): Query<Paging>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let lines = helve_runs::record(&caller.client, &run_id).await;
+    let lines = lines.map_err(|status| helve_runs::Error::of_run(&shown(&run_id), status))?;
+    let events = lines.into_iter().map(EventInfo::from).collect();
+    tagged(&headers, &paging.cut(events, |event: &EventInfo| event.id.to_string())?)
 }
 
 async fn history(caller: &Caller, run_id: &str) -> Result<RunHistory> {

@@ -9,6 +9,7 @@ use helve_runs::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::door::Caller;
@@ -144,6 +145,9 @@ pub(crate) async fn cancel(
     caller.require(Role::Operator)?;
     require_open(&caller, &run_id).await?;
     let reason = why.text(&caller, "cancelled");
+    caller
+        .record("run.cancel", &run_id, json!({ "reason": reason }))
+        .await?;
     let asked = caller.client.cancel(&run_id, &reason).await;
     asked.map_err(|status| helve_runs::Error::of_run(&shown(&run_id), status))?;
     let status = "cancel_requested";
@@ -158,6 +162,9 @@ pub(crate) async fn terminate(caller: Caller, Path(run_id): Path<String>, why: M
     caller.require(Role::Operator)?;
     require_open(&caller, &run_id).await?;
     let reason = why.text(&caller, "terminated");
+    caller
+        .record("run.terminate", &run_id, json!({ "reason": reason }))
+        .await?;
     let ended = caller.client.terminate(&run_id, &reason).await;
     ended.map_err(|status| helve_runs::Error::of_run(&shown(&run_id), status))?;
     let status = "terminated";

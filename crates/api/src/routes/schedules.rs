@@ -9,7 +9,7 @@ use helve_toolbox::Span;
 use helve_toolbox::run::PlanInput;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use temporalio_client::tonic::{Code, Status};
 use utoipa::ToSchema;
 
@@ -170,6 +170,8 @@ pub(crate) async fn make(
         time_zone: wanted.time_zone.unwrap_or_else(|| "UTC".to_owned()),
         created_by: caller.principal.actor.name.clone(),
     };
+    let detail = json!({ "workflow": order.workflow, "cron": order.cron, "every_seconds": order.every_seconds });
+    caller.record("schedule.create", &wanted.id, detail).await?;
     let made = caller.client.create_schedule(&wanted.id, &order, wanted.paused).await;
     made.map_err(|status| engine("the schedule cannot be made", &status))?;
     tracing::info!(
@@ -246,7 +248,7 @@ pub(crate) async fn show(caller: Caller, Path(id): Path<String>, headers: Header
     responses((status = 204, description = "It is paused")))]
 pub(crate) async fn pause(caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
     let note = format!("paused by {}", caller.principal.actor.name);
-    patch(&caller, &id, Patch::Pause(note)).await
+    patch(&caller, &id, "schedule.pause", Patch::Pause(note)).await
 }
 
 /// Resume a schedule.
@@ -255,7 +257,7 @@ pub(crate) async fn pause(caller: Caller, Path(id): Path<String>) -> Result<Stat
     responses((status = 204, description = "It goes on")))]
 pub(crate) async fn resume(caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
     let note = format!("resumed by {}", caller.principal.actor.name);
-    patch(&caller, &id, Patch::Resume(note)).await
+    patch(&caller, &id, "schedule.resume", Patch::Resume(note)).await
 }
 
 /// Start a run of a schedule now.
@@ -263,11 +265,14 @@ pub(crate) async fn resume(caller: Caller, Path(id): Path<String>) -> Result<Sta
     params(("id" = String, Path, description = "The schedule"), crate::openapi::Namespace),
     responses((status = 202, description = "A run is about to start")))]
 pub(crate) async fn trigger(caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
-    patch(&caller, &id, Patch::Trigger).await.map(|_| StatusCode::ACCEPTED)
+    patch(&caller, &id, "schedule.trigger", Patch::Trigger)
+        .await
+        .map(|_| StatusCode::ACCEPTED)
 }
 
-async fn patch(caller: &Caller, id: &str, patch: Patch) -> Result<StatusCode> {
+async fn patch(caller: &Caller, id: &str, action: &'static str, patch: Patch) -> Result<StatusCode> {
     caller.require(Role::Operator)?;
+    caller.record(action, id, Value::Null).await?;
     let patched = caller.client.patch_schedule(id, patch).await;
     patched.map_err(|status| of(id, &status))?;
     Ok(StatusCode::NO_CONTENT)
@@ -281,6 +286,7 @@ pub(crate) async fn remove(caller: Caller, Path(id): Path<String>) -> Result<Sta
     caller.require(Role::Operator)?;
     // Engines forgive the removal of what is not there.
     caller.client.schedule(&id).await.map_err(|status| of(&id, &status))?;
+    caller.record("schedule.delete", &id, Value::Null).await?;
     caller
         .client
         .delete_schedule(&id)

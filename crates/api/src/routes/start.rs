@@ -182,6 +182,9 @@ async fn submit(
     if let Some(plan) = order.input.plan.clone() {
         store(api, plan).await?;
     }
+    let target = order.input.target.as_ref().map(|target| &target.name);
+    let detail = json!({ "workflow": order.workflow, "target": target });
+    caller.record("run.start", &run_id, detail).await?;
     match order.start(&caller.client, &run_id).await {
         Ok(()) => {
             tracing::info!(

@@ -8,6 +8,7 @@ use helve_ledger::Role;
 use helve_runs::TargetFacts;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::door::Caller;
@@ -166,6 +167,7 @@ pub(crate) async fn show(
 pub(crate) async fn forget(caller: Caller, State(api): State<Api>, Path(text): Path<String>) -> Result<StatusCode> {
     caller.require(Role::Operator)?;
     let id: BlobId = text.parse().map_err(|_| missing(&text))?;
+    caller.record("target.forget", &text, Value::Null).await?;
     let removed = tokio::task::spawn_blocking(move || api.targets.remove(&caller.namespace, &id)).await;
     let removed = removed.map_err(|error| Problem::internal("the target cannot be forgotten", error))?;
     match removed.map_err(|error| Problem::internal("the target cannot be forgotten", error))? {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use helve_ledger::Role;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::targets::TargetInfo;
@@ -84,6 +85,9 @@ pub(crate) async fn begin(
     caller.require(Role::Operator)?;
     let key = idempotency_key(&headers)?;
     let upload = checked(&api, &caller, new, key).await?;
+    caller
+        .record("upload.begin", &upload.id, json!({ "name": upload.name }))
+        .await?;
     let (upload, offset) = begun(&api, upload).await?;
     let location = format!("/api/v1/uploads/{}?namespace={}", upload.id, encoded(&caller.namespace));
     created(&location, &UploadInfo::new(upload, offset))
@@ -246,6 +250,13 @@ async fn write(api: &Api, upload: &Upload, offset: u64, body: Body) -> Result<u6
 pub(crate) async fn complete(caller: Caller, State(api): State<Api>, Path(id): Path<String>) -> Result<Response> {
     caller.require(Role::Operator)?;
     let (upload, length) = find(&api, &caller, &id).await?;
+    caller
+        .record(
+            "target.upload",
+            &upload.id,
+            json!({ "name": upload.name, "bytes": length }),
+        )
+        .await?;
     answered(&finish(&api, upload, length).await?, &caller)
 }
 
@@ -294,6 +305,9 @@ async fn finish(api: &Api, upload: Upload, length: u64) -> Result<TargetInfo> {
 pub(crate) async fn abandon(caller: Caller, State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode> {
     caller.require(Role::Operator)?;
     let (upload, _) = find(&api, &caller, &id).await?;
+    caller
+        .record("upload.abandon", &upload.id, json!({ "name": upload.name }))
+        .await?;
     let held = api.uploads.hold(&upload.id).map_err(refused)?;
     let uploads = api.uploads.clone();
     let removed = tokio::task::spawn_blocking(move || {
@@ -349,7 +363,13 @@ pub(crate) async fn at_once(api: &Api, caller: &Caller, new: NewUpload, body: Bo
     let (upload, _) = begun(api, checked(api, caller, new, None).await?).await?;
     let id = upload.id.clone();
     let outcome = match write(api, &upload, 0, body).await {
-        Ok(length) => finish(api, upload, length).await,
+        Ok(length) => {
+            let detail = json!({ "name": upload.name, "bytes": length });
+            match caller.record("target.upload", &upload.id, detail).await {
+                Ok(()) => finish(api, upload, length).await,
+                Err(problem) => Err(problem),
+            }
+        }
         Err(problem) => Err(problem),
     };
     // Nobody knows its id.

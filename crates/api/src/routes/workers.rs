@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use helve_ledger::Role;
 use helve_runs::{Worker, unserved, verticals};
 use helve_toolbox::run::{WORKFLOW_QUEUE, queue_vertical, vertical_queue};
 use serde::Serialize;
+use serde_json::Value;
 use temporalio_client::tonic::Code;
 use utoipa::ToSchema;
 
@@ -107,17 +109,33 @@ pub(crate) async fn list(
     params(("identity" = String, Path, description = "The worker"), crate::openapi::Namespace),
     responses((status = 200, description = "The worker", body = WorkerInfo)))]
 pub(crate) async fn show(caller: Caller, Path(identity): Path<String>, headers: HeaderMap) -> Result<Response> {
-    let worker = known(&caller)
-        .await?
-        .into_iter()
-        .find(|worker| worker.identity == identity);
-    let worker = worker.ok_or_else(|| {
+    tagged(&headers, &WorkerInfo::from(find(&caller, &identity).await?))
+}
+
+async fn find(caller: &Caller, identity: &str) -> Result<Worker> {
+    let mut known = known(caller).await?.into_iter();
+    known.find(|worker| worker.identity == identity).ok_or_else(|| {
         Problem::not_found(format!(
             "there is no worker `{}`, or it has not been heard of lately",
-            shown(&identity)
+            shown(identity)
         ))
+    })
+}
+
+/// Ask a worker to leave: it takes no new steps and goes when those that it has are done.
+#[utoipa::path(post, path = "/workers/{identity}/drain", tag = "Workers",
+    params(("identity" = String, Path, description = "The worker"), crate::openapi::Namespace),
+    responses((status = 202, description = "It was asked; `GET` says `leaving` once it has heard of it")))]
+pub(crate) async fn drain(caller: Caller, Path(identity): Path<String>) -> Result<StatusCode> {
+    caller.require(Role::Operator)?;
+    find(&caller, &identity).await?;
+    caller.record("worker.drain", &identity, Value::Null).await?;
+    let asked = helve_runs::drain(&caller.client, &identity).await;
+    asked.map_err(|status| match status.code() {
+        Code::Unimplemented => Problem::unavailable("this engine cannot pass it on: stop the worker where it runs"),
+        _ => engine("the worker cannot be asked", &status),
     })?;
-    tagged(&headers, &WorkerInfo::from(worker))
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// A task queue.

@@ -99,14 +99,16 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
     tokio::spawn(rest::after_the_start());
-    let served = match (announced, &mut worker) {
-        (Err(problem), _) => Err(problem),
-        (Ok(()), Some(worker)) => work(app, args, worker, &interrupted).await,
-        (Ok(()), None) => {
-            interrupted.cancelled().await;
-            Ok(())
+    let mut served = announced;
+    if let (Ok(()), Some(here)) = (&served, &mut worker) {
+        served = work(app, args, here, &interrupted).await;
+        if served.is_ok() && here.asked_to_leave().is_cancelled() && !interrupted.is_cancelled() {
+            leave(worker.take(), &interrupted).await;
         }
-    };
+    }
+    if served.is_ok() && worker.is_none() {
+        interrupted.cancelled().await;
+    }
     drop(sweeping);
     if let Some(http) = http {
         http.close().await;
@@ -118,10 +120,28 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     served.map(|()| 0)
 }
 
-/// Serves with the worker of this process until somebody asks to stop.
+/// Ends the worker as it was asked to; engine and API stay.
+async fn leave(worker: Option<WorkerHandle>, interrupted: &CancellationToken) {
+    let Some(worker) = worker else { return };
+    eprint_line("worker   leaves as asked, after its steps; engine and API stay");
+    worker.finish(interrupted.cancelled()).await;
+    eprint_line("worker   none here any more; start `helve up` again to have one");
+}
+
+/// Serves with the worker of this process until somebody asks to stop, or the worker to leave.
 async fn work(app: &App, args: &UpArgs, worker: &mut WorkerHandle, interrupted: &CancellationToken) -> Result<()> {
     let _health = staying::health(&args.worker, worker).await?;
-    staying::serve(app, &args.worker, worker, interrupted.cancelled()).await?;
+    let asked = worker.asked_to_leave();
+    let end = async {
+        tokio::select! {
+            () = interrupted.cancelled() => {}
+            () = asked.cancelled() => {}
+        }
+    };
+    staying::serve(app, &args.worker, worker, end).await?;
+    if !interrupted.is_cancelled() {
+        return Ok(());
+    }
     eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     Ok(())
 }

@@ -39,14 +39,24 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
     let _health = staying::health(&args.worker, &worker).await?;
     tokio::spawn(rest::after_the_start());
     let work = worker.work();
+    let leave = worker.asked_to_leave();
     let mut due = None;
     let end = async {
         tokio::select! {
             () = interrupted.cancelled() => {}
+            () = leave.cancelled() => {}
             reason = recycling.due(&work) => due = Some(reason),
         }
     };
     let served = staying::serve(app, &args.worker, &mut worker, end).await;
+    if leave.is_cancelled() {
+        eprint_line(&format!(
+            "leaving as asked: no new steps, {} running",
+            count(work.running() as u64, "step")
+        ));
+        worker.finish(interrupted.cancelled()).await;
+        return served.map(|()| 0);
+    }
     let Some(reason) = due else {
         if served.is_ok() {
             eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");

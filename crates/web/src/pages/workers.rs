@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use crate::frame::{Area, Frame, Live, Page, document};
-use crate::parts::{bar, cell, empty, icon, worker_badge};
-use crate::text::{Plain, name};
+use crate::parts::{bar, cell, confirm, empty, icon, worker_badge};
+use crate::routes::{self, actions};
+use crate::text::{Plain, name, short};
 use crate::time::{Millis, counted, number, when};
-use crate::words::WorkerState;
+use crate::words::{Role, WorkerState};
 
 /// Workers and verticals.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ pub fn workers(frame: &Frame, model: &Workers) -> String {
                     (empty("worker", "No workers", &html! {
                         p { "Runs wait until one connects. On a machine with the tools: " code { "helve worker --engine temporal://ADDRESS" } "." }
                     }))
-                } @else { (table(&model.workers)) }
+                } @else { (table(frame, &model.workers)) }
             }
             section aria-labelledby="verticals-title" {
                 h2.outside #verticals-title { "Verticals" }
@@ -92,13 +93,15 @@ pub fn workers(frame: &Frame, model: &Workers) -> String {
     document(frame, &page)
 }
 
-fn table(workers: &[Worker]) -> Markup {
+fn table(frame: &Frame, workers: &[Worker]) -> Markup {
+    let may = frame.may(Role::Operator);
     html! {
         table.stack {
             thead {
                 tr {
                     th scope="col" { "Worker" } th scope="col" { "State" } th scope="col" { "Slots" }
                     th scope="col" { "Verticals" } th scope="col" { "Sandbox" }
+                    @if may { th scope="col" { span.unseen { "Actions" } } }
                 }
             }
             tbody {
@@ -114,8 +117,26 @@ fn table(workers: &[Worker]) -> Markup {
                         }))
                         (cell("Verticals", &html! { span.tags { @for one in &worker.verticals { span.tag { (name(one)) } } } }))
                         (cell("Sandbox", &html! { (name(&worker.sandbox)) }))
+                        @if may { td.end { @if worker.state == WorkerState::Ready { (drain(frame, worker)) } } }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn drain(frame: &Frame, worker: &Worker) -> Markup {
+    let form = html! {
+        form method="post" action=(routes::action(actions::DRAIN, &worker.id)) {
+            (frame.csrf())
+            button.danger type="submit" { "Drain" span.unseen { " " (Plain(&worker.id)) } }
+        }
+    };
+    html! {
+        details.menu data-menu {
+            summary.button aria-label={ "Actions for " (short(&worker.id, 120)) } { "…" }
+            div.menu-body.menu-forms {
+                (confirm("Drain", "It takes no new steps, ends those that it has, and leaves.", &form))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! End-to-end tests: the helve program from outside.
 
 mod api;
+mod audit;
 mod bench;
 mod code;
 mod crashes;

@@ -286,6 +286,45 @@ fn a_worker_that_has_run_enough_steps_lets_the_others_end_and_asks_to_be_started
 }
 
 #[test]
+fn a_worker_that_is_drained_from_afar_ends_its_steps_and_leaves() {
+    let home = Home::new();
+    let (script, _) = nap(3, 9);
+    let toolbox = toolbox(&home, "[{id: long, uses: long}]", &[("long", &script)]);
+    let engine = ["--role", "workflows", "--toolbox", &toolbox];
+    let (up, api, _) = helve_e2e::http::up(&home, &engine);
+    let worker = worker(&home, &toolbox, &[]);
+    let run = run(&home, &toolbox, &target(&home));
+    let find = || {
+        let known = api.get("/api/v1/workers").expect(200).json();
+        let workers = known["items"].as_array().expect("workers").clone();
+        workers
+            .into_iter()
+            .find(|worker| worker["verticals"].get("odd").is_some())
+    };
+    eventually("the step begins", || {
+        steps(&home).iter().any(|step| step["status"] == "running")
+    });
+    let identity = find().expect("the worker is known")["identity"]
+        .as_str()
+        .unwrap()
+        .replace(' ', "%20");
+    let drain = format!("/api/v1/workers/{identity}/drain");
+    api.send("POST", &drain, &[], &[]).expect(202);
+    let left = worker.wait().expect_code(0);
+    assert!(
+        left.stderr.contains("leaving as asked: no new steps, 1 step running"),
+        "{}",
+        left.stderr
+    );
+    assert_eq!(run.wait().expect_code(0).json()["status"], "completed");
+    for step in steps(&home) {
+        assert_eq!(step["attempts"], 1, "no step was cut: {step}");
+    }
+    api.send("POST", "/api/v1/workers/nobody/drain", &[], &[]).expect(404);
+    stop(up);
+}
+
+#[test]
 fn a_worker_whose_tools_hold_too_much_memory_finishes_and_leaves() {
     let home = Home::new();
     let script = "x=$(head -c 314572800 /dev/zero | tr '\\0' a)\nsleep 4\necho held\n";
