@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use helve_ledger::{DEFAULT_LIMIT, MAX_LIMIT, PageRequest};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::{Problem, Result};
@@ -16,7 +17,16 @@ pub(crate) struct Paging {
     pub(crate) cursor: Option<String>,
     /// Items at most: 1 to 500, 50 when nothing is said.
     #[param(minimum = 1, maximum = 500)]
+    #[serde(default, deserialize_with = "within_bounds")]
     pub(crate) limit: Option<usize>,
+}
+
+fn within_bounds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<usize>, D::Error> {
+    let limit = usize::deserialize(deserializer)?;
+    match (1..=MAX_LIMIT).contains(&limit) {
+        true => Ok(Some(limit)),
+        false => Err(D::Error::custom(format!("limit must be 1 to {MAX_LIMIT}"))),
+    }
 }
 
 /// Some items of a list.

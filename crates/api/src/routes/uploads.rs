@@ -213,7 +213,7 @@ pub(crate) async fn show(caller: Caller, State(api): State<Api>, Path(id): Path<
 #[utoipa::path(patch, path = "/uploads/{id}", tag = "Targets",
     params(("id" = String, Path, description = "The upload"), crate::openapi::Namespace,
         ("Upload-Offset" = u64, Header, description = "Bytes that are there already")),
-    request_body(content = inline(crate::openapi::Bytes), content_type = "application/offset+octet-stream"),
+    request_body(content = inline(crate::openapi::Bytes), content_type = "application/octet-stream"),
     responses((status = 204, description = "They are on disk; the header `Upload-Offset` says where it goes on")))]
 pub(crate) async fn append(
     caller: Caller,

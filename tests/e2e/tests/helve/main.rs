@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod code;
 mod crashes;
+mod described;
 mod durability;
 mod findings;
 mod flawless;
