@@ -47,6 +47,8 @@ pub(crate) fn run(environment: &Environment) -> Result<Outcome> {
         .current_dir(&folder)
         .args(["src/run.js", "--chromium"])
         .arg(chromium)
+        .arg("--helve")
+        .arg(environment.helve())
         .arg("--pages")
         .arg(site)
         .arg("--pictures")

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { PATIENCE, watch } from "./looks.js";
+import { drop, PATIENCE, watch } from "./looks.js";
 
 const FLOWS = {
   "a run's page follows its events without being loaded again": async ({ page, server }) => {
@@ -186,14 +186,4 @@ async function until(holds) {
     if (Date.now() > end) throw new Error(`never held: ${holds}`);
     await new Promise((later) => setTimeout(later, 10));
   }
-}
-
-/** Drops a file as a person does. */
-async function drop(page, name, text) {
-  const data = await page.evaluateHandle(([file, content]) => {
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([content], file));
-    return transfer;
-  }, [name, text]);
-  await page.dispatchEvent("[data-drop]", "drop", { dataTransfer: data });
 }

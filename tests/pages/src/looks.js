@@ -14,9 +14,11 @@ export const LANES = 2;
 /** Milliseconds until a browser counts as stuck: no test waits for time to pass. */
 export const PATIENCE = 120_000;
 
+/** What looks for barriers in a page. */
+export const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
 /** Names and tests, as `{name, run}`. */
 export async function looks(browser, server, pictures) {
-  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   // The page of a one-time link sends its form at once; here it is to be seen.
   server.changes.set("/login-link", (html) => html.replace("data-once", ""));
   const tests = [];
@@ -25,19 +27,19 @@ export async function looks(browser, server, pictures) {
     const context = await browser.newContext({ ...options, reducedMotion: "reduce" });
     context.setDefaultTimeout(PATIENCE);
     for (const path of server.pages) {
-      tests.push({ name: `${name}::${path.slice(1)}`, run: () => inspect(context, server, name, path, axe, pictures) });
+      tests.push({ name: `${name}::${path.slice(1)}`, run: () => inspect(context, server, name, path, pictures) });
     }
   }
   return tests;
 }
 
-async function inspect(context, server, look, path, axe, pictures) {
+async function inspect(context, server, look, path, pictures) {
   const page = await context.newPage();
   try {
     const problems = watch(page);
     await page.goto(server.url + path, { waitUntil: "load" });
     await page.screenshot({ path: join(pictures, `${path.slice(1)}.${look}.png`), fullPage: true });
-    problems.push(...(await barriers(page, axe)), ...(await overflow(page)));
+    problems.push(...(await barriers(page)), ...(await overflow(page)));
     if (problems.length > 0) throw new Error(problems.join("\n"));
   } finally {
     await page.close();
@@ -61,8 +63,9 @@ export function watch(page) {
   return problems;
 }
 
-async function barriers(page, axe) {
-  await page.evaluate(axe);
+/** What keeps some people out. */
+export async function barriers(page) {
+  await page.evaluate(AXE);
   const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   return found.violations.flatMap((rule) =>
     rule.nodes.slice(0, 4).map((node) => `axe ${rule.id}: ${rule.help}\n    ${node.html.slice(0, 200)}\n    ${node.failureSummary?.replaceAll("\n", " ")}`),
@@ -70,7 +73,7 @@ async function barriers(page, axe) {
 }
 
 /** Nothing but what scrolls by itself may be wider than the screen. */
-async function overflow(page) {
+export async function overflow(page) {
   return page.evaluate(() => {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
@@ -78,4 +81,14 @@ async function overflow(page) {
     const wide = [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > width + 1 && !scrolls(one.parentElement));
     return [`wider than the screen (${document.documentElement.scrollWidth} > ${width}): ${wide.slice(0, 3).map((one) => one.outerHTML.slice(0, 120)).join(" | ")}`];
   });
+}
+
+/** Drops a file as a person does. */
+export async function drop(page, name, text) {
+  const data = await page.evaluateHandle(([file, content]) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([content], file));
+    return transfer;
+  }, [name, text]);
+  await page.dispatchEvent("[data-drop]", "drop", { dataTransfer: data });
 }

@@ -1,4 +1,4 @@
-// The pages in a headless Chromium. `node src/run.js --chromium PROGRAM --pages DIR --pictures DIR --results FILE [NAME...]`
+// The pages in a headless Chromium. `node src/run.js --chromium PROGRAM --helve PROGRAM --pages DIR --pictures DIR --results FILE [NAME...]`
 // runs the tests with one of these words in their name; `--serve` shows the pages to a person instead.
 
 import { mkdir, writeFile } from "node:fs/promises";
@@ -9,11 +9,13 @@ import { chromium } from "playwright-core";
 import { flows } from "./flows.js";
 import { LANES, looks } from "./looks.js";
 import { Server } from "./server.js";
+import { whole } from "./whole.js";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     chromium: { type: "string" },
+    helve: { type: "string" },
     pages: { type: "string" },
     pictures: { type: "string" },
     results: { type: "string" },
@@ -29,7 +31,7 @@ if (values.serve) {
   await mkdir(values.pictures, { recursive: true });
   // The pages are ours, and CI's user may be root, for whom Chromium has no sandbox.
   const browser = await chromium.launch({ executablePath: values.chromium, args: ["--no-sandbox"] });
-  const all = [...(await looks(browser, server, values.pictures)), ...flows(browser, start)];
+  const all = [...(await looks(browser, server, values.pictures)), ...flows(browser, start), whole(browser, values.helve, values.pictures)];
   const wanted = all.filter(({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)));
   const outcomes = await run(wanted);
   await browser.close();
