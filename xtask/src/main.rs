@@ -11,6 +11,7 @@ mod python;
 mod report;
 mod sdk_suite;
 mod steps;
+mod toolchain;
 mod tools;
 mod typescript;
 

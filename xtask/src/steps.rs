@@ -10,6 +10,7 @@ use crate::pages;
 use crate::process::{exists, quietly, show};
 use crate::python;
 use crate::report::{Outcome, Tally};
+use crate::toolchain;
 use crate::tools;
 use crate::typescript;
 
@@ -90,11 +91,14 @@ impl Step {
             ),
             // One invocation with dev-dependencies, so that the features, and with them all dependencies, are the same
             // for every later step.
-            Self::Build => cargo(
-                environment,
-                &["build", "--workspace", "--all-targets"],
-                "it does not compile",
-            ),
+            Self::Build => {
+                toolchain::prepare(environment)?;
+                cargo(
+                    environment,
+                    &["build", "--workspace", "--all-targets"],
+                    "it does not compile",
+                )
+            }
             Self::Unit => unit(environment),
             Self::Doc => cargo(
                 environment,
