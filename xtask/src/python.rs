@@ -51,10 +51,12 @@ pub(crate) fn s3_server(environment: &Environment) -> Result<Result<PathBuf, Str
 /// The program that asks an HTTP API everything that its description allows, and what it does not, in an environment of its own.
 pub(crate) fn schemathesis(environment: &Environment) -> Result<Result<PathBuf, String>> {
     let wanted = "schemathesis==4.32.5\n";
-    Ok(match make(environment, "schemathesis-python", wanted, &["python", "schemathesis"])? {
-        Prepared::Ready(python) => Ok(python.bin("schemathesis")),
-        Prepared::Missing(what) => Err(what),
-    })
+    Ok(
+        match make(environment, "schemathesis-python", wanted, &["python", "schemathesis"])? {
+            Prepared::Ready(python) => Ok(python.bin("schemathesis")),
+            Prepared::Missing(what) => Err(what),
+        },
+    )
 }
 
 /// The environment of the conformance tests, with the real server.

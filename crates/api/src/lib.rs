@@ -35,8 +35,8 @@ pub use state::{Hosts, Limits, Options};
 
 use problem::Problem;
 use routes::{
-    audit, catalog, events, findings, health, login, namespaces, results, runs, schedules, start, tokens, uploads,
-    workers,
+    audit, catalog, events, findings, health, listed, login, namespaces, results, runs, schedules, start, tokens,
+    uploads, workers,
 };
 use state::Api;
 
@@ -122,6 +122,7 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(findings::triage_many))
         .routes(routes!(findings::overview))
         .routes(routes!(findings::facets))
+        .routes(routes!(listed::export))
         .routes(routes!(findings::diff))
         .routes(routes!(findings::baselines, findings::make_baseline))
         .routes(routes!(findings::remove_baseline))

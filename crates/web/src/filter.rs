@@ -83,6 +83,30 @@ impl FindingFilter {
         pairs
     }
 
+    /// The same question to the API, whose lists stand in one value with commas.
+    pub(crate) fn api_pairs(&self) -> Vec<(&'static str, String)> {
+        let joined = |names: Vec<&'static str>| names.join(",");
+        let status = |presence: &Presence| match presence {
+            Presence::New => "new",
+            Presence::Present => "still_there",
+            Presence::Reopened => "reopened",
+            Presence::Fixed => "fixed",
+        };
+        vec![
+            ("q", self.text.clone()),
+            (
+                "severity",
+                joined(self.severities.iter().map(|one| one.name()).collect()),
+            ),
+            ("triage", joined(self.triage.iter().map(|one| one.name()).collect())),
+            ("status", joined(self.presence.iter().map(status).collect())),
+            ("target", self.target.clone()),
+            ("rule", self.rule.clone()),
+            ("module", self.module.clone()),
+            ("owner", self.owner.clone()),
+        ]
+    }
+
     /// The address of the list.
     pub fn href(&self) -> String {
         routes::with_query(routes::pages::FINDINGS, self.pairs())

@@ -218,6 +218,28 @@ pub(crate) fn to_float(n: u64) -> f64 {
     n as f64
 }
 
+/// What findings leave as: the name in addresses, and the one for people.
+const FORMATS: [(&str, &str); 6] = [
+    ("sarif", "SARIF"),
+    ("html", "HTML report"),
+    ("csv", "CSV"),
+    ("json", "JSON"),
+    ("junit", "JUnit"),
+    ("vex", "CycloneDX VEX"),
+];
+
+/// A menu of files to get, one for each format.
+pub(crate) fn export_menu(address: impl Fn(&str) -> String) -> Markup {
+    html! {
+        details.menu data-menu {
+            summary.button { "Export" (icon("more")) }
+            div.menu-body { ul.menu-list { @for (format, label) in FORMATS {
+                li { a href=(address(format)) download { (label) } }
+            } } }
+        }
+    }
+}
+
 /// A text that wraps anywhere and is set in the font of code.
 pub(crate) fn code(text: &str) -> Markup {
     html! { code { bdi { (Plain(text)) } } }

@@ -5,6 +5,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::filter::FindingFilter;
+
 /// All but the characters that RFC 3986 leaves alone everywhere.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -158,6 +160,14 @@ pub fn export(namespace: &str, run: &str, format: &str) -> String {
         &one("/api/v1/runs/{id}/export", run),
         [("namespace", namespace), ("format", format)],
     )
+}
+
+/// The findings of a list as a file, of the API.
+pub(crate) fn export_findings(namespace: &str, filter: &FindingFilter, format: &str) -> String {
+    let pairs = filter.api_pairs();
+    let given = pairs.iter().map(|(name, value)| (*name, value.as_str()));
+    let pairs = [("namespace", namespace), ("format", format)].into_iter().chain(given);
+    with_query("/api/v1/findings/export", pairs)
 }
 
 /// A page to come back to after a login or a change, or the overview when `next` leads elsewhere: only a path of this

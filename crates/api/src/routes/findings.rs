@@ -54,7 +54,7 @@ pub(crate) struct FindingsQuery {
 }
 
 impl FindingsQuery {
-    fn filter(self) -> Result<FindingFilter> {
+    pub(crate) fn filter(self) -> Result<FindingFilter> {
         Ok(FindingFilter {
             severities: several("severity", self.severity, |text| {
                 text.parse::<Severity>().map_err(|error| error.to_string())

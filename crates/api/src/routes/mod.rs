@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod events;
 pub(crate) mod findings;
 pub(crate) mod health;
+pub(crate) mod listed;
 pub(crate) mod login;
 pub(crate) mod namespaces;
 pub(crate) mod results;

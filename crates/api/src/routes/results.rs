@@ -104,6 +104,23 @@ pub(crate) struct InFormat {
     format: String,
 }
 
+impl InFormat {
+    pub(crate) fn format(&self) -> Result<Format> {
+        let format: std::result::Result<Format, helve_findings::UnknownName> = self.format.parse();
+        format.map_err(|error| Problem::unprocessable(error.to_string()))
+    }
+}
+
+/// A file for the browser to keep, whatever is in it.
+pub(crate) fn download(name: &str, format: Format, text: String) -> Response {
+    let disposition = format!("attachment; filename*=UTF-8''{}", encoded(name));
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    (headers, text).into_response()
+}
+
 /// Get the findings of a run that has ended in a format of other programs, or as a page for people.
 ///
 /// It is always sent as a download.
@@ -116,10 +133,7 @@ pub(crate) async fn export(
     Path(run_id): Path<String>,
     Query(asked): Query<InFormat>,
 ) -> Result<Response> {
-    let format: Format = asked
-        .format
-        .parse()
-        .map_err(|error: helve_findings::UnknownName| Problem::unprocessable(error.to_string()))?;
+    let format = asked.format()?;
     let result = with_report(&api, &caller, &run_id).await?;
     let about = About {
         run_id: result.run_id.clone(),
@@ -131,13 +145,7 @@ pub(crate) async fn export(
     };
     let text = tokio::task::spawn_blocking(move || export::write(&result.report, format, &about)).await;
     let text = text.map_err(|error| Problem::internal("the findings cannot be written", error))?;
-    let name = encoded(&format!("{run_id}.{}", format.extension()));
-    let disposition = format!("attachment; filename*=UTF-8''{name}");
-    let headers = [
-        (header::CONTENT_TYPE, format.media_type().to_owned()),
-        (header::CONTENT_DISPOSITION, disposition),
-    ];
-    Ok((headers, text).into_response())
+    Ok(download(&format!("{run_id}.{}", format.extension()), format, text))
 }
 
 /// The result of a run that has a report.

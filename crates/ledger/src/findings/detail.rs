@@ -3,11 +3,12 @@
 use helve_db::rusqlite::{Connection, OptionalExtension};
 
 use crate::{
-    Error, Ledger,
+    Error, Ledger, Page, PageRequest,
     findings::{
-        FindingDetail, FindingEvent, Happened, MAX_HISTORY,
+        FindingDetail, FindingEvent, FindingFilter, FindingOrder, Happened, MAX_HISTORY,
         ingest::Detail,
         life::{Event, What},
+        list::page_of_rows,
         names,
         rows::{self, Row},
         summary::{self, Summaries},
@@ -20,18 +21,41 @@ impl Ledger {
         let (namespace, id) = (namespace.to_owned(), id.to_owned());
         self.read(move |db| {
             let row = find(db, &namespace, &id)?;
+            whole(db, &row, &mut Summaries::new(db))
+        })
+        .await
+    }
+
+    /// A page of the findings of a namespace with all that is known of each, in the order of their paths.
+    pub async fn findings_in_full(
+        &self,
+        namespace: &str,
+        filter: FindingFilter,
+        page: PageRequest,
+    ) -> Result<Page<FindingDetail>, Error> {
+        let namespace = namespace.to_owned();
+        self.read(move |db| {
+            let rows = page_of_rows(db, &namespace, &filter, FindingOrder::Path, &page)?;
             let mut summaries = Summaries::new(db);
-            let detail = detail(db, row.no)?;
-            Ok(FindingDetail {
-                summary: summaries.summary(&row)?,
-                finding: detail.finding,
-                rule: summary::rule(db, row.rule)?,
-                suppression: detail.suppression,
-                history: history(db, row.no, &mut summaries)?,
+            let items = rows.items.iter().map(|row| whole(db, row, &mut summaries));
+            Ok(Page {
+                items: items.collect::<Result<_, _>>()?,
+                next_cursor: rows.next_cursor,
             })
         })
         .await
     }
+}
+
+fn whole(db: &Connection, row: &Row, summaries: &mut Summaries<'_>) -> Result<FindingDetail, Error> {
+    let detail = detail(db, row.no)?;
+    Ok(FindingDetail {
+        summary: summaries.summary(row)?,
+        finding: detail.finding,
+        rule: summary::rule(db, row.rule)?,
+        suppression: detail.suppression,
+        history: history(db, row.no, summaries)?,
+    })
 }
 
 /// The finding with this id, if it is one of this namespace.

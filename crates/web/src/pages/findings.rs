@@ -6,8 +6,8 @@ use super::overview::{severity_links, start_button};
 use super::rows::{FindingRow, finding_table};
 use crate::filter::FindingFilter;
 use crate::frame::{Area, Frame, Page, document};
-use crate::parts::{empty, pager};
-use crate::routes::{actions, pages, with_query};
+use crate::parts::{empty, export_menu, pager};
+use crate::routes::{self, actions, pages, with_query};
 use crate::text::short;
 use crate::time::{counted, number};
 use crate::words::{Order, Presence, Role, Severity, SeverityCounts, Triage};
@@ -83,6 +83,13 @@ pub fn findings(frame: &Frame, model: &Findings) -> String {
     let page = Page {
         title: "Findings",
         area: Some(Area::Findings),
+        actions: html! {
+            @if !model.rows.is_empty() {
+                div.buttons {
+                    (export_menu(|format| routes::export_findings(&frame.namespace, &model.filter, format)))
+                }
+            }
+        },
         body,
         ..Page::default()
     };

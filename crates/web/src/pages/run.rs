@@ -7,7 +7,7 @@ use super::run_parts::{artifacts, fuzzing, log, parameters, steps};
 use crate::chart::{LinePoint, Node, graph};
 use crate::filter::FindingFilter;
 use crate::frame::{Area, Frame, Live, Page, document};
-use crate::parts::{bar, code, confirm, counts, empty, facts, icon, run_badge, section};
+use crate::parts::{bar, code, confirm, counts, empty, export_menu, facts, icon, run_badge, section};
 use crate::routes::{self, actions, pages};
 use crate::text::{Plain, message, name, short};
 use crate::time::{Millis, counted, length, number, when};
@@ -259,22 +259,9 @@ fn buttons(frame: &Frame, model: &Run) -> Markup {
             }
         }
     };
-    let formats = [
-        ("sarif", "SARIF"),
-        ("html", "HTML report"),
-        ("csv", "CSV"),
-        ("json", "JSON"),
-        ("junit", "JUnit"),
-        ("vex", "CycloneDX VEX"),
-    ];
     html! {
         @if model.state.is_over() {
-            details.menu data-menu {
-                summary.button { "Export" (icon("more")) }
-                div.menu-body { ul.menu-list { @for (format, label) in formats {
-                    li { a href=(routes::export(&frame.namespace, &model.id, format)) download { (label) } }
-                } } }
-            }
+            (export_menu(|format| routes::export(&frame.namespace, &model.id, format)))
             @if frame.may(Role::Analyst) { (form(actions::RETRY, "Run again", "")) }
         } @else if frame.may(Role::Operator) {
             (form(actions::CANCEL, "Cancel", ""))

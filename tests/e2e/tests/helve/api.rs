@@ -182,6 +182,30 @@ fn a_target_is_uploaded_in_parts_scanned_and_followed() {
         .expect_problem(412, "meanwhile");
     let history = api.get(&path).expect(200).json()["history"].to_string();
     assert!(history.contains("a test") && history.contains("admin"), "{history}");
+    // Who decided and why goes with it, in whatever format it leaves.
+    let exported = |format: &str| {
+        api.get(&format!("/api/v1/findings/export?format={format}&target=small%20app"))
+            .expect(200)
+    };
+    let sarif = exported("sarif").json();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let suppressed: Vec<_> = results
+        .iter()
+        .filter(|result| result["suppressions"][0].is_object())
+        .collect();
+    assert_eq!(suppressed.len(), 1, "{sarif}");
+    assert!(
+        suppressed[0]["suppressions"][0].to_string().contains("admin"),
+        "{}",
+        suppressed[0]
+    );
+    for format in ["json", "csv", "junit", "html", "vex"] {
+        let answer = exported(format);
+        assert!(
+            answer.header("content-disposition").unwrap().contains("findings."),
+            "{format}"
+        );
+    }
     let bulk = json!({"filter": {"target": "small app", "triage": "open"}, "state": "confirmed"});
     let changed = api.post("/api/v1/findings/triage", &bulk).expect(200).json();
     let items = both["items"].as_array().unwrap().len() as u64;
