@@ -63,7 +63,9 @@ impl Kind {
         let mut command = Command::new(program);
         match self {
             Kind::Helve(_) | Kind::HelveWithWorker(_) => {
-                command.args(["up", "--grpc", address, "--data-dir"]).arg(folder);
+                command
+                    .args(["up", "--grpc", address, "--grpc-open", "--no-http", "--data-dir"])
+                    .arg(folder);
                 command.env("HELVE_LOG", LOGGED).env_remove("HELVE_ENGINE");
                 if let Kind::Helve(_) = self {
                     command.arg("--no-worker");

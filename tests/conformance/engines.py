@@ -64,7 +64,7 @@ class Engine:
         binary = os.environ.get("HELVE_BIN")
         if not binary:
             raise RuntimeError("HELVE_BIN is not set: it names the helve program under test (`cargo xtask test` sets it)")
-        return [binary, "--data-dir", str(self.folder / "data"), "up", "--grpc", self.address]
+        return [binary, "--data-dir", str(self.folder / "data"), "up", "--grpc", self.address, "--grpc-open", "--no-http"]
 
     def start(self) -> "Engine":
         self.folder.mkdir(parents=True, exist_ok=True)

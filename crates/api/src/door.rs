@@ -1,15 +1,13 @@
 //! Who comes in: a token or a browser's session becomes a principal, before anything else is looked at.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use helve_ledger::{Ledger, Names, Principal, Role};
+use helve_ledger::{Ledger, Names, Principal, Role, Strangers};
 use helve_runs::Client;
 use serde_json::Value;
 
@@ -20,33 +18,21 @@ use crate::state::Api;
 
 /// The cookie of a browser's session.
 pub(crate) const SESSION_COOKIE: &str = "helve_session";
-/// Wrong tokens that an address may present within [`STRIKES_WITHIN`].
-const STRIKES: u32 = 30;
-const STRIKES_WITHIN: Duration = Duration::from_secs(60);
-/// Addresses that are remembered; beyond that the oldest are forgotten.
-const STRANGERS: usize = 10_000;
-
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
-
-/// Wrong tokens of one address.
-pub(crate) struct Strikes {
-    since: Instant,
-    count: u32,
-}
 
 /// Lets requests in whose token or session is valid.
 pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     if let Some(ip) = peer {
-        api.check_strikes(ip)?;
+        check(&api.strangers, ip)?;
     }
     let principal = match identify(&api, request.method(), request.headers()) {
         Ok(principal) => principal,
         Err(problem) => {
             if let Some(ip) = peer.filter(|_| request.headers().contains_key(header::AUTHORIZATION)) {
-                api.strike(ip);
+                api.strangers.strike(ip);
             }
             return Err(problem);
         }
@@ -60,6 +46,17 @@ pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Nex
     };
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
+}
+
+/// Refuses an address that has presented too many wrong tokens.
+pub(crate) fn check(strangers: &Strangers, ip: IpAddr) -> Result<()> {
+    match strangers.has_to_wait(ip) {
+        true => Err(Problem::too_many(
+            "this address has presented too many wrong tokens",
+            Strangers::WITHIN.as_secs(),
+        )),
+        false => Ok(()),
+    }
 }
 
 fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Principal> {
@@ -106,39 +103,6 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     match (origin, text(header::HOST)) {
         (Some((_, origin)), Some(host)) => origin.eq_ignore_ascii_case(host),
         _ => false,
-    }
-}
-
-impl Api {
-    pub(crate) fn check_strikes(&self, ip: IpAddr) -> Result<()> {
-        let strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        match strangers.get(&ip) {
-            Some(strikes) if strikes.count >= STRIKES && strikes.since.elapsed() < STRIKES_WITHIN => {
-                Err(Problem::too_many(
-                    "this address has presented too many wrong tokens",
-                    STRIKES_WITHIN.as_secs(),
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn strike(&self, ip: IpAddr) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if strangers.len() >= STRANGERS {
-            strangers.retain(|_, strikes| strikes.since.elapsed() < STRIKES_WITHIN);
-        }
-        let strikes = strangers.entry(ip).or_insert_with(|| Strikes {
-            since: Instant::now(),
-            count: 0,
-        });
-        if strikes.since.elapsed() >= STRIKES_WITHIN {
-            *strikes = Strikes {
-                since: Instant::now(),
-                count: 0,
-            };
-        }
-        strikes.count += 1;
     }
 }
 

@@ -1,12 +1,11 @@
 //! What every handler has.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
-use helve_ledger::Ledger;
+use helve_ledger::{Ledger, Strangers};
 use helve_runs::Client;
 use helve_toolbox::Shelf;
 use tokio::sync::Semaphore;
@@ -26,6 +25,8 @@ pub struct Options {
     pub toolbox: Shelf,
     /// Tokens, findings, the audit log.
     pub ledger: Ledger,
+    /// Who presents wrong tokens, here and to the other doors of this process.
+    pub strangers: Arc<Strangers>,
     /// A private directory: unfinished uploads, and which targets each namespace has.
     pub dir: PathBuf,
     /// Bounds.
@@ -91,8 +92,7 @@ pub(crate) struct Inner {
     pub(crate) feeds: Feeds,
     /// Archives that are unpacked and packed at a time.
     pub(crate) packing: Semaphore,
-    /// Wrong tokens by address, lately.
-    pub(crate) strangers: Mutex<HashMap<std::net::IpAddr, crate::door::Strikes>>,
+    pub(crate) strangers: Arc<Strangers>,
 }
 
 impl std::ops::Deref for Api {
@@ -117,6 +117,7 @@ impl Api {
             blobs,
             toolbox,
             ledger,
+            strangers,
             dir,
             limits,
             hosts,
@@ -126,7 +127,7 @@ impl Api {
             targets: TargetIndex::open(&dir.join("targets"))?,
             feeds: Feeds::new(limits.streams),
             packing: Semaphore::new(2),
-            strangers: Mutex::default(),
+            strangers,
             client,
             engine,
             blobs,

@@ -15,6 +15,7 @@ use tonic::transport::{
 };
 
 use crate::{
+    access::Access,
     error::OpenError,
     frontend::Frontend,
     lock::DataDirLock,
@@ -116,6 +117,11 @@ impl Engine {
         self.services.clone()
     }
 
+    /// The same, with every call but those about its health asked about.
+    pub fn guarded_routes(&self, access: Arc<dyn Access>) -> Services {
+        self.services.clone().guarded(access)
+    }
+
     /// The engine without a transport.
     pub fn in_process(&self) -> InProcess {
         InProcess::new(self.services.clone())
@@ -146,6 +152,17 @@ impl Engine {
             .await
     }
 
+    /// Serves the connections that a listener accepts, and asks about every call.
+    pub async fn serve_tcp_guarded(
+        &self,
+        listener: TcpListener,
+        access: Arc<dyn Access>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), tonic::transport::Error> {
+        let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+        serve(self.guarded_routes(access), connections, shutdown).await
+    }
+
     /// Serves connections until `shutdown` is ready and the calls under way are answered. Long polls are answered only
     /// when the engine shuts down, so shut it down at the same time.
     pub async fn serve<S, C, E>(
@@ -158,13 +175,7 @@ impl Engine {
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Server::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .serve_with_incoming_shutdown(self.services.clone(), connections, shutdown)
-            .await
+        serve(self.services.clone(), connections, shutdown).await
     }
 
     /// Answers long polls with nothing, finishes what is being written, and releases the data directory. Calls that
@@ -197,6 +208,25 @@ impl Drop for Engine {
         self.shell.stopping.cancel();
         self.shell.matching.close();
     }
+}
+
+async fn serve<S, C, E>(
+    services: Services,
+    connections: S,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error>
+where
+    S: Stream<Item = Result<C, E>>,
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .serve_with_incoming_shutdown(services, connections, shutdown)
+        .await
 }
 
 fn check(options: &EngineOptions) -> Result<(), OpenError> {

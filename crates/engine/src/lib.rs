@@ -17,8 +17,10 @@
 //! | `namespaces`, `search_attributes`, `deletion` | what people administer |
 //! | `schedules` | what schedules do, in the same three steps |
 //! | `storage`, `visibility` | what is on disk, and the SQL |
+//! | `access` | who may call what over a network: the question, not the answer |
 //! | `frontend`, `services`, `reflection`, `left_out` | gRPC |
 
+mod access;
 mod ahead;
 mod audit;
 mod clock;
@@ -59,6 +61,7 @@ mod updates;
 mod visibility;
 mod workers;
 
+pub use access::{Access, Caller, Denied, Need, Wanted};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::Engine;
 pub use error::OpenError;

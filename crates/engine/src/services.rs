@@ -1,6 +1,6 @@
 //! The gRPC services as one stack, the same for every way in: TCP, another transport, or no transport at all.
 
-use std::{convert::Infallible, task};
+use std::{convert::Infallible, sync::Arc, task};
 
 use bytes::Bytes;
 use helve_protocol::{
@@ -19,7 +19,12 @@ use tonic::{
     server::NamedService,
 };
 
-use crate::{frontend::Frontend, left_out::feature_of, reflection};
+use crate::{
+    access::{Access, Called},
+    frontend::Frontend,
+    left_out::feature_of,
+    reflection,
+};
 
 /// Largest request that is read. Temporal's own limit for the completion of a workflow task is 40 MiB.
 const MAX_REQUEST: usize = 64 << 20;
@@ -30,6 +35,8 @@ pub struct Services {
     workflow: WorkflowServiceServer<Frontend>,
     operator: OperatorServiceServer<Frontend>,
     health: HealthServer<Frontend>,
+    /// Who is asked about calls; none: all of them are let in.
+    access: Option<Arc<dyn Access>>,
 }
 
 /// What makes the generated servers alike, which have no common trait for it.
@@ -49,12 +56,28 @@ impl Services {
             workflow: configured!(WorkflowServiceServer, frontend.clone()),
             operator: configured!(OperatorServiceServer, frontend.clone()),
             health: configured!(HealthServer, frontend),
+            access: None,
         }
     }
 
-    async fn route(mut self, request: Request<Body>) -> Response<Body> {
+    /// The same, with every call asked about.
+    pub(crate) fn guarded(mut self, access: Arc<dyn Access>) -> Self {
+        self.access = Some(access);
+        self
+    }
+
+    async fn route(mut self, mut request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        // Whether the server lives is no secret.
+        if let Some(access) = self
+            .access
+            .as_deref()
+            .filter(|_| service != HealthServer::<Frontend>::NAME)
+            && let Err(status) = Called::identify(access, &mut request)
+        {
+            return status.into_http();
+        }
         // The generated services are always ready and cannot fail.
         let answer = if service == WorkflowServiceServer::<Frontend>::NAME {
             self.workflow.call(request).await

@@ -67,6 +67,10 @@ pub(crate) struct Global {
         default_value = "embedded"
     )]
     pub(crate) engine: EngineChoice,
+    /// A file with the token for a server that is named by --engine; HELVE_TOKEN may hold the token itself [default: that of the
+    /// `helve up` of the data directory, for servers of this machine]
+    #[arg(long, global = true, value_name = "FILE", env = "HELVE_TOKEN_FILE", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) token_file: Option<PathBuf>,
     /// A directory of workflows, modules and verticals that goes before the built-in ones (repeatable; the last one wins)
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) toolbox: Vec<PathBuf>,

@@ -1,5 +1,8 @@
 //! The way to an engine: one of this process, one of another Helve on the same data directory, or a Temporal server.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use helve_runs::Client;
@@ -33,13 +36,21 @@ enum Kind {
 
 impl Session {
     /// Connects. `role` is what others read when they find the data directory in use.
-    pub(crate) async fn open(choice: &EngineChoice, data: &DataDir, role: &str, sharing: Sharing) -> Result<Self> {
+    pub(crate) async fn open(
+        choice: &EngineChoice,
+        given: Option<&Path>,
+        data: &DataDir,
+        role: &str,
+        sharing: Sharing,
+    ) -> Result<Self> {
         match choice {
             EngineChoice::Embedded => Self::embedded(data, role, sharing).await,
             EngineChoice::Temporal { address, namespace } => {
                 let url = Url::parse(&format!("http://{address}"))
                     .map_err(|error| Problem::new(format!("`{address}` is not an address: {error}")))?;
-                let connection = connect(url).await.map_err(|error| unreachable(address, &error))?;
+                let token = token_for(address, data, given)?;
+                let connection = connect(url, token.as_deref()).await;
+                let connection = connection.map_err(|error| unreachable(address, &error))?;
                 let client = Client {
                     connection,
                     namespace: namespace.clone(),
@@ -125,8 +136,32 @@ impl Session {
     }
 }
 
+/// The environment variable with the token for a server.
+const TOKEN: &str = "HELVE_TOKEN";
+
+/// What is presented to a server: the content of `--token-file`, or of the variable; or, to a server of this machine, the token
+/// that `helve up` left in the data directory. Nothing, where there is none: many servers ask for none.
+fn token_for(address: &str, data: &DataDir, given: Option<&Path>) -> Result<Option<String>> {
+    if let Some(file) = given {
+        let token = std::fs::read_to_string(file).map_err(|error| Problem::io("read", file, &error))?;
+        return Ok(Some(token.trim().to_owned()));
+    }
+    if let Ok(token) = std::env::var(TOKEN) {
+        return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
+    }
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let ours = std::fs::read_to_string(data.admin_token()).ok().filter(|_| is_here);
+    Ok(ours.map(|token| token.trim().to_owned()))
+}
+
 /// Connects to a server by URL, `http:` or `unix:`.
-pub(crate) async fn connect(url: Url) -> Result<Connection, temporalio_client::errors::ClientConnectError> {
+pub(crate) async fn connect(
+    url: Url,
+    token: Option<&str>,
+) -> Result<Connection, temporalio_client::errors::ClientConnectError> {
+    let headers = token.map(|token| HashMap::from([("authorization".to_owned(), format!("Bearer {token}"))]));
     let options = ConnectionOptions::new(url)
         .identity(identity())
         .client_name("helve")
@@ -134,6 +169,7 @@ pub(crate) async fn connect(url: Url) -> Result<Connection, temporalio_client::e
         .connect_timeout(CONNECT_TIMEOUT)
         // One address, asked for once: a server behind changing addresses is reached by connecting again.
         .dns_load_balancing(None)
+        .maybe_headers(headers)
         .build();
     Connection::connect(options).await
 }

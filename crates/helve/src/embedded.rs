@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use helve_engine::{Engine, EngineOptions, Holder, InProcess, OpenError};
+use helve_engine::{Access, Engine, EngineOptions, Holder, InProcess, OpenError};
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use tokio::net::TcpListener;
@@ -132,8 +132,8 @@ impl Owned {
         }
     }
 
-    /// Serves gRPC to any Temporal client.
-    pub(crate) async fn serve_grpc(&self, address: SocketAddr) -> Result<SocketAddr> {
+    /// Serves gRPC to any Temporal client that `access` lets in; to every one, without.
+    pub(crate) async fn serve_grpc(&self, address: SocketAddr, access: Option<Arc<dyn Access>>) -> Result<SocketAddr> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| cannot_listen(address, &error))?;
@@ -143,7 +143,11 @@ impl Owned {
         }
         let (engine, stop) = (Arc::clone(&self.engine), self.stop.clone());
         self.servers.spawn(async move {
-            if let Err(error) = engine.serve_tcp(listener, stop.cancelled_owned()).await {
+            let served = match access {
+                Some(access) => engine.serve_tcp_guarded(listener, access, stop.cancelled_owned()).await,
+                None => engine.serve_tcp(listener, stop.cancelled_owned()).await,
+            };
+            if let Err(error) = served {
                 tracing::error!(error = innermost(&error), "gRPC is not served any more");
             }
         });
@@ -214,9 +218,12 @@ async fn attach(data: &DataDir, holder: Option<&Holder>) -> Option<Connection> {
     let grpc = holder
         .and_then(|holder| holder.grpc.as_ref())
         .map(|address| format!("http://{address}"));
+    // The socket asks for none.
+    let token = std::fs::read_to_string(data.admin_token()).ok();
+    let token = token.map(|token| token.trim().to_owned());
     for address in socket_url(&data.socket()).into_iter().chain(grpc) {
         let Ok(url) = Url::parse(&address) else { continue };
-        match tokio::time::timeout(ANSWERS_WITHIN, connect(url)).await {
+        match tokio::time::timeout(ANSWERS_WITHIN, connect(url, token.as_deref())).await {
             Ok(Ok(mut connection)) => {
                 *connection.retry_options_mut() =
                     RetryOptions::builder().max_elapsed_time(Some(ATTACHED_RETRIES)).build();

@@ -4,11 +4,13 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use helve_api::{Hosts, Limits, Options};
 use helve_blobs::BlobStore;
-use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope};
+use helve_engine::Access;
+use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope, Strangers};
 use helve_runs::Client;
 use helve_toolbox::Shelf;
 use tokio::net::TcpListener;
@@ -16,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::access::LedgerAccess;
 use crate::cli::HttpArgs;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
@@ -36,6 +39,42 @@ pub(crate) struct Parts {
     pub(crate) engine: String,
     pub(crate) blobs: BlobStore,
     pub(crate) toolbox: Shelf,
+    pub(crate) door: Door,
+}
+
+/// Who may come in, over HTTP and gRPC.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) ledger: Ledger,
+    pub(crate) strangers: Arc<Strangers>,
+}
+
+impl Door {
+    /// Opens the ledger, with a token for whoever runs the server.
+    pub(crate) async fn open(data: &DataDir) -> Result<Self> {
+        let ledger = Ledger::open(&data.ledger(), helve_ledger::Options::default()).await;
+        let ledger = ledger.map_err(|error| cannot_open(data, &error))?;
+        admin_token(&ledger, &data.admin_token()).await?;
+        Ok(Self {
+            ledger,
+            strangers: Arc::default(),
+        })
+    }
+
+    /// For gRPC.
+    pub(crate) fn access(&self) -> Arc<dyn Access> {
+        Arc::new(LedgerAccess {
+            ledger: self.ledger.clone(),
+            strangers: Arc::clone(&self.strangers),
+        })
+    }
+
+    /// Writes what is still to be written.
+    pub(crate) async fn close(self) {
+        if let Err(error) = self.ledger.close().await {
+            tracing::warn!(%error, "the ledger was not closed cleanly; nothing that was promised is lost");
+        }
+    }
 }
 
 /// The API while it is served.
@@ -48,15 +87,14 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Opens the ledger and listens.
-    pub(crate) async fn start(args: &HttpArgs, address: SocketAddr, data: &DataDir, parts: Parts) -> Result<Self> {
-        check_exposure(address, args.expose)?;
+    /// Listens.
+    pub(crate) async fn start(args: &HttpArgs, data: &DataDir, parts: Parts) -> Result<Self> {
+        let address = args.http;
+        check_exposure("HTTP", address, args.expose)?;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| cannot_listen(address, &error))?;
         let address = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
-        let ledger = Ledger::open(&data.ledger(), helve_ledger::Options::default()).await;
-        let ledger = ledger.map_err(|error| cannot_open(data, &error))?;
-        admin_token(&ledger, &data.admin_token()).await?;
+        let Door { ledger, strangers } = parts.door;
         let hosts = match address.ip().is_loopback() {
             true => Hosts::Loopback(args.http_host.clone()),
             false => Hosts::Any,
@@ -67,6 +105,7 @@ impl Http {
             blobs: parts.blobs,
             toolbox: parts.toolbox,
             ledger: ledger.clone(),
+            strangers,
             dir: data.http(),
             limits: Limits {
                 upload_bytes: args.max_upload.0,
@@ -130,9 +169,6 @@ impl Http {
     pub(crate) async fn close(self) {
         self.stop.cancel();
         let _ = self.server.await;
-        if let Err(error) = self.ledger.close().await {
-            tracing::warn!(%error, "the ledger was not closed cleanly; nothing that was promised is lost");
-        }
     }
 }
 
@@ -146,13 +182,19 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn check_exposure(address: SocketAddr, expose: bool) -> Result<()> {
+/// Refuses an address that others reach, unless somebody said that they may.
+pub(crate) fn check_exposure(protocol: &str, address: SocketAddr, expose: bool) -> Result<()> {
     match address.ip().is_loopback() || expose {
         true => Ok(()),
-        false => Err(Problem::new(format!(
-            "{address} can be reached from other machines, and HTTP is not encrypted"
-        ))
-        .help("put a proxy with TLS in front of 127.0.0.1, or say --http-expose if the network is trusted")),
+        false => {
+            let option = protocol.to_lowercase();
+            Err(Problem::new(format!(
+                "{address} can be reached from other machines, and {protocol} is not encrypted"
+            ))
+            .help(format!(
+                "put a proxy with TLS in front of 127.0.0.1, or say --{option}-expose if the network is trusted"
+            )))
+        }
     }
 }
 
@@ -186,14 +228,14 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
 
 fn cannot_open(data: &DataDir, error: &helve_ledger::Error) -> Problem {
     Problem::new(format!("{} cannot be opened: {error}", data.ledger().display())).help(
-        "it holds findings, tokens and the audit log: mend the disk or restore it; without --http it is not needed",
+        "it holds findings, tokens and the audit log: mend the disk or restore it; only --no-http together with --grpc-open does without",
     )
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Problem {
     match error.kind() {
         ErrorKind::AddrInUse => Problem::new(format!("the address {address} is taken by another program"))
-            .help("choose another one with --http, such as --http 127.0.0.1:0 for any free port"),
+            .help("choose another one with --http, such as --http 127.0.0.1:0 for any free port, or leave it out with --no-http"),
         ErrorKind::PermissionDenied => Problem::new(format!("not allowed to listen on {address}"))
             .help("choose a port of 1024 or more with --http"),
         ErrorKind::AddrNotAvailable => Problem::new(format!("{address} is not an address of this machine"))
@@ -209,10 +251,12 @@ mod tests {
     #[test]
     fn an_address_that_others_reach_needs_a_word() {
         let open: SocketAddr = "0.0.0.0:8080".parse().unwrap();
-        let error = check_exposure(open, false).unwrap_err().to_string();
-        assert!(error.contains("--http-expose"), "{error}");
-        assert!(check_exposure(open, true).is_ok());
-        assert!(check_exposure("[::1]:8080".parse().unwrap(), false).is_ok());
+        for (protocol, option) in [("HTTP", "--http-expose"), ("gRPC", "--grpc-expose")] {
+            let error = check_exposure(protocol, open, false).unwrap_err().to_string();
+            assert!(error.contains(option), "{error}");
+            assert!(check_exposure(protocol, open, true).is_ok());
+            assert!(check_exposure(protocol, "[::1]:8080".parse().unwrap(), false).is_ok());
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! `helve`: the command line, and the only place that picks implementations.
 
+mod access;
 mod app;
 mod build;
 mod cli;

@@ -25,7 +25,7 @@ mod webhooks;
 
 pub use access::{
     Actor, CreatedToken, Denied, LoginCode, Names, NewSession, NewToken, OpenedSession, Principal, Refused, Role,
-    Scope, Secret, SessionInfo, TokenInfo, Via,
+    Scope, Secret, SessionInfo, Strangers, TokenInfo, Via,
 };
 pub use answers::{Reservation, StoredAnswer};
 pub use audit::{AuditEntry, AuditFilter};

@@ -46,9 +46,12 @@ pub const FAILURE_INPUT: &str = "helve.InvalidInput";
 /// Application failure type of an activity whose workflow, module or parameters are wrong: retrying cannot help.
 pub const FAILURE_CONFIG: &str = "helve.InvalidConfig";
 
+/// How the task queues begin that are of one worker alone.
+pub const CONTROL_QUEUE_PREFIX: &str = "helve-worker:";
+
 /// The task queue of one worker, for what is asked of it alone.
 pub fn control_queue(identity: &str) -> String {
-    format!("helve-worker:{identity}")
+    format!("{CONTROL_QUEUE_PREFIX}{identity}")
 }
 
 /// The task queue that the workers of a vertical poll.

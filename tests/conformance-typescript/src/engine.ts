@@ -42,7 +42,7 @@ function required(variable: string, what: string): string {
 function command(kind: EngineKind, folder: string, port: number): [string, string[]] {
   const address = `127.0.0.1:${port}`;
   if (kind === 'helve') {
-    return [required('HELVE_BIN', 'the helve program under test'), ['--data-dir', join(folder, 'data'), 'up', '--grpc', address]];
+    return [required('HELVE_BIN', 'the helve program under test'), ['--data-dir', join(folder, 'data'), 'up', '--grpc', address, '--grpc-open', '--no-http']];
   }
   const settings = [
     // Fewer partitions to look through for a task, and no pause of a second between runs with one id.

@@ -39,11 +39,14 @@ impl Home {
         self.dir.path().join("data")
     }
 
-    /// A helve command on this data directory and engine.
+    /// A helve command on this data directory and engine. A `helve up` that is not told where to serve HTTP serves none, and
+    /// lets every Temporal client in.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(helve_program());
+        let plain = arguments.first() == Some(&"up") && !arguments.contains(&"--http");
         command
             .args(arguments)
+            .args(["--no-http", "--grpc-open"].iter().filter(|_| plain))
             .arg("--data-dir")
             .arg(self.data())
             .args(["--engine", &self.engine])

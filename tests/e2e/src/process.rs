@@ -144,6 +144,11 @@ impl Running {
         self.child.id()
     }
 
+    /// A line that has come already.
+    pub fn line(&self, text: &str) -> Option<&str> {
+        self.seen.iter().find(|line| line.contains(text)).map(String::as_str)
+    }
+
     /// Kills it as a power cut would, unless it ends by itself before that. Whether it was killed.
     pub fn kill_after(mut self, delay: Duration) -> (bool, Finished) {
         let killed = !self.ends_within(delay);

@@ -60,7 +60,7 @@ pub(super) async fn login(State(api): State<Api>, request: Request) -> Result<Re
     let headers = request.headers().clone();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     if let Some(ip) = peer {
-        api.check_strikes(ip)?;
+        crate::door::check(&api.strangers, ip)?;
     }
     let sent = Sent::unchecked(request, &api).await?;
     check(cookie(&headers, SEED_COOKIE).map(csrf).as_deref(), sent.token())?;
@@ -78,7 +78,7 @@ pub(super) async fn login(State(api): State<Api>, request: Request) -> Result<Re
         Ok(session) => session,
         Err(problem) => {
             if let Some(ip) = peer {
-                api.strike(ip);
+                api.strangers.strike(ip);
             }
             let next = sent.get("next");
             return draw(&api, &headers, None, next, Some(problem), StatusCode::UNAUTHORIZED);

@@ -33,7 +33,11 @@ use prost::Message;
 use temporalio_protos::temporal::api::{common::v1::WorkflowExecution, workflowservice::v1::*};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use crate::{find::Target, shell::Shell};
+use crate::{
+    access::{self, Need},
+    find::Target,
+    shell::Shell,
+};
 
 /// The engine as gRPC sees it.
 #[derive(Clone)]
@@ -135,13 +139,15 @@ fn respond<T: Message>(answer: T, is_near: bool) -> Response<T> {
     response
 }
 
-/// Writes the trait's methods, each calling the method of the same name that its family's file has.
+/// Writes the trait's methods, each calling the method of the same name that its family's file has, if its caller may do what
+/// the call needs.
 macro_rules! rpcs {
-    ($($rpc:ident: $request:ty => $response:ty;)*) => {
+    ($($rpc:ident, $need:ident: $request:ty => $response:ty;)*) => {
         #[tonic::async_trait]
         impl WorkflowService for Frontend {
             $(
                 async fn $rpc(&self, request: Request<$request>) -> Answer<$response> {
+                    access::check(&request, Need::$need)?;
                     let is_near = is_near(&request);
                     Frontend::$rpc(self, request).await.map(|answer| respond(answer, is_near))
                 }
@@ -151,108 +157,108 @@ macro_rules! rpcs {
 }
 
 rpcs! {
-    get_system_info: GetSystemInfoRequest => GetSystemInfoResponse;
-    get_cluster_info: GetClusterInfoRequest => GetClusterInfoResponse;
-    register_namespace: RegisterNamespaceRequest => RegisterNamespaceResponse;
-    update_namespace: UpdateNamespaceRequest => UpdateNamespaceResponse;
-    deprecate_namespace: DeprecateNamespaceRequest => DeprecateNamespaceResponse;
-    describe_namespace: DescribeNamespaceRequest => DescribeNamespaceResponse;
-    list_namespaces: ListNamespacesRequest => ListNamespacesResponse;
-    get_search_attributes: GetSearchAttributesRequest => GetSearchAttributesResponse;
+    get_system_info, Known: GetSystemInfoRequest => GetSystemInfoResponse;
+    get_cluster_info, Known: GetClusterInfoRequest => GetClusterInfoResponse;
+    register_namespace, Administer: RegisterNamespaceRequest => RegisterNamespaceResponse;
+    update_namespace, Administer: UpdateNamespaceRequest => UpdateNamespaceResponse;
+    deprecate_namespace, Administer: DeprecateNamespaceRequest => DeprecateNamespaceResponse;
+    describe_namespace, Look: DescribeNamespaceRequest => DescribeNamespaceResponse;
+    list_namespaces, Known: ListNamespacesRequest => ListNamespacesResponse;
+    get_search_attributes, Known: GetSearchAttributesRequest => GetSearchAttributesResponse;
 
-    start_workflow_execution: StartWorkflowExecutionRequest => StartWorkflowExecutionResponse;
-    signal_with_start_workflow_execution:
+    start_workflow_execution, Start: StartWorkflowExecutionRequest => StartWorkflowExecutionResponse;
+    signal_with_start_workflow_execution, Start:
         SignalWithStartWorkflowExecutionRequest => SignalWithStartWorkflowExecutionResponse;
 
-    poll_workflow_task_queue: PollWorkflowTaskQueueRequest => WithHistory<PollWorkflowTaskQueueResponse>;
-    poll_activity_task_queue: PollActivityTaskQueueRequest => PollActivityTaskQueueResponse;
+    poll_workflow_task_queue, Work: PollWorkflowTaskQueueRequest => WithHistory<PollWorkflowTaskQueueResponse>;
+    poll_activity_task_queue, Work: PollActivityTaskQueueRequest => PollActivityTaskQueueResponse;
 
-    describe_task_queue: DescribeTaskQueueRequest => DescribeTaskQueueResponse;
-    update_task_queue_config: UpdateTaskQueueConfigRequest => UpdateTaskQueueConfigResponse;
-    list_task_queue_partitions: ListTaskQueuePartitionsRequest => ListTaskQueuePartitionsResponse;
+    describe_task_queue, Look: DescribeTaskQueueRequest => DescribeTaskQueueResponse;
+    update_task_queue_config, Operate: UpdateTaskQueueConfigRequest => UpdateTaskQueueConfigResponse;
+    list_task_queue_partitions, Read: ListTaskQueuePartitionsRequest => ListTaskQueuePartitionsResponse;
 
-    respond_workflow_task_completed: RespondWorkflowTaskCompletedRequest => RespondWorkflowTaskCompletedResponse;
-    respond_workflow_task_failed: RespondWorkflowTaskFailedRequest => RespondWorkflowTaskFailedResponse;
-    reset_sticky_task_queue: ResetStickyTaskQueueRequest => ResetStickyTaskQueueResponse;
-    shutdown_worker: ShutdownWorkerRequest => ShutdownWorkerResponse;
+    respond_workflow_task_completed, Work: RespondWorkflowTaskCompletedRequest => RespondWorkflowTaskCompletedResponse;
+    respond_workflow_task_failed, Work: RespondWorkflowTaskFailedRequest => RespondWorkflowTaskFailedResponse;
+    reset_sticky_task_queue, Work: ResetStickyTaskQueueRequest => ResetStickyTaskQueueResponse;
+    shutdown_worker, Work: ShutdownWorkerRequest => ShutdownWorkerResponse;
 
-    record_worker_heartbeat: RecordWorkerHeartbeatRequest => RecordWorkerHeartbeatResponse;
-    list_workers: ListWorkersRequest => ListWorkersResponse;
-    count_workers: CountWorkersRequest => CountWorkersResponse;
-    describe_worker: DescribeWorkerRequest => DescribeWorkerResponse;
+    record_worker_heartbeat, Work: RecordWorkerHeartbeatRequest => RecordWorkerHeartbeatResponse;
+    list_workers, Read: ListWorkersRequest => ListWorkersResponse;
+    count_workers, Read: CountWorkersRequest => CountWorkersResponse;
+    describe_worker, Read: DescribeWorkerRequest => DescribeWorkerResponse;
 
-    record_activity_task_heartbeat: RecordActivityTaskHeartbeatRequest => RecordActivityTaskHeartbeatResponse;
-    record_activity_task_heartbeat_by_id:
+    record_activity_task_heartbeat, Work: RecordActivityTaskHeartbeatRequest => RecordActivityTaskHeartbeatResponse;
+    record_activity_task_heartbeat_by_id, Work:
         RecordActivityTaskHeartbeatByIdRequest => RecordActivityTaskHeartbeatByIdResponse;
-    respond_activity_task_completed: RespondActivityTaskCompletedRequest => RespondActivityTaskCompletedResponse;
-    respond_activity_task_completed_by_id:
+    respond_activity_task_completed, Work: RespondActivityTaskCompletedRequest => RespondActivityTaskCompletedResponse;
+    respond_activity_task_completed_by_id, Work:
         RespondActivityTaskCompletedByIdRequest => RespondActivityTaskCompletedByIdResponse;
-    respond_activity_task_failed: RespondActivityTaskFailedRequest => RespondActivityTaskFailedResponse;
-    respond_activity_task_failed_by_id:
+    respond_activity_task_failed, Work: RespondActivityTaskFailedRequest => RespondActivityTaskFailedResponse;
+    respond_activity_task_failed_by_id, Work:
         RespondActivityTaskFailedByIdRequest => RespondActivityTaskFailedByIdResponse;
-    respond_activity_task_canceled: RespondActivityTaskCanceledRequest => RespondActivityTaskCanceledResponse;
-    respond_activity_task_canceled_by_id:
+    respond_activity_task_canceled, Work: RespondActivityTaskCanceledRequest => RespondActivityTaskCanceledResponse;
+    respond_activity_task_canceled_by_id, Work:
         RespondActivityTaskCanceledByIdRequest => RespondActivityTaskCanceledByIdResponse;
 
-    start_activity_execution: StartActivityExecutionRequest => StartActivityExecutionResponse;
-    describe_activity_execution: DescribeActivityExecutionRequest => DescribeActivityExecutionResponse;
-    poll_activity_execution: PollActivityExecutionRequest => PollActivityExecutionResponse;
-    delete_activity_execution: DeleteActivityExecutionRequest => DeleteActivityExecutionResponse;
-    list_activity_executions: ListActivityExecutionsRequest => ListActivityExecutionsResponse;
-    count_activity_executions: CountActivityExecutionsRequest => CountActivityExecutionsResponse;
-    request_cancel_activity_execution:
+    start_activity_execution, Start: StartActivityExecutionRequest => StartActivityExecutionResponse;
+    describe_activity_execution, Read: DescribeActivityExecutionRequest => DescribeActivityExecutionResponse;
+    poll_activity_execution, Read: PollActivityExecutionRequest => PollActivityExecutionResponse;
+    delete_activity_execution, Operate: DeleteActivityExecutionRequest => DeleteActivityExecutionResponse;
+    list_activity_executions, Read: ListActivityExecutionsRequest => ListActivityExecutionsResponse;
+    count_activity_executions, Read: CountActivityExecutionsRequest => CountActivityExecutionsResponse;
+    request_cancel_activity_execution, Operate:
         RequestCancelActivityExecutionRequest => RequestCancelActivityExecutionResponse;
-    terminate_activity_execution: TerminateActivityExecutionRequest => TerminateActivityExecutionResponse;
+    terminate_activity_execution, Operate: TerminateActivityExecutionRequest => TerminateActivityExecutionResponse;
 
-    pause_activity: PauseActivityRequest => PauseActivityResponse;
-    unpause_activity: UnpauseActivityRequest => UnpauseActivityResponse;
-    reset_activity: ResetActivityRequest => ResetActivityResponse;
-    update_activity_options: UpdateActivityOptionsRequest => UpdateActivityOptionsResponse;
-    pause_activity_execution: PauseActivityExecutionRequest => PauseActivityExecutionResponse;
-    unpause_activity_execution: UnpauseActivityExecutionRequest => UnpauseActivityExecutionResponse;
-    reset_activity_execution: ResetActivityExecutionRequest => ResetActivityExecutionResponse;
-    update_activity_execution_options:
+    pause_activity, Operate: PauseActivityRequest => PauseActivityResponse;
+    unpause_activity, Operate: UnpauseActivityRequest => UnpauseActivityResponse;
+    reset_activity, Operate: ResetActivityRequest => ResetActivityResponse;
+    update_activity_options, Operate: UpdateActivityOptionsRequest => UpdateActivityOptionsResponse;
+    pause_activity_execution, Operate: PauseActivityExecutionRequest => PauseActivityExecutionResponse;
+    unpause_activity_execution, Operate: UnpauseActivityExecutionRequest => UnpauseActivityExecutionResponse;
+    reset_activity_execution, Operate: ResetActivityExecutionRequest => ResetActivityExecutionResponse;
+    update_activity_execution_options, Operate:
         UpdateActivityExecutionOptionsRequest => UpdateActivityExecutionOptionsResponse;
 
-    signal_workflow_execution: SignalWorkflowExecutionRequest => SignalWorkflowExecutionResponse;
-    request_cancel_workflow_execution: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
-    terminate_workflow_execution: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
-    reset_workflow_execution: ResetWorkflowExecutionRequest => ResetWorkflowExecutionResponse;
-    update_workflow_execution_options:
+    signal_workflow_execution, Start: SignalWorkflowExecutionRequest => SignalWorkflowExecutionResponse;
+    request_cancel_workflow_execution, Operate: RequestCancelWorkflowExecutionRequest => RequestCancelWorkflowExecutionResponse;
+    terminate_workflow_execution, Operate: TerminateWorkflowExecutionRequest => TerminateWorkflowExecutionResponse;
+    reset_workflow_execution, Operate: ResetWorkflowExecutionRequest => ResetWorkflowExecutionResponse;
+    update_workflow_execution_options, Operate:
         UpdateWorkflowExecutionOptionsRequest => UpdateWorkflowExecutionOptionsResponse;
-    describe_workflow_execution: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
-    delete_workflow_execution: DeleteWorkflowExecutionRequest => DeleteWorkflowExecutionResponse;
+    describe_workflow_execution, Read: DescribeWorkflowExecutionRequest => DescribeWorkflowExecutionResponse;
+    delete_workflow_execution, Operate: DeleteWorkflowExecutionRequest => DeleteWorkflowExecutionResponse;
 
-    update_workflow_execution: UpdateWorkflowExecutionRequest => UpdateWorkflowExecutionResponse;
-    poll_workflow_execution_update: PollWorkflowExecutionUpdateRequest => PollWorkflowExecutionUpdateResponse;
-    execute_multi_operation: ExecuteMultiOperationRequest => ExecuteMultiOperationResponse;
+    update_workflow_execution, Start: UpdateWorkflowExecutionRequest => UpdateWorkflowExecutionResponse;
+    poll_workflow_execution_update, Read: PollWorkflowExecutionUpdateRequest => PollWorkflowExecutionUpdateResponse;
+    execute_multi_operation, Start: ExecuteMultiOperationRequest => ExecuteMultiOperationResponse;
 
-    query_workflow: QueryWorkflowRequest => QueryWorkflowResponse;
-    respond_query_task_completed: RespondQueryTaskCompletedRequest => RespondQueryTaskCompletedResponse;
+    query_workflow, Read: QueryWorkflowRequest => QueryWorkflowResponse;
+    respond_query_task_completed, Work: RespondQueryTaskCompletedRequest => RespondQueryTaskCompletedResponse;
 
-    get_workflow_execution_history: GetWorkflowExecutionHistoryRequest => WithHistory<GetWorkflowExecutionHistoryResponse>;
-    get_workflow_execution_history_reverse:
+    get_workflow_execution_history, Look: GetWorkflowExecutionHistoryRequest => WithHistory<GetWorkflowExecutionHistoryResponse>;
+    get_workflow_execution_history_reverse, Look:
         GetWorkflowExecutionHistoryReverseRequest => WithHistory<GetWorkflowExecutionHistoryReverseResponse>;
 
-    start_batch_operation: StartBatchOperationRequest => StartBatchOperationResponse;
-    stop_batch_operation: StopBatchOperationRequest => StopBatchOperationResponse;
-    describe_batch_operation: DescribeBatchOperationRequest => DescribeBatchOperationResponse;
-    list_batch_operations: ListBatchOperationsRequest => ListBatchOperationsResponse;
+    start_batch_operation, Operate: StartBatchOperationRequest => StartBatchOperationResponse;
+    stop_batch_operation, Operate: StopBatchOperationRequest => StopBatchOperationResponse;
+    describe_batch_operation, Read: DescribeBatchOperationRequest => DescribeBatchOperationResponse;
+    list_batch_operations, Read: ListBatchOperationsRequest => ListBatchOperationsResponse;
 
-    list_workflow_executions: ListWorkflowExecutionsRequest => ListWorkflowExecutionsResponse;
-    scan_workflow_executions: ScanWorkflowExecutionsRequest => ScanWorkflowExecutionsResponse;
-    list_open_workflow_executions: ListOpenWorkflowExecutionsRequest => ListOpenWorkflowExecutionsResponse;
-    list_closed_workflow_executions: ListClosedWorkflowExecutionsRequest => ListClosedWorkflowExecutionsResponse;
-    count_workflow_executions: CountWorkflowExecutionsRequest => CountWorkflowExecutionsResponse;
+    list_workflow_executions, Read: ListWorkflowExecutionsRequest => ListWorkflowExecutionsResponse;
+    scan_workflow_executions, Read: ScanWorkflowExecutionsRequest => ScanWorkflowExecutionsResponse;
+    list_open_workflow_executions, Read: ListOpenWorkflowExecutionsRequest => ListOpenWorkflowExecutionsResponse;
+    list_closed_workflow_executions, Read: ListClosedWorkflowExecutionsRequest => ListClosedWorkflowExecutionsResponse;
+    count_workflow_executions, Read: CountWorkflowExecutionsRequest => CountWorkflowExecutionsResponse;
 
-    create_schedule: CreateScheduleRequest => CreateScheduleResponse;
-    describe_schedule: DescribeScheduleRequest => DescribeScheduleResponse;
-    update_schedule: UpdateScheduleRequest => UpdateScheduleResponse;
-    patch_schedule: PatchScheduleRequest => PatchScheduleResponse;
-    list_schedule_matching_times: ListScheduleMatchingTimesRequest => ListScheduleMatchingTimesResponse;
-    delete_schedule: DeleteScheduleRequest => DeleteScheduleResponse;
-    list_schedules: ListSchedulesRequest => ListSchedulesResponse;
-    count_schedules: CountSchedulesRequest => CountSchedulesResponse;
+    create_schedule, Operate: CreateScheduleRequest => CreateScheduleResponse;
+    describe_schedule, Read: DescribeScheduleRequest => DescribeScheduleResponse;
+    update_schedule, Operate: UpdateScheduleRequest => UpdateScheduleResponse;
+    patch_schedule, Operate: PatchScheduleRequest => PatchScheduleResponse;
+    list_schedule_matching_times, Read: ListScheduleMatchingTimesRequest => ListScheduleMatchingTimesResponse;
+    delete_schedule, Operate: DeleteScheduleRequest => DeleteScheduleResponse;
+    list_schedules, Read: ListSchedulesRequest => ListSchedulesResponse;
+    count_schedules, Read: CountSchedulesRequest => CountSchedulesResponse;
 }
 
 #[cfg(test)]

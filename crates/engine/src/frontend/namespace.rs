@@ -12,6 +12,7 @@ use temporalio_protos::temporal::api::{
 use tonic::{Request, Status};
 
 use super::{Frontend, convert::duration, status, system::CLUSTER};
+use crate::access::Called;
 use crate::namespaces::{Namespace, Settings};
 
 /// Closed executions are kept at least this long, unless they are kept for ever.
@@ -124,6 +125,8 @@ impl Frontend {
         &self,
         request: Request<ListNamespacesRequest>,
     ) -> Result<ListNamespacesResponse, Status> {
+        // Whoever may not see a namespace is not told of it.
+        let caller = request.extensions().get::<Called>().cloned();
         let request = request.into_inner();
         let after = match request.next_page_token.as_slice() {
             [] => String::new(),
@@ -141,6 +144,7 @@ impl Frontend {
         let with_deleted = request.namespace_filter.is_some_and(|filter| filter.include_deleted);
         let mut found = self.shell.namespaces.all();
         found.retain(|namespace| *namespace.name > *after && (with_deleted || !namespace.is_deleted()));
+        found.retain(|namespace| caller.as_ref().is_none_or(|caller| caller.sees(&namespace.name)));
         let next_page_token = if found.len() > size {
             found.truncate(size);
             found

@@ -11,6 +11,7 @@ use temporalio_protos::temporal::api::operatorservice::v1::*;
 use tonic::{Request, Response, Status};
 
 use super::Frontend;
+use crate::access::{self, Need};
 
 /// The attributes that every namespace has, with their types.
 pub(super) fn system_attributes() -> HashMap<String, i32> {
@@ -28,6 +29,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<AddSearchAttributesRequest>,
     ) -> Result<Response<AddSearchAttributesResponse>, Status> {
+        access::check(&request, Need::Administer)?;
         let request = request.into_inner();
         let mut wanted = BTreeMap::new();
         for (name, value_type) in request.search_attributes {
@@ -58,6 +60,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<RemoveSearchAttributesRequest>,
     ) -> Result<Response<RemoveSearchAttributesResponse>, Status> {
+        access::check(&request, Need::Administer)?;
         let request = request.into_inner();
         if request.search_attributes.is_empty() {
             return Err(Status::invalid_argument("SearchAttributes are not set on request."));
@@ -73,6 +76,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<DeleteNamespaceRequest>,
     ) -> Result<Response<DeleteNamespaceResponse>, Status> {
+        access::check(&request, Need::Administer)?;
         let request = request.into_inner();
         let namespace = self.namespace_by(&request.namespace, &request.namespace_id)?;
         let deleted_namespace = self.shell.delete_namespace(&namespace).await?;
@@ -83,6 +87,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<ListSearchAttributesRequest>,
     ) -> Result<Response<ListSearchAttributesResponse>, Status> {
+        access::check(&request, Need::Look)?;
         let namespace = self.operated(&request.get_ref().namespace)?;
         let custom = namespace
             .settings()

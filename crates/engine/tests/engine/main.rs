@@ -1,5 +1,6 @@
 //! The engine driven by raw messages, as a client and a worker would. One program, since linking is what takes long.
 
+mod access;
 mod batch;
 mod client;
 mod codes;

@@ -26,6 +26,12 @@ pub(crate) struct UpArgs {
     /// Address that Temporal clients and workers connect to
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7233")]
     pub(crate) grpc: std::net::SocketAddr,
+    /// Let everybody who reaches the gRPC address do everything, without a token
+    #[arg(long = "grpc-open")]
+    pub(crate) grpc_open: bool,
+    /// Allow an address for --grpc that other machines reach, although gRPC is not encrypted
+    #[arg(long = "grpc-expose")]
+    pub(crate) grpc_expose: bool,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     /// How often blobs that have expired are removed
@@ -40,17 +46,23 @@ pub(crate) struct UpArgs {
     pub(crate) worker: WorkerChoice,
 }
 
-/// The HTTP API of `helve up`.
+/// Where pages and API are when nobody says anything.
+const DEFAULT_HTTP: &str = "127.0.0.1:8080";
+
+/// The pages and the HTTP API of `helve up`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HttpArgs {
-    /// Serve the HTTP API too [default address: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
-    pub(crate) http: Option<std::net::SocketAddr>,
+    /// Address of the web pages and the HTTP API
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_value = DEFAULT_HTTP, default_missing_value = DEFAULT_HTTP)]
+    pub(crate) http: std::net::SocketAddr,
+    /// Without pages and HTTP API
+    #[arg(long = "no-http", conflicts_with_all = ["http", "expose", "http_host"])]
+    pub(crate) no_http: bool,
     /// Allow an address for --http that other machines reach, although HTTP is not encrypted
-    #[arg(long = "http-expose", requires = "http")]
+    #[arg(long = "http-expose")]
     pub(crate) expose: bool,
     /// A further name that a server on a loopback address goes by, such as that of a proxy (repeatable)
-    #[arg(long, value_name = "NAME", requires = "http")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) http_host: Vec<String>,
     /// Bytes that an upload may have, such as `500M` or `20G`
     #[arg(long, value_name = "SIZE", default_value = "4G")]

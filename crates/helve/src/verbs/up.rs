@@ -1,7 +1,9 @@
 //! `helve up`: engine and worker until somebody asks to stop.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use helve_blobs::BlobStore;
 use helve_worker::WorkerHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -9,9 +11,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::staying;
 use crate::app::App;
 use crate::cli::{EngineChoice, UpArgs};
+use crate::connect::Session;
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::Result;
-use crate::http::{Http, Parts};
+use crate::http::{Door, Http, Parts, check_exposure};
+use crate::paths::DataDir;
 use crate::render::count;
 use crate::rest;
 use crate::retention::Sweeper;
@@ -30,32 +34,11 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if session.is_attached() {
         return Err(in_use(&data));
     }
-    let address = match session.owned() {
-        Some(engine) => match engine.serve_grpc(args.grpc).await {
-            Ok(address) => Some(address),
-            Err(problem) => {
-                session.close().await;
-                return Err(problem);
-            }
-        },
-        None => None,
-    };
-    let http = match args.http.http {
-        None => None,
-        Some(address) => {
-            let parts = Parts {
-                client: session.client.clone(),
-                engine: session.engine.clone(),
-                blobs: blobs.clone(),
-                toolbox: app.shelf.clone(),
-            };
-            match Http::start(&args.http, address, &data, parts).await {
-                Ok(http) => Some(http),
-                Err(problem) => {
-                    session.close().await;
-                    return Err(problem);
-                }
-            }
+    let doors = match Doors::open(app, args, &session, &data, &blobs).await {
+        Ok(doors) => doors,
+        Err(problem) => {
+            session.close().await;
+            return Err(problem);
         }
     };
     let (store, sweeper) = (
@@ -73,14 +56,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
             return Err(problem);
         }
     };
-    match (&app.global.engine, address) {
-        (EngineChoice::Embedded, Some(address)) => {
-            eprint_line(&format!(
-                "engine   temporal://{address} (any Temporal client; `helve run --engine temporal://{address}`)"
-            ));
-        }
-        (engine, _) => eprint_line(&format!("engine   {engine}")),
-    }
+    doors.say_engine(app);
     eprint_line(&format!("data     {}", data.root().display()));
     if !app.is_local(&data) {
         eprint_line(&format!("blobs    {store}"));
@@ -88,7 +64,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if let Some(open) = session.owned().map(Owned::recovered).filter(|open| *open > 0) {
         eprint_line(&format!("runs     {} under way go on", count(open as u64, "run")));
     }
-    let announced = match &http {
+    let announced = match &doors.http {
         Some(http) => http.announce(&data).await,
         None => Ok(()),
     };
@@ -110,14 +86,83 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         interrupted.cancelled().await;
     }
     drop(sweeping);
-    if let Some(http) = http {
+    if let Some(http) = doors.http {
         http.close().await;
     }
     if let Some(worker) = worker {
         worker.drain().await;
     }
     session.close().await;
+    // The engine asks it until it has shut down.
+    if let Some(door) = doors.door {
+        door.close().await;
+    }
     served.map(|()| 0)
+}
+
+/// The ways in.
+struct Doors {
+    /// Who may come in; none when nobody is asked.
+    door: Option<Door>,
+    grpc: Option<SocketAddr>,
+    /// Whether gRPC asks for tokens.
+    asks: bool,
+    http: Option<Http>,
+}
+
+impl Doors {
+    async fn open(app: &App, args: &UpArgs, session: &Session, data: &DataDir, blobs: &BlobStore) -> Result<Self> {
+        let asks = session.owned().is_some() && !args.grpc_open;
+        let door = match asks || !args.http.no_http {
+            true => Some(Door::open(data).await?),
+            false => None,
+        };
+        let grpc = match session.owned() {
+            Some(engine) => {
+                check_exposure("gRPC", args.grpc, args.grpc_expose)?;
+                let access = door.as_ref().filter(|_| asks).map(Door::access);
+                Some(engine.serve_grpc(args.grpc, access).await?)
+            }
+            None => None,
+        };
+        let http = match &door {
+            Some(door) if !args.http.no_http => {
+                let parts = Parts {
+                    client: session.client.clone(),
+                    engine: session.engine.clone(),
+                    blobs: blobs.clone(),
+                    toolbox: app.shelf.clone(),
+                    door: door.clone(),
+                };
+                Some(Http::start(&args.http, data, parts).await?)
+            }
+            _ => None,
+        };
+        Ok(Self { door, grpc, asks, http })
+    }
+
+    fn say_engine(&self, app: &App) {
+        match (&app.global.engine, self.grpc) {
+            (EngineChoice::Embedded, Some(address)) => {
+                let how = match self.asks {
+                    true => "with a token",
+                    false => "without a token",
+                };
+                eprint_line(&format!(
+                    "engine   temporal://{address} (any Temporal client {how}; `helve run --engine temporal://{address}`)"
+                ));
+                if !self.asks {
+                    tracing::warn!(%address, "--grpc-open: whoever reaches this address may do everything, unasked");
+                }
+                if !address.ip().is_loopback() {
+                    eprint_line(
+                        "WARNING  gRPC is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
+                    );
+                }
+            }
+            (engine, _) => eprint_line(&format!("engine   {engine}")),
+        }
+    }
 }
 
 /// Ends the worker as it was asked to; engine and API stay.

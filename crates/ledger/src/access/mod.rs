@@ -6,12 +6,14 @@ mod door;
 mod logins;
 mod principal;
 mod secret;
+mod strangers;
 mod tokens;
 
 pub use door::Refused;
 pub use logins::{LoginCode, NewSession, OpenedSession, SessionInfo};
 pub use principal::{Actor, Denied, Names, Principal, Role, Scope, Via};
 pub use secret::Secret;
+pub use strangers::Strangers;
 pub use tokens::{CreatedToken, NewToken, TokenInfo};
 
 pub(crate) use door::Door;

@@ -1,5 +1,6 @@
 //! End-to-end tests: the helve program from outside.
 
+mod access;
 mod api;
 mod audit;
 mod bench;

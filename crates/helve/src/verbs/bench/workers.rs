@@ -51,7 +51,13 @@ fn spawn(engine: SocketAddr, data: &DataDir) -> Result<Child> {
     let program = std::env::current_exe()
         .map_err(|error| Problem::new(format!("this program cannot find itself to start workers: {error}")))?;
     Command::new(&program)
-        .args(["up", "--engine", &format!("temporal://{engine}"), "--data-dir"])
+        .args([
+            "up",
+            "--no-http",
+            "--engine",
+            &format!("temporal://{engine}"),
+            "--data-dir",
+        ])
         .arg(data.root())
         .env_remove("HELVE_LOG")
         .env_remove("HELVE_ENGINE")
