@@ -9,8 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use helve_ledger::{Names, Principal, Role};
+use helve_ledger::{Ledger, Names, Principal, Role};
 use helve_runs::Client;
+use serde_json::Value;
 
 use crate::extract::Query;
 use crate::pages::ChosenNamespace;
@@ -147,6 +148,7 @@ pub(crate) struct Caller {
     pub(crate) namespace: String,
     /// To the engine, in that namespace.
     pub(crate) client: Client,
+    ledger: Ledger,
 }
 
 /// `?namespace=`.
@@ -159,6 +161,12 @@ impl Caller {
     /// Refuses who does not have the role.
     pub(crate) fn require(&self, role: Role) -> Result<()> {
         Ok(self.principal.require(role, &self.namespace)?)
+    }
+
+    /// Writes into the audit log what is about to be changed. Changes of the ledger's own have their rows already.
+    pub(crate) async fn record(&self, action: &'static str, subject: &str, detail: Value) -> Result<()> {
+        let (actor, namespace) = (&self.principal.actor, Some(self.namespace.as_str()));
+        Ok(self.ledger.record(actor, action, namespace, subject, detail).await?)
     }
 }
 
@@ -188,6 +196,7 @@ impl FromRequestParts<Api> for Caller {
             principal,
             namespace,
             client,
+            ledger: api.ledger.clone(),
         })
     }
 }

@@ -70,6 +70,25 @@ pub(crate) fn push(batch: &mut Batch, now: Time, actor: &Actor, act: &Act<'_>) {
     );
 }
 
+impl Ledger {
+    /// Writes a row about a change that is made elsewhere. To be called before the change: then none is without its row, and
+    /// a row of a change that failed says that somebody wanted it.
+    pub async fn record(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        namespace: Option<&str>,
+        subject: &str,
+        detail: Json,
+    ) -> Result<(), Error> {
+        let mut act = Act::new(action, subject).detail(detail);
+        act.namespace = namespace;
+        let mut batch = Batch::new();
+        push(&mut batch, self.now(), actor, &act);
+        self.commit(batch).await
+    }
+}
+
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AuditEntry {

@@ -133,7 +133,7 @@ impl Jobs {
         let mut connection = self.connection.clone();
         match connection.respond_activity_task_completed(request.into_request()).await {
             Ok(_) => Ok(answered(claim, false)),
-            Err(status) => self.again(claim, status, &[JobStatus::Completed]).await,
+            Err(status) => self.said_before(claim, status, &[JobStatus::Completed]).await,
         }
     }
 
@@ -187,7 +187,7 @@ impl Jobs {
                 "job `{}` was not cancelled by anybody: fail it without `canceled`",
                 claim.job
             ))),
-            Err(status) => self.again(claim, status, &[JobStatus::Dead, JobStatus::Canceled]).await,
+            Err(status) => self.said_before(claim, status, &[JobStatus::Dead, JobStatus::Canceled]).await,
         }
     }
 
@@ -212,7 +212,7 @@ impl Jobs {
     }
 
     /// What to make of a refusal: it may have been said before.
-    async fn again(&self, claim: &Claim, status: Status, ends: &[JobStatus]) -> Result<Answered> {
+    async fn said_before(&self, claim: &Claim, status: Status, ends: &[JobStatus]) -> Result<Answered> {
         if status.code() != Code::NotFound {
             return Err(over(claim, status));
         }

@@ -49,7 +49,7 @@ impl Jobs {
     pub async fn requeue(&self, id: &str) -> Result<Requeued> {
         let (info, described) = self.describe(id, "").await?;
         match JobStatus::of(&info) {
-            JobStatus::Dead | JobStatus::Canceled => self.again(info, described).await,
+            JobStatus::Dead | JobStatus::Canceled => self.start_again(info, described).await,
             JobStatus::Completed => Err(Error::Conflict(format!(
                 "job `{id}` is done: publish another one to do it again"
             ))),
@@ -57,7 +57,7 @@ impl Jobs {
         }
     }
 
-    async fn again(
+    async fn start_again(
         &self,
         info: ActivityExecutionInfo,
         described: DescribeActivityExecutionResponse,
@@ -128,7 +128,7 @@ impl Jobs {
                 self.delete(&id, &run_id).await?;
                 return Ok(false);
             }
-            match self.again(info, described).await {
+            match self.start_again(info, described).await {
                 Ok(_) => Ok(true),
                 Err(Error::Conflict(_)) => Ok(false),
                 Err(error) => Err(error),
@@ -184,7 +184,6 @@ impl Jobs {
             identity: self.identity(),
             request_id: uuid::Uuid::new_v4().to_string(),
             reason: reason.to_owned(),
-            ..Default::default()
         };
         let mut connection = self.connection.clone();
         let asked = connection.request_cancel_activity_execution(request.into_request()).await;
