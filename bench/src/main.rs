@@ -5,6 +5,7 @@
 mod cache;
 mod fill;
 mod fuzzer;
+mod jobs;
 mod limits;
 mod loads;
 mod machine;
@@ -79,6 +80,10 @@ fn run(options: &Options) -> Result<()> {
     if options.wants("fuzzer") {
         println!("\n== fuzzer ==");
         figures.insert("fuzzer".into(), fuzzer::measure(options.quick)?);
+    }
+    if options.wants("jobs") {
+        println!("\n== job queue ==");
+        figures.insert("jobs".into(), jobs::measure(options.quick)?);
     }
     let limits = match options.wants("limits") {
         true => {

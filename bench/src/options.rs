@@ -18,6 +18,7 @@ A part is one of those below, or the beginning of the name of a load; without an
     cache                a target that a worker has in its cache, beside one that it has to fetch
     sandbox              from the start of a tool to its end, at each level of the sandbox
     fuzzer               executions per second of a libFuzzer target under Helve, against the same alone
+    jobs                 jobs published, claimed and completed a second over HTTP, beside requests that do nothing
     limits               what this machine can do at most: syncs, rows, calls per second
 
     --quick              a tenth of the work, on the real server only with its file database, to see that it works; the
@@ -117,7 +118,7 @@ fn is_part(name: &str) -> bool {
     let loads = LOADS.iter().map(|load| load.name);
     !name.is_empty()
         && loads
-            .chain(["scan", "first-step", "cache", "sandbox", "fuzzer", "limits"])
+            .chain(["scan", "first-step", "cache", "sandbox", "fuzzer", "jobs", "limits"])
             .any(|known| known.starts_with(name))
 }
 
