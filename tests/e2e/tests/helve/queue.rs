@@ -333,3 +333,43 @@ fn the_shell_works_beside_a_server() {
     let shown = home.run(&["queue", "show", &id, "--json"]).expect_code(0).json();
     assert_eq!(shown["output"], 1);
 }
+
+/// The blocks of shell in the documentation.
+fn documented() -> Vec<String> {
+    let text = include_str!("../../../../docs/queue.md");
+    let blocks = text.split("```sh\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// Runs it with `helve` in the path, and gives back what it printed.
+fn shell(home: &Home, script: &str, variables: &[(&str, &str)]) -> String {
+    let program = helve_e2e::helve_program();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(program.parent().unwrap().to_owned()).chain(std::env::split_paths(&path));
+    let output = std::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .env("PATH", std::env::join_paths(paths).unwrap())
+        .env("HELVE_DATA_DIR", home.data())
+        .env_remove("HELVE_ENGINE")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    told
+}
+
+#[test]
+fn what_the_documentation_shows_works() {
+    let home = Home::new();
+    let blocks = documented();
+    assert_eq!(blocks.len(), 2, "a block for the shell and one for HTTP");
+    let told = shell(&home, &blocks[0], &[]);
+    assert_eq!(told.matches("completed").count(), 3 + 3, "three are done, and listed: {told}");
+    let (_running, api, _) = up(&home, &["--no-worker"]);
+    let base = format!("http://{}/api/v1", api.address);
+    let variables = [("BASE", base.as_str()), ("TOKEN", api.token.as_deref().unwrap())];
+    let told = shell(&home, &blocks[1], &variables);
+    assert!(told.contains("\"duplicate\":false") && told.contains("\"claim\":"), "{told}");
+    assert!(told.contains("\"at_work\":2"), "{told}");
+}
