@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt, stream};
+use futures_util::future::BoxFuture;
 use helve_toolbox::Span;
 use serde::{Deserialize, Serialize};
 use temporalio_client::grpc::WorkflowService;
@@ -11,12 +11,11 @@ use temporalio_protos::temporal::api::failure::v1::{ApplicationFailureInfo, Fail
 use temporalio_protos::temporal::api::workflowservice::v1 as service;
 use utoipa::ToSchema;
 
-use crate::calls::Jobs;
+use crate::calls::{Jobs, together};
 use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::outcome::check;
 use crate::payload::Content;
-use crate::publish::AT_ONCE;
 use crate::show::JobStatus;
 use crate::spec::bounded;
 
@@ -196,19 +195,19 @@ impl Jobs {
     /// # Errors
     ///
     /// When there are none or too many, or one job is named twice; what is wrong with one of them is its own answer.
-    pub async fn each<'a, I, T, F>(&'a self, items: &'a [I], claim: fn(&I) -> &str, call: F) -> Result<Vec<Result<T>>>
-    where
-        F: AsyncFn(&'a I, Result<Claim>) -> Result<T>,
-    {
+    pub async fn each<'a, I, T: Send>(
+        &self,
+        items: &'a [I],
+        claim: fn(&I) -> &str,
+        call: impl Fn(&'a I, Result<Claim>) -> BoxFuture<'a, Result<T>>,
+    ) -> Result<Vec<Result<T>>> {
         check(items.len())?;
         let mut seen = BTreeSet::new();
         if items.iter().any(|item| !seen.insert(claim(item))) {
             return Err(Error::invalid("jobs", "has a claim twice"));
         }
-        let calls = stream::iter(items)
-            .map(|item| call(item, self.open(claim(item))))
-            .buffered(AT_ONCE);
-        Ok(calls.collect().await)
+        let calls = items.iter().map(|item| call(item, self.open(claim(item))));
+        Ok(together(calls.collect()).await)
     }
 
     /// What to make of a refusal: it may have been said before.

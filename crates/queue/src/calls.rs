@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
 use prost_types::Timestamp as ProtoTime;
 use temporalio_client::Connection;
 use temporalio_client::grpc::WorkflowService;
@@ -15,6 +17,9 @@ use crate::claim::ClaimKey;
 use crate::error::{Error, Result};
 use crate::known::Known;
 use crate::name::JOB_TYPE;
+
+/// Calls of a batch that are under way at a time: their commits share syncs.
+pub(crate) const AT_ONCE: usize = 128;
 
 /// How far away the engine is: what happens to a poll that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +170,11 @@ impl Jobs {
     pub(crate) fn identity(&self) -> String {
         self.connection.identity().to_owned()
     }
+}
+
+/// Makes calls, some at a time; answers in their order.
+pub(crate) async fn together<T: Send>(calls: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    stream::iter(calls).buffered(AT_ONCE).collect().await
 }
 
 pub(crate) fn normal(name: &str) -> TaskQueue {

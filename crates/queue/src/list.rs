@@ -1,10 +1,12 @@
 //! Lists and counts of jobs.
 
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use temporalio_client::tonic::Code;
+use temporalio_protos::temporal::api::activity::v1::ActivityExecutionListInfo;
 use utoipa::ToSchema;
 
-use crate::calls::Jobs;
+use crate::calls::{Jobs, together};
 use crate::error::{Error, Result};
 use crate::name::{JOB_TYPE, Needs, QueueName};
 use crate::show::{JobSummary, summary};
@@ -121,26 +123,47 @@ impl Jobs {
             }
             other => other,
         })?;
+        let rows = match which {
+            Which::Dead => self.not_requeued(rows).await?,
+            _ => rows,
+        };
         Ok(JobsPage {
             jobs: rows.iter().filter_map(summary).collect(),
             next,
         })
     }
 
+    /// Without those that were started again: what they were before is about to be removed.
+    async fn not_requeued(&self, rows: Vec<ActivityExecutionListInfo>) -> Result<Vec<ActivityExecutionListInfo>> {
+        let calls = rows.into_iter().map(|row| {
+            async move {
+                match self.describe(&row.activity_id, "").await {
+                    Ok((info, _)) => Ok((info.run_id == row.run_id).then_some(row)),
+                    Err(Error::NoJob(_)) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            .boxed()
+        });
+        let rows: Result<Vec<_>> = together(calls.collect()).await.into_iter().collect();
+        Ok(rows?.into_iter().flatten().collect())
+    }
+
+    async fn count_of(&self, queue: &QueueName, which: Which) -> Result<u64> {
+        let counted = self.count(filter(queue, which)).await?;
+        Ok(u64::try_from(counted.count).unwrap_or(0))
+    }
+
     /// How a queue stands.
     pub async fn stats(&self, queue: &QueueName) -> Result<QueueStats> {
         let mut needs = vec![Needs::default()];
         needs.extend(self.known_needs(queue).await?);
-        let count = async |which| -> Result<u64> {
-            let counted = self.count(filter(queue, which)).await?;
-            Ok(u64::try_from(counted.count).unwrap_or(0))
-        };
         let (open, delayed, completed, dead, canceled) = tokio::try_join!(
-            count(Which::Open),
-            count(Which::Delayed),
-            count(Which::Completed),
-            count(Which::Dead),
-            count(Which::Canceled)
+            self.count_of(queue, Which::Open),
+            self.count_of(queue, Which::Delayed),
+            self.count_of(queue, Which::Completed),
+            self.count_of(queue, Which::Dead),
+            self.count_of(queue, Which::Canceled)
         )?;
         let mut by_needs = Vec::with_capacity(needs.len());
         for needs in needs {

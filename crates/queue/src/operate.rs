@@ -1,23 +1,23 @@
 //! What operators do: start dead jobs again, stop jobs, remove them.
 
-use futures_util::{StreamExt, stream};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{Code, IntoRequest};
-use temporalio_protos::temporal::api::activity::v1::ActivityExecutionInfo;
 use temporalio_protos::temporal::api::activity::v1::activity_execution_outcome::Value as Outcome;
+use temporalio_protos::temporal::api::activity::v1::{ActivityExecutionInfo, ActivityExecutionListInfo};
 use temporalio_protos::temporal::api::enums::v1::{ActivityIdConflictPolicy, ActivityIdReusePolicy};
 use temporalio_protos::temporal::api::workflowservice::v1::{
     DescribeActivityExecutionResponse, RequestCancelActivityExecutionRequest, StartActivityExecutionRequest,
 };
 use utoipa::ToSchema;
 
-use crate::calls::{Jobs, normal, time};
+use crate::calls::{Jobs, normal, time, together};
 use crate::error::{Error, Result};
 use crate::list::{Which, filter};
 use crate::name::QueueName;
 use crate::outcome::MAX_BATCH;
-use crate::publish::{AT_ONCE, Note};
+use crate::publish::Note;
 use crate::show::{Earlier, JobStatus, last_failure};
 
 /// Ends that a job remembers.
@@ -121,20 +121,24 @@ impl Jobs {
 
     /// Starts dead jobs of a queue again, at most [`MAX_BATCH`] at a time.
     pub async fn requeue_dead(&self, queue: &QueueName) -> Result<Swept> {
-        self.sweep(queue, Which::Dead, async |id, run_id| {
-            let (info, described) = self.describe(&id, "").await?;
-            if info.run_id != run_id {
-                // It was started again, and what is listed is what it was before.
-                self.delete(&id, &run_id).await?;
-                return Ok(false);
-            }
-            match self.start_again(info, described).await {
-                Ok(_) => Ok(true),
-                Err(Error::Conflict(_)) => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
-        .await
+        let (rows, is_more) = self.ended(queue, Which::Dead).await?;
+        let calls = rows.iter().map(|row| self.requeue_listed(row).boxed());
+        swept(together(calls.collect()).await, is_more)
+    }
+
+    /// Whether it was still dead.
+    async fn requeue_listed(&self, row: &ActivityExecutionListInfo) -> Result<bool> {
+        let (info, described) = self.describe(&row.activity_id, "").await?;
+        if info.run_id != row.run_id {
+            // It was started again, and what is listed is what it was before.
+            self.delete(&row.activity_id, &row.run_id).await?;
+            return Ok(false);
+        }
+        match self.start_again(info, described).await {
+            Ok(_) => Ok(true),
+            Err(Error::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes jobs of a queue that have ended, at most [`MAX_BATCH`] at a time.
@@ -146,32 +150,20 @@ impl Jobs {
         if !matches!(which, Which::Completed | Which::Dead | Which::Canceled) {
             return Err(Error::invalid("status", "must be `completed`, `dead` or `canceled`"));
         }
-        self.sweep(queue, which, async |id, run_id| {
-            self.delete(&id, &run_id).await?;
-            Ok(true)
-        })
-        .await
+        let (rows, is_more) = self.ended(queue, which).await?;
+        let calls = rows.iter().map(|row| self.delete_listed(row).boxed());
+        swept(together(calls.collect()).await, is_more)
     }
 
-    async fn sweep(
-        &self,
-        queue: &QueueName,
-        which: Which,
-        each: impl AsyncFn(String, String) -> Result<bool>,
-    ) -> Result<Swept> {
+    async fn delete_listed(&self, row: &ActivityExecutionListInfo) -> Result<bool> {
+        self.delete(&row.activity_id, &row.run_id).await?;
+        Ok(true)
+    }
+
+    async fn ended(&self, queue: &QueueName, which: Which) -> Result<(Vec<ActivityExecutionListInfo>, bool)> {
         let size = i32::try_from(MAX_BATCH).unwrap_or(i32::MAX);
         let (rows, next) = self.page(filter(queue, which), size, Vec::new()).await?;
-        let mut done = stream::iter(rows)
-            .map(|row| each(row.activity_id, row.run_id))
-            .buffer_unordered(AT_ONCE);
-        let mut jobs = 0;
-        while let Some(outcome) = done.next().await {
-            jobs += usize::from(outcome?);
-        }
-        Ok(Swept {
-            jobs,
-            is_more: !next.is_empty(),
-        })
+        Ok((rows, !next.is_empty()))
     }
 
     /// Stops a job: at once if nobody has it, otherwise its claimer learns of it by its next heartbeat.
@@ -197,4 +189,12 @@ impl Jobs {
         let (info, _) = self.describe(id, "").await?;
         self.delete(id, &info.run_id).await
     }
+}
+
+fn swept(outcomes: Vec<Result<bool>>, is_more: bool) -> Result<Swept> {
+    let mut jobs = 0;
+    for outcome in outcomes {
+        jobs += usize::from(outcome?);
+    }
+    Ok(Swept { jobs, is_more })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{Code, IntoRequest};
@@ -11,7 +11,7 @@ use temporalio_protos::temporal::api::enums::v1::{ActivityIdConflictPolicy, Acti
 use temporalio_protos::temporal::api::workflowservice::v1::StartActivityExecutionRequest;
 use utoipa::ToSchema;
 
-use crate::calls::{Jobs, normal};
+use crate::calls::{Jobs, normal, together};
 use crate::error::{Error, Result};
 use crate::name::{JOB_TYPE, Needs, QueueName};
 use crate::outcome::check;
@@ -20,8 +20,6 @@ use crate::spec::{NewJob, PRIORITY};
 
 /// The header that keeps what the engine does not know about a job.
 const NOTE: &str = "helve.job";
-/// Calls of a batch that are under way at a time: their commits share syncs.
-pub(crate) const AT_ONCE: usize = 128;
 
 /// Who publishes, and how often.
 #[derive(Debug, Clone, Default)]
@@ -96,10 +94,11 @@ impl Jobs {
         options: &PublishOptions,
     ) -> Result<Vec<Result<Published>>> {
         check(jobs.len())?;
-        let started = stream::iter(jobs.into_iter().enumerate())
-            .map(|(at, job)| self.publish_one(queue, at, job, options))
-            .buffered(AT_ONCE);
-        Ok(started.collect().await)
+        let calls = jobs
+            .into_iter()
+            .enumerate()
+            .map(|(at, job)| self.publish_one(queue, at, job, options).boxed());
+        Ok(together(calls.collect()).await)
     }
 
     async fn publish_one(

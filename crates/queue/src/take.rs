@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use helve_toolbox::Span;
 use serde::{Deserialize, Serialize};
 use temporalio_client::grpc::WorkflowService;
@@ -18,13 +18,13 @@ use temporalio_protos::temporal::api::workflowservice::v1::{
 };
 use utoipa::ToSchema;
 
-use crate::calls::{Jobs, Reach, duration, is_nothing, normal, time};
+use crate::calls::{AT_ONCE, Jobs, Reach, duration, is_nothing, normal, time, together};
 use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::known;
 use crate::name::{Has, JOB_TYPE, Needs, QueueName};
 use crate::payload::Content;
-use crate::publish::{AT_ONCE, Note};
+use crate::publish::Note;
 use crate::spec;
 
 /// Jobs of one claim.
@@ -34,12 +34,11 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// How long a claim waits when nothing is said, and at most.
 const WAIT: Span = Span::from_secs(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A poll with this much time does not wait at all: an engine answers long polls before the client's patience ends.
-const NO_WAIT: Duration = Duration::from_millis(100);
-/// Over a network the same could end a poll that is just being answered.
-const NO_WAIT_FAR: Duration = Duration::from_secs(2);
-/// What an engine takes from the time of a poll, so that the client gets an empty answer and no error.
-const MARGIN: Duration = Duration::from_secs(5);
+/// How long the engine may take to hand over what is there: a commit, on a disk that is busy.
+const HAND_OVER: Duration = Duration::from_secs(10);
+/// How long a poll waits for a job, in milliseconds. Other servers than Helve's engine do not know it, and wait until the time of
+/// the call is nearly over.
+const WAIT_HEADER: &str = "helve-wait-ms";
 const LONGEST_WORKER: usize = 200;
 
 /// What is claimed.
@@ -204,11 +203,7 @@ impl Taking<'_> {
             if count == 0 {
                 return Ok(());
             }
-            let patience = match self.jobs.reach {
-                Reach::InProcess => NO_WAIT,
-                Reach::Network => NO_WAIT_FAR,
-            };
-            let mut polls: FuturesUnordered<_> = (0..count).map(|_| self.poll(queue, patience)).collect();
+            let mut polls: FuturesUnordered<_> = (0..count).map(|_| self.poll(queue, Duration::ZERO)).collect();
             let (mut came, mut failed) = (Vec::new(), None);
             while let Some(answer) = polls.next().await {
                 match answer {
@@ -233,8 +228,7 @@ impl Taking<'_> {
 
     /// Waits until one of the task queues has a job.
     async fn wait_for_first(&mut self, queues: &[String], wait: Duration) -> Result<bool> {
-        let patience = wait + (wait / 9).clamp(NO_WAIT, MARGIN);
-        let mut polls: FuturesUnordered<_> = queues.iter().map(|queue| self.poll(queue, patience)).collect();
+        let mut polls: FuturesUnordered<_> = queues.iter().map(|queue| self.poll(queue, wait)).collect();
         let first = loop {
             match polls.next().await {
                 Some(Ok(Some(task))) => break Some(task),
@@ -256,7 +250,7 @@ impl Taking<'_> {
     fn poll(
         &self,
         queue: &str,
-        patience: Duration,
+        wait: Duration,
     ) -> impl Future<Output = Result<Option<PollActivityTaskQueueResponse>>> + Send + use<> {
         let mut connection = self.jobs.connection.clone();
         let mut request = PollActivityTaskQueueRequest {
@@ -266,7 +260,9 @@ impl Taking<'_> {
             ..Default::default()
         }
         .into_request();
-        request.set_timeout(patience);
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        request.metadata_mut().insert(WAIT_HEADER, millis.into());
+        request.set_timeout(wait + HAND_OVER);
         async move {
             match connection.poll_activity_task_queue(request).await {
                 Ok(answer) => Ok(Some(answer.into_inner()).filter(|task| !task.task_token.is_empty())),
@@ -279,16 +275,11 @@ impl Taking<'_> {
     /// Gives the jobs the lease that was asked for, and seals the claims.
     async fn finish(mut self) -> Result<Claimed> {
         let tasks = std::mem::take(&mut self.taken);
-        let mut jobs = Vec::with_capacity(tasks.len());
-        let this = &self;
-        let mut ready = futures_util::stream::iter(tasks)
-            .map(|task| this.claimed(task))
-            .buffered(AT_ONCE);
-        while let Some(job) = ready.next().await {
-            jobs.extend(job);
-        }
-        drop(ready);
-        Ok(Claimed { jobs })
+        let calls = tasks.into_iter().map(|task| self.claimed(task).boxed());
+        let claimed = together(calls.collect()).await;
+        Ok(Claimed {
+            jobs: claimed.into_iter().flatten().collect(),
+        })
     }
 
     /// None for what is no job, which is left to its own timeout: somebody started an activity of another type on a queue of

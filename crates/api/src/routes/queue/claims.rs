@@ -1,5 +1,6 @@
 //! Claiming jobs, and what claimers say of them.
 
+use futures_util::FutureExt;
 use helve_queue::{
     Answered, Batch, Claim, Claimed, Claiming, Completion, Failing, Heartbeat, Item, Pulse, QueueName, Result as Outcome,
 };
@@ -94,12 +95,15 @@ pub(crate) async fn heartbeats(
 ) -> Result<Reply<Batch<Item<Pulse>>>> {
     let queue = queue(&name)?;
     claimer.require(&queue)?;
-    let call = async |heartbeat: &Heartbeat, claim| {
-        let claim = mine(&claimer, &queue, claim)?;
-        claimer.jobs.heartbeat(&claim, heartbeat.details.as_ref()).await
-    };
-    let outcomes = claimer.jobs.each(&batch.jobs, |item: &Heartbeat| &item.claim, call).await?;
-    Ok(items(outcomes))
+    let (claimer, queue) = (&claimer, &queue);
+    let call = claimer.jobs.each(&batch.jobs, |item| &item.claim, |heartbeat, claim| {
+        async move {
+            let claim = mine(claimer, queue, claim)?;
+            claimer.jobs.heartbeat(&claim, heartbeat.details.as_ref()).await
+        }
+        .boxed()
+    });
+    Ok(items(call.await?))
 }
 
 /// Complete up to 1,000 jobs of a queue, with an answer for each: what `complete` of one answers, or an `error`.
@@ -114,12 +118,15 @@ pub(crate) async fn completions(
 ) -> Result<Reply<Batch<Item<Answered>>>> {
     let queue = queue(&name)?;
     claimer.require(&queue)?;
-    let call = async |completion: &Completion, claim| {
-        let claim = mine(&claimer, &queue, claim)?;
-        claimer.jobs.complete(&claim, &completion.output).await
-    };
-    let outcomes = claimer.jobs.each(&batch.jobs, |item: &Completion| &item.claim, call).await?;
-    Ok(items(outcomes))
+    let (claimer, queue) = (&claimer, &queue);
+    let call = claimer.jobs.each(&batch.jobs, |item| &item.claim, |completion, claim| {
+        async move {
+            let claim = mine(claimer, queue, claim)?;
+            claimer.jobs.complete(&claim, &completion.output).await
+        }
+        .boxed()
+    });
+    Ok(items(call.await?))
 }
 
 /// Fail up to 1,000 jobs of a queue, with an answer for each: what `fail` of one answers, or an `error`.
@@ -134,10 +141,13 @@ pub(crate) async fn failures(
 ) -> Result<Reply<Batch<Item<Answered>>>> {
     let queue = queue(&name)?;
     claimer.require(&queue)?;
-    let call = async |failing: &Failing, claim| {
-        let claim = mine(&claimer, &queue, claim)?;
-        claimer.jobs.fail(&claim, failing).await
-    };
-    let outcomes = claimer.jobs.each(&batch.jobs, |item: &Failing| &item.claim, call).await?;
-    Ok(items(outcomes))
+    let (claimer, queue) = (&claimer, &queue);
+    let call = claimer.jobs.each(&batch.jobs, |item| &item.claim, |failing, claim| {
+        async move {
+            let claim = mine(claimer, queue, claim)?;
+            claimer.jobs.fail(&claim, failing).await
+        }
+        .boxed()
+    });
+    Ok(items(call.await?))
 }
