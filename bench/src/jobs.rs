@@ -68,8 +68,13 @@ impl Connection {
 }
 
 /// Clients that each do a share; how many units a second all of them did, and what they brought.
-fn all<T: Send>(api: &Api, share: impl Fn(usize, &mut Connection) -> Result<(usize, T)> + Sync) -> Result<(f64, Vec<T>)> {
-    let mut connections = (0..CLIENTS).map(|_| Connection::open(api)).collect::<Result<Vec<_>>>()?;
+fn all<T: Send>(
+    api: &Api,
+    share: impl Fn(usize, &mut Connection) -> Result<(usize, T)> + Sync,
+) -> Result<(f64, Vec<T>)> {
+    let mut connections = (0..CLIENTS)
+        .map(|_| Connection::open(api))
+        .collect::<Result<Vec<_>>>()?;
     let began = Instant::now();
     let share = &share;
     let shares: Vec<Result<(usize, T)>> = thread::scope(|scope| {
@@ -109,7 +114,11 @@ pub(crate) fn measure(quick: bool) -> Result<Value> {
     })?;
     let mut figures = vec![("requests that do nothing", nothing)];
     for (queue, batch, names) in [
-        ("many", BATCH, ["published in batches", "claimed in batches", "completed in batches"]),
+        (
+            "many",
+            BATCH,
+            ["published in batches", "claimed in batches", "completed in batches"],
+        ),
         ("single", 1, ["published singly", "claimed singly", "completed singly"]),
     ] {
         let path = |what: &str| format!("/api/v1/queue/{queue}/{what}");
@@ -127,7 +136,8 @@ pub(crate) fn measure(quick: bool) -> Result<Value> {
         let (claimed, claims) = all(&api, |_, connection| {
             let mut mine = Vec::new();
             loop {
-                let claimed = items(&connection.post(&path("claim"), &json!({"max": batch, "wait": "0s", "lease": "60s"}))?);
+                let claimed =
+                    items(&connection.post(&path("claim"), &json!({"max": batch, "wait": "0s", "lease": "60s"}))?);
                 if claimed.is_empty() {
                     return Ok((mine.len(), mine));
                 }

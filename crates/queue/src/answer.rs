@@ -31,7 +31,7 @@ pub struct Heartbeat {
     pub claim: String,
     /// How far it is, for the next attempt and for people. 256 KiB at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub details: Option<Content>,
 }
 
@@ -43,7 +43,7 @@ pub struct Completion {
     pub claim: String,
     /// What came out: any JSON, or `{"base64": "..."}`. 256 KiB at most.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub output: Content,
 }
 
@@ -67,7 +67,7 @@ pub struct Failing {
     pub retry_in: Option<Span>,
     /// More, for people and the next attempt. 256 KiB at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub details: Option<Content>,
     /// It was stopped because somebody cancelled the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -186,7 +186,10 @@ impl Jobs {
                 "job `{}` was not cancelled by anybody: fail it without `canceled`",
                 claim.job
             ))),
-            Err(status) => self.said_before(claim, status, &[JobStatus::Dead, JobStatus::Canceled]).await,
+            Err(status) => {
+                self.said_before(claim, status, &[JobStatus::Dead, JobStatus::Canceled])
+                    .await
+            }
         }
     }
 

@@ -41,10 +41,7 @@ impl Known {
         if queues.len() >= MOST_QUEUES {
             queues.clear();
         }
-        queues
-            .entry((namespace.to_owned(), queue.clone()))
-            .or_default()
-            .clone()
+        queues.entry((namespace.to_owned(), queue.clone())).or_default().clone()
     }
 }
 

@@ -105,7 +105,9 @@ impl Jobs {
         match connection.start_activity_execution(start.into_request()).await {
             Ok(_) => {}
             Err(status) if status.code() == Code::AlreadyExists => {
-                return Err(Error::Conflict(format!("job `{id}` was started again by somebody else")));
+                return Err(Error::Conflict(format!(
+                    "job `{id}` was started again by somebody else"
+                )));
             }
             Err(status) => return Err(Error::engine("the job cannot be started again")(status)),
         }
@@ -178,7 +180,9 @@ impl Jobs {
             reason: reason.to_owned(),
         };
         let mut connection = self.connection.clone();
-        let asked = connection.request_cancel_activity_execution(request.into_request()).await;
+        let asked = connection
+            .request_cancel_activity_execution(request.into_request())
+            .await;
         asked
             .map(drop)
             .map_err(Error::of_job("the job cannot be cancelled", id))

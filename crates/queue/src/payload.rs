@@ -66,11 +66,17 @@ impl Content {
             Self::Json(value) => (JSON, serde_json::to_vec(value).expect("JSON can be written")),
             Self::Bytes { base64 } => {
                 let bytes = STANDARD.decode(base64);
-                (BINARY, bytes.map_err(|_| Error::invalid(field, "has a `base64` that is none"))?)
+                (
+                    BINARY,
+                    bytes.map_err(|_| Error::invalid(field, "has a `base64` that is none"))?,
+                )
             }
         };
         if data.len() > MAX_CONTENT {
-            let message = format!("has {} bytes, {MAX_CONTENT} are allowed: store it elsewhere and name it", data.len());
+            let message = format!(
+                "has {} bytes, {MAX_CONTENT} are allowed: store it elsewhere and name it",
+                data.len()
+            );
             return Err(Error::invalid(field, message));
         }
         Ok(Payloads {
@@ -98,7 +104,13 @@ mod tests {
 
     #[test]
     fn json_stays_json() {
-        for value in [json!(null), json!([1, "a", {"b": false}]), json!("text"), json!({"base64": 1}), json!({"base64": "AA==", "more": 1})] {
+        for value in [
+            json!(null),
+            json!([1, "a", {"b": false}]),
+            json!("text"),
+            json!({"base64": 1}),
+            json!({"base64": "AA==", "more": 1}),
+        ] {
             let content: Content = serde_json::from_value(value.clone()).unwrap();
             let back = Content::of_payloads(Some(&content.payloads("input").unwrap())).unwrap();
             assert_eq!(serde_json::to_value(back).unwrap(), value);
@@ -107,7 +119,9 @@ mod tests {
 
     #[test]
     fn too_much_is_refused_with_the_size() {
-        let error = Content::of_bytes(&vec![0; MAX_CONTENT + 1]).payloads("output").unwrap_err();
+        let error = Content::of_bytes(&vec![0; MAX_CONTENT + 1])
+            .payloads("output")
+            .unwrap_err();
         assert!(error.to_string().contains("262145 bytes"), "{error}");
         assert!(Content::of_bytes(&vec![0; MAX_CONTENT]).payloads("output").is_ok());
     }

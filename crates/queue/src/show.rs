@@ -78,12 +78,10 @@ impl JobStatus {
             PendingActivityState::Started | PendingActivityState::PauseRequested => Self::Claimed,
             PendingActivityState::CancelRequested => Self::Canceling,
             PendingActivityState::Paused => Self::Paused,
-            _ if later(time(info.next_attempt_schedule_time.as_ref())) => {
-                match info.last_started_time.is_some() {
-                    true => Self::Retrying,
-                    false => Self::Delayed,
-                }
-            }
+            _ if later(time(info.next_attempt_schedule_time.as_ref())) => match info.last_started_time.is_some() {
+                true => Self::Retrying,
+                false => Self::Delayed,
+            },
             _ if info.last_started_time.is_none() && later(time(info.execution_time.as_ref())) => Self::Delayed,
             _ => Self::Waiting,
         }
@@ -177,13 +175,13 @@ pub struct JobView {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
     /// What it is about.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub input: Content,
     /// What came out.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub output: Option<Content>,
     /// What the last heartbeat said.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub heartbeat: Option<Content>,
     /// Why the last attempt failed.
     pub failure: Option<LastFailure>,

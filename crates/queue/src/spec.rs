@@ -37,7 +37,7 @@ const MOST_TYPES: usize = 50;
 pub struct NewJob {
     /// What the job is about: any JSON, or `{"base64": "..."}` for bytes. 256 KiB at most.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub input: Content,
     /// 1 goes before 2, and so on to 5; 3 when nothing is said. It counts among jobs of the same needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,10 @@ impl NewJob {
         }
         let fits = |key: &String| (1..=LONGEST_KEY).contains(&key.len());
         if self.key.as_ref().is_some_and(|key| !fits(key)) {
-            return Err(Error::invalid("key", format!("must be a text of 1 to {LONGEST_KEY} bytes")));
+            return Err(Error::invalid(
+                "key",
+                format!("must be a text of 1 to {LONGEST_KEY} bytes"),
+            ));
         }
         let times = Times {
             lease: lease(self.lease.unwrap_or(LEASE))?,

@@ -76,7 +76,7 @@ pub struct ClaimedJob {
     /// To be sent with every word about it.
     pub claim: String,
     /// What it is about.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub input: Content,
     /// Counts from 1.
     pub attempt: u32,
@@ -97,7 +97,7 @@ pub struct ClaimedJob {
     pub key: Option<String>,
     /// What the last heartbeat of an earlier attempt said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub heartbeat: Option<Content>,
 }
 
@@ -343,7 +343,9 @@ impl Taking<'_> {
             ..Default::default()
         };
         let mut connection = self.jobs.connection.clone();
-        let changed = connection.update_activity_execution_options(request.into_request()).await;
+        let changed = connection
+            .update_activity_execution_options(request.into_request())
+            .await;
         match changed {
             Ok(_) => true,
             Err(status) => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use helve_engine::{Engine, EngineOptions, ManualClock, Timestamp};
 use helve_queue::{
-    Claim, ClaimKey, ClaimedJob, Claiming, Content, Error, Failing, Has, JobStatus, Jobs, Needs, NewJob, PublishOptions,
-    Published, QueueName, Reach, Retry, Which,
+    Claim, ClaimKey, ClaimedJob, Claiming, Content, Error, Failing, Has, JobStatus, Jobs, Needs, NewJob,
+    PublishOptions, Published, QueueName, Reach, Retry, Which,
 };
 use serde_json::json;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
@@ -415,9 +415,15 @@ async fn a_job_that_used_up_its_attempts_is_dead_until_it_is_requeued() {
     world.complete(&third).await.unwrap();
     let shown = world.jobs.show(&id).await.unwrap();
     assert_eq!(shown.earlier.len(), 1);
-    assert_eq!((shown.earlier[0].status, shown.earlier[0].attempts), (JobStatus::Dead, 2));
+    assert_eq!(
+        (shown.earlier[0].status, shown.earlier[0].attempts),
+        (JobStatus::Dead, 2)
+    );
     assert_eq!(shown.earlier[0].failure.as_ref().unwrap().error, "still no room");
-    assert!(matches!(world.jobs.requeue(&id).await, Err(Error::Conflict(_))), "it is done");
+    assert!(
+        matches!(world.jobs.requeue(&id).await, Err(Error::Conflict(_))),
+        "it is done"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -558,9 +564,19 @@ async fn claims_of_others_and_too_large_things_are_refused() {
         input: large,
         ..NewJob::default()
     };
-    let published = world.jobs.publish(&queue("a"), vec![huge, NewJob::default()], &by("ci")).await.unwrap();
+    let published = world
+        .jobs
+        .publish(&queue("a"), vec![huge, NewJob::default()], &by("ci"))
+        .await
+        .unwrap();
     assert!(published[0].is_err() && published[1].is_ok(), "an answer for each");
-    assert!(world.jobs.publish(&queue("a"), numbered(1001), &by("ci")).await.is_err());
+    assert!(
+        world
+            .jobs
+            .publish(&queue("a"), numbered(1001), &by("ci"))
+            .await
+            .is_err()
+    );
     assert!(world.jobs.publish(&queue("a"), Vec::new(), &by("ci")).await.is_err());
     drop(world.engine);
 }

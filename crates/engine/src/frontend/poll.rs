@@ -77,7 +77,9 @@ impl Frontend {
     /// would also give up what is just being handed over.
     fn poll_patience(&self, metadata: &MetadataMap) -> Patience {
         let whole = self.patience(metadata, self.shell.options.poll_timeout);
-        let wait = metadata.get(WAIT_HEADER).and_then(|text| text.to_str().ok()?.parse().ok());
+        let wait = metadata
+            .get(WAIT_HEADER)
+            .and_then(|text| text.to_str().ok()?.parse().ok());
         Patience {
             wait: wait.map_or(whole, |millis| whole.min(Duration::from_millis(millis))),
             whole,

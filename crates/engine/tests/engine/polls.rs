@@ -259,7 +259,9 @@ async fn a_poll_that_wants_what_is_there_gets_it_however_long_the_disk_takes_and
             ..PollActivityTaskQueueRequest::default()
         };
         let answer = world.client.rpc_with("PollActivityTaskQueue", headers, request).await;
-        answer.map(|task: PollActivityTaskQueueResponse| !task.task_token.is_empty()).unwrap()
+        answer
+            .map(|task: PollActivityTaskQueueResponse| !task.task_token.is_empty())
+            .unwrap()
     };
     // The clock stands still: a poll that waited would never come back.
     assert!(!poll().await);

@@ -210,6 +210,5 @@ pub(crate) struct WorkArgs {
 }
 
 fn which(text: &str) -> Result<Which, String> {
-    serde_json::from_value(text.into())
-        .map_err(|_| "use all, open, delayed, completed, dead or canceled".to_owned())
+    serde_json::from_value(text.into()).map_err(|_| "use all, open, delayed, completed, dead or canceled".to_owned())
 }

@@ -11,13 +11,22 @@ use serde_json::{Value, json};
 
 fn publish(api: &Api, queue: &str, jobs: &[Value]) -> Vec<String> {
     let body = json!({ "jobs": jobs });
-    let answer = api.post(&format!("/api/v1/queue/{queue}/jobs"), &body).expect(200).json();
+    let answer = api
+        .post(&format!("/api/v1/queue/{queue}/jobs"), &body)
+        .expect(200)
+        .json();
     let items = answer["jobs"].as_array().unwrap();
-    items.iter().map(|item| item["id"].as_str().expect("it is published").to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item["id"].as_str().expect("it is published").to_owned())
+        .collect()
 }
 
 fn claim(api: &Api, queue: &str, claiming: &Value) -> Vec<Value> {
-    let answer = api.post(&format!("/api/v1/queue/{queue}/claim"), claiming).expect(200).json();
+    let answer = api
+        .post(&format!("/api/v1/queue/{queue}/claim"), claiming)
+        .expect(200)
+        .json();
     answer["jobs"].as_array().unwrap().clone()
 }
 
@@ -52,17 +61,24 @@ fn a_job_goes_from_publisher_to_claimer_and_its_end_is_kept() {
     let mine = &claimed[0];
     assert_eq!((&mine["id"], &mine["input"]), (&json!(id), &json!({"path": "/src"})));
     assert!(claim(&api, "scans", &json!({"wait": "0s"})).is_empty());
-    let pulse = say(&api, mine, "heartbeat", json!({"details": {"at": 1}})).expect(200).json();
+    let pulse = say(&api, mine, "heartbeat", json!({"details": {"at": 1}}))
+        .expect(200)
+        .json();
     assert_eq!(pulse["cancel_requested"], false);
     let shown = api.get(&format!("/api/v1/jobs/{id}")).expect(200).json();
     assert_eq!((&shown["status"], &shown["worker"]), (&json!("claimed"), &json!("one")));
     assert_eq!(shown["heartbeat"], json!({"at": 1}));
     say(&api, mine, "complete", json!({"output": [1, 2]})).expect(200);
-    let again = say(&api, mine, "complete", json!({"output": [1, 2]})).expect(200).json();
+    let again = say(&api, mine, "complete", json!({"output": [1, 2]}))
+        .expect(200)
+        .json();
     assert_eq!(again["repeated"], true, "a lost answer can be asked for again");
     say(&api, mine, "heartbeat", json!({})).expect_problem(409, "the claim on job");
     let shown = api.get(&format!("/api/v1/jobs/{id}")).expect(200).json();
-    assert_eq!((&shown["status"], &shown["output"]), (&json!("completed"), &json!([1, 2])));
+    assert_eq!(
+        (&shown["status"], &shown["output"]),
+        (&json!("completed"), &json!([1, 2]))
+    );
     let stats = api.get("/api/v1/queue/scans").expect(200).json();
     assert_eq!((&stats["completed"], &stats["open"]), (&json!(1), &json!(0)));
     running.signal("INT");
@@ -101,20 +117,36 @@ fn many_jobs_are_published_claimed_and_completed_at_once() {
         .expect(200)
         .json();
     assert_eq!(answer["jobs"].as_array().unwrap().len(), 100);
-    let other = api.post("/api/v1/queue/other/complete", &json!({ "jobs": [{"claim": rest[0]["claim"]}] }));
-    assert_eq!(other.expect(200).json()["jobs"][0]["error"]["status"], 403, "it is of another queue");
-    let page = api.get("/api/v1/queue/many/jobs?status=completed&limit=60").expect(200).json();
+    let other = api.post(
+        "/api/v1/queue/other/complete",
+        &json!({ "jobs": [{"claim": rest[0]["claim"]}] }),
+    );
+    assert_eq!(
+        other.expect(200).json()["jobs"][0]["error"]["status"],
+        403,
+        "it is of another queue"
+    );
+    let page = api
+        .get("/api/v1/queue/many/jobs?status=completed&limit=60")
+        .expect(200)
+        .json();
     assert_eq!(page["items"].as_array().unwrap().len(), 60);
     let cursor = page["next_cursor"].as_str().unwrap();
     let next = api
-        .get(&format!("/api/v1/queue/many/jobs?status=completed&limit=60&cursor={cursor}"))
+        .get(&format!(
+            "/api/v1/queue/many/jobs?status=completed&limit=60&cursor={cursor}"
+        ))
         .expect(200)
         .json();
     assert_eq!(next["items"].as_array().unwrap().len(), 40);
-    api.post("/api/v1/queue/many/jobs", &json!({"jobs": []})).expect_problem(422, "1 to 1000");
-    api.post("/api/v1/queue/many/jobs", &json!({"inputs": 1})).expect_problem(422, "unknown field");
-    api.post("/api/v1/queue/a%3Ab/jobs", &json!({})).expect_problem(422, "the name of a queue");
-    api.post("/api/v1/queue/many/claim", &json!({"max": 0})).expect_problem(422, "1 to 1000");
+    api.post("/api/v1/queue/many/jobs", &json!({"jobs": []}))
+        .expect_problem(422, "1 to 1000");
+    api.post("/api/v1/queue/many/jobs", &json!({"inputs": 1}))
+        .expect_problem(422, "unknown field");
+    api.post("/api/v1/queue/a%3Ab/jobs", &json!({}))
+        .expect_problem(422, "the name of a queue");
+    api.post("/api/v1/queue/many/claim", &json!({"max": 0}))
+        .expect_problem(422, "1 to 1000");
 }
 
 #[test]
@@ -130,8 +162,12 @@ fn dead_letters_are_listed_requeued_and_leave_rows_in_the_audit_log() {
     let shown = api.get(&format!("/api/v1/jobs/{id}")).expect(200).json();
     assert_eq!(shown["failure"], json!({"error": "no room", "type": "Disk"}));
     api.post(&format!("/api/v1/jobs/{id}/requeue"), &json!({})).expect(200);
-    api.post(&format!("/api/v1/jobs/{id}/requeue"), &json!({})).expect_problem(409, "has not ended");
-    assert_eq!(api.get("/api/v1/queue/dead/dead").expect(200).json()["items"], json!([]));
+    api.post(&format!("/api/v1/jobs/{id}/requeue"), &json!({}))
+        .expect_problem(409, "has not ended");
+    assert_eq!(
+        api.get("/api/v1/queue/dead/dead").expect(200).json()["items"],
+        json!([])
+    );
     let again = claim(&api, "dead", &json!({})).remove(0);
     assert_eq!(again["input"], "x");
     say(&api, &again, "fail", json!({"error": "again"})).expect(200);
@@ -140,9 +176,13 @@ fn dead_letters_are_listed_requeued_and_leave_rows_in_the_audit_log() {
     let shown = api.get(&format!("/api/v1/jobs/{id}")).expect(200).json();
     assert_eq!(shown["earlier"].as_array().unwrap().len(), 2);
     api.post(&format!("/api/v1/jobs/{id}/cancel"), &json!({})).expect(202);
-    let purged = api.post("/api/v1/queue/dead/purge", &json!({"status": "canceled"})).expect(200).json();
+    let purged = api
+        .post("/api/v1/queue/dead/purge", &json!({"status": "canceled"}))
+        .expect(200)
+        .json();
     assert_eq!(purged["jobs"], 1);
-    api.get(&format!("/api/v1/jobs/{id}")).expect_problem(404, "there is no job");
+    api.get(&format!("/api/v1/jobs/{id}"))
+        .expect_problem(404, "there is no job");
     let rows = api.get("/api/v1/audit").expect(200).text();
     for action in ["job.requeue", "queue.requeue", "job.cancel", "queue.purge"] {
         assert!(rows.contains(action), "{action}: {rows}");
@@ -157,19 +197,29 @@ fn each_role_may_do_its_part_and_a_worker_only_in_its_queues() {
     publish(&api, "b", &[json!({})]);
     let (viewer, analyst) = (token(&api, "viewer", &[]), token(&api, "analyst", &[]));
     viewer.get("/api/v1/queue/a").expect(200);
-    viewer.post("/api/v1/queue/a/jobs", &json!({})).expect_problem(403, "role analyst");
+    viewer
+        .post("/api/v1/queue/a/jobs", &json!({}))
+        .expect_problem(403, "role analyst");
     analyst.post("/api/v1/queue/a/jobs", &json!({})).expect(201);
-    analyst.post("/api/v1/queue/a/claim", &json!({})).expect_problem(403, "role operator");
-    analyst.post(&format!("/api/v1/jobs/{id}/requeue"), &json!({})).expect_problem(403, "role operator");
+    analyst
+        .post("/api/v1/queue/a/claim", &json!({}))
+        .expect_problem(403, "role operator");
+    analyst
+        .post(&format!("/api/v1/jobs/{id}/requeue"), &json!({}))
+        .expect_problem(403, "role operator");
     api.with(None).post("/api/v1/queue/a/claim", &json!({})).expect(401);
 
     let worker = token(&api, "worker", &["jobs:a"]);
     let mine = claim(&worker, "a", &json!({})).remove(0);
-    worker.post("/api/v1/queue/b/claim", &json!({})).expect_problem(403, "jobs:b");
+    worker
+        .post("/api/v1/queue/b/claim", &json!({}))
+        .expect_problem(403, "jobs:b");
     worker.get(&format!("/api/v1/jobs/{id}")).expect(403);
     worker.get("/api/v1/runs").expect(403);
     worker.post("/api/v1/queue/a/jobs", &json!({})).expect(403);
-    worker.send("DELETE", &format!("/api/v1/jobs/{id}"), &[], &[]).expect(403);
+    worker
+        .send("DELETE", &format!("/api/v1/jobs/{id}"), &[], &[])
+        .expect(403);
     // A claim of another queue is none of its business, and a changed one nobody's.
     let other = claim(&api, "b", &json!({})).remove(0);
     say(&worker, &other, "complete", json!({})).expect_problem(403, "no claim of this");
@@ -240,7 +290,9 @@ fn a_kill_loses_no_job_that_was_answered() {
     // What was not acknowledged as done is still to be had, each job once at a time.
     let mut rest: BTreeMap<String, u64> = BTreeMap::new();
     let missing = |rest: &BTreeMap<String, u64>| {
-        let known = published.iter().filter(|id| completed.contains(*id) || rest.contains_key(*id));
+        let known = published
+            .iter()
+            .filter(|id| completed.contains(*id) || rest.contains_key(*id));
         published.len() - known.count()
     };
     while missing(&rest) > 0 {
@@ -251,7 +303,10 @@ fn a_kill_loses_no_job_that_was_answered() {
         for job in claims {
             let id = job["id"].as_str().unwrap().to_owned();
             assert!(!completed.contains(&id), "job {id} was done, and came again");
-            assert!(rest.insert(id, job["attempt"].as_u64().unwrap()).is_none(), "two have it");
+            assert!(
+                rest.insert(id, job["attempt"].as_u64().unwrap()).is_none(),
+                "two have it"
+            );
         }
     }
     for id in &published {
@@ -280,18 +335,27 @@ fn try_post(api: &Api, path: &str, body: &Value) -> Option<Value> {
     std::io::Read::read_to_end(&mut stream, &mut answer).ok()?;
     let text = String::from_utf8(answer).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| serde_json::from_str(body).ok()).flatten()
+    head.starts_with("HTTP/1.1 200")
+        .then(|| serde_json::from_str(body).ok())
+        .flatten()
 }
 
 fn ids_of(answer: &Value) -> Vec<String> {
     let items = answer["jobs"].as_array().cloned().unwrap_or_default();
-    items.iter().filter_map(|item| Some(item["id"].as_str()?.to_owned())).collect()
+    items
+        .iter()
+        .filter_map(|item| Some(item["id"].as_str()?.to_owned()))
+        .collect()
 }
 
 #[test]
 fn a_shell_publishes_claims_and_works() {
     let home = Home::new();
-    let json = |arguments: &[&str]| home.run(&[&["queue"], arguments, &["--json"]].concat()).expect_code(0).json();
+    let json = |arguments: &[&str]| {
+        home.run(&[&["queue"], arguments, &["--json"]].concat())
+            .expect_code(0)
+            .json()
+    };
     let made = json(&["publish", "scans", "--input", "{\"n\": 1}", "--priority", "1"]);
     let id = made["id"].as_str().unwrap();
     let claimed = json(&["claim", "scans", "--wait", "0s"]);
@@ -299,18 +363,40 @@ fn a_shell_publishes_claims_and_works() {
     assert_eq!(json(&["heartbeat", token])["cancel_requested"], false);
     assert_eq!(json(&["complete", token, "--output", "\"ok\""])["id"], id);
     let shown = json(&["show", id]);
-    assert_eq!((&shown["status"], &shown["output"]), (&json!("completed"), &json!("ok")));
-    home.run(&["queue", "complete", "made-up"]).expect_clear_error(&["no claim"]);
+    assert_eq!(
+        (&shown["status"], &shown["output"]),
+        (&json!("completed"), &json!("ok"))
+    );
+    home.run(&["queue", "complete", "made-up"])
+        .expect_clear_error(&["no claim"]);
     home.run(&["queue", "show", "job-1"]).expect_clear_error(&["no job"]);
 
     // A command for each job.
     for n in 0..3 {
-        json(&["publish", "work", "--input", &format!("{{\"n\": {n}}}"), "--attempts", "1"]);
+        json(&[
+            "publish",
+            "work",
+            "--input",
+            &format!("{{\"n\": {n}}}"),
+            "--attempts",
+            "1",
+        ]);
     }
     json(&["publish", "work", "--input", "\"fail\"", "--attempts", "1"]);
     let script = "if grep -q fail; then echo broken >&2; exit 3; fi; echo \"$HELVE_JOB_ATTEMPT\"";
     let worked = home.run(&[
-        "queue", "work", "work", "--jobs", "2", "--drain", "--data-dir", &home.data().to_string_lossy(), "--", "sh", "-c", script,
+        "queue",
+        "work",
+        "work",
+        "--jobs",
+        "2",
+        "--drain",
+        "--data-dir",
+        &home.data().to_string_lossy(),
+        "--",
+        "sh",
+        "-c",
+        script,
     ]);
     drop(worked);
     let stats = json(&["stats", "work"]);
@@ -338,7 +424,9 @@ fn the_shell_works_beside_a_server() {
 fn documented() -> Vec<String> {
     let text = include_str!("../../../../docs/queue.md");
     let blocks = text.split("```sh\n").skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    blocks
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect()
 }
 
 /// Runs it with `helve` in the path, and gives back what it printed.
@@ -355,7 +443,11 @@ fn shell(home: &Home, script: &str, variables: &[(&str, &str)]) -> String {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{told}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     told
 }
 
@@ -365,11 +457,18 @@ fn what_the_documentation_shows_works() {
     let blocks = documented();
     assert_eq!(blocks.len(), 2, "a block for the shell and one for HTTP");
     let told = shell(&home, &blocks[0], &[]);
-    assert_eq!(told.matches("completed").count(), 3 + 3, "three are done, and listed: {told}");
+    assert_eq!(
+        told.matches("completed").count(),
+        3 + 3,
+        "three are done, and listed: {told}"
+    );
     let (_running, api, _) = up(&home, &["--no-worker"]);
     let base = format!("http://{}/api/v1", api.address);
     let variables = [("BASE", base.as_str()), ("TOKEN", api.token.as_deref().unwrap())];
     let told = shell(&home, &blocks[1], &variables);
-    assert!(told.contains("\"duplicate\":false") && told.contains("\"claim\":"), "{told}");
+    assert!(
+        told.contains("\"duplicate\":false") && told.contains("\"claim\":"),
+        "{told}"
+    );
     assert!(told.contains("\"at_work\":2"), "{told}");
 }

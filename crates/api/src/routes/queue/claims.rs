@@ -2,7 +2,8 @@
 
 use futures_util::FutureExt;
 use helve_queue::{
-    Answered, Batch, Claim, Claimed, Claiming, Completion, Failing, Heartbeat, Item, Pulse, QueueName, Result as Outcome,
+    Answered, Batch, Claim, Claimed, Claiming, Completion, Failing, Heartbeat, Item, Pulse, QueueName,
+    Result as Outcome,
 };
 
 use super::{Claimer, Large, queue, told};
@@ -96,13 +97,17 @@ pub(crate) async fn heartbeats(
     let queue = queue(&name)?;
     claimer.require(&queue)?;
     let (claimer, queue) = (&claimer, &queue);
-    let call = claimer.jobs.each(&batch.jobs, |item| &item.claim, |heartbeat, claim| {
-        async move {
-            let claim = mine(claimer, queue, claim)?;
-            claimer.jobs.heartbeat(&claim, heartbeat.details.as_ref()).await
-        }
-        .boxed()
-    });
+    let call = claimer.jobs.each(
+        &batch.jobs,
+        |item| &item.claim,
+        |heartbeat, claim| {
+            async move {
+                let claim = mine(claimer, queue, claim)?;
+                claimer.jobs.heartbeat(&claim, heartbeat.details.as_ref()).await
+            }
+            .boxed()
+        },
+    );
     Ok(items(call.await?))
 }
 
@@ -119,13 +124,17 @@ pub(crate) async fn completions(
     let queue = queue(&name)?;
     claimer.require(&queue)?;
     let (claimer, queue) = (&claimer, &queue);
-    let call = claimer.jobs.each(&batch.jobs, |item| &item.claim, |completion, claim| {
-        async move {
-            let claim = mine(claimer, queue, claim)?;
-            claimer.jobs.complete(&claim, &completion.output).await
-        }
-        .boxed()
-    });
+    let call = claimer.jobs.each(
+        &batch.jobs,
+        |item| &item.claim,
+        |completion, claim| {
+            async move {
+                let claim = mine(claimer, queue, claim)?;
+                claimer.jobs.complete(&claim, &completion.output).await
+            }
+            .boxed()
+        },
+    );
     Ok(items(call.await?))
 }
 
@@ -142,12 +151,16 @@ pub(crate) async fn failures(
     let queue = queue(&name)?;
     claimer.require(&queue)?;
     let (claimer, queue) = (&claimer, &queue);
-    let call = claimer.jobs.each(&batch.jobs, |item| &item.claim, |failing, claim| {
-        async move {
-            let claim = mine(claimer, queue, claim)?;
-            claimer.jobs.fail(&claim, failing).await
-        }
-        .boxed()
-    });
+    let call = claimer.jobs.each(
+        &batch.jobs,
+        |item| &item.claim,
+        |failing, claim| {
+            async move {
+                let claim = mine(claimer, queue, claim)?;
+                claimer.jobs.fail(&claim, failing).await
+            }
+            .boxed()
+        },
+    );
     Ok(items(call.await?))
 }

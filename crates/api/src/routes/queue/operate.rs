@@ -18,11 +18,7 @@ use crate::state::Api;
 #[utoipa::path(post, path = "/jobs/{id}/requeue", tag = "Job queue",
     params(("id" = String, Path, description = "The job"), crate::openapi::Namespace),
     responses((status = 200, description = "It waits to be claimed", body = Requeued)))]
-pub(crate) async fn requeue(
-    caller: Caller,
-    State(api): State<Api>,
-    Path(id): Path<String>,
-) -> Result<Reply<Requeued>> {
+pub(crate) async fn requeue(caller: Caller, State(api): State<Api>, Path(id): Path<String>) -> Result<Reply<Requeued>> {
     caller.require(Role::Operator)?;
     caller.record("job.requeue", &id, Value::Null).await?;
     Ok(Reply(api.jobs.of_namespace(&caller.namespace).requeue(&id).await?))
@@ -40,7 +36,9 @@ pub(crate) async fn requeue_dead(
     caller.require(Role::Operator)?;
     let queue = queue(&name)?;
     caller.record("queue.requeue", &name, Value::Null).await?;
-    Ok(Reply(api.jobs.of_namespace(&caller.namespace).requeue_dead(&queue).await?))
+    Ok(Reply(
+        api.jobs.of_namespace(&caller.namespace).requeue_dead(&queue).await?,
+    ))
 }
 
 /// Stop a job: at once when nobody has it; otherwise its claimer learns of it by its next heartbeat.
@@ -86,6 +84,13 @@ pub(crate) async fn purge(
 ) -> Result<Reply<Swept>> {
     caller.require(Role::Operator)?;
     let queue = queue(&name)?;
-    caller.record("queue.purge", &name, json!({ "status": purge.status })).await?;
-    Ok(Reply(api.jobs.of_namespace(&caller.namespace).purge(&queue, purge.status).await?))
+    caller
+        .record("queue.purge", &name, json!({ "status": purge.status }))
+        .await?;
+    Ok(Reply(
+        api.jobs
+            .of_namespace(&caller.namespace)
+            .purge(&queue, purge.status)
+            .await?,
+    ))
 }

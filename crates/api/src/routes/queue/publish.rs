@@ -61,7 +61,10 @@ pub(crate) async fn publish(
                 true => Ok(Reply(published).into_response()),
                 false => {
                     let namespace = encoded(&caller.namespace);
-                    created(&format!("/api/v1/jobs/{}?namespace={namespace}", published.id), &published)
+                    created(
+                        &format!("/api/v1/jobs/{}?namespace={namespace}", published.id),
+                        &published,
+                    )
                 }
             }
         }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use helve_queue::{Jobs, JobSummary, JobView, QueueStats, Which};
+use helve_queue::{JobSummary, JobView, Jobs, QueueStats, Which};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -31,7 +31,9 @@ pub(crate) async fn queues(
     headers: HeaderMap,
 ) -> Result<Response> {
     let names = of(&caller, &api).queues().await?;
-    let entries = names.into_iter().map(|name| QueueEntry { queue: name.to_string() });
+    let entries = names.into_iter().map(|name| QueueEntry {
+        queue: name.to_string(),
+    });
     tagged(&headers, &paging.cut(entries.collect(), |entry| entry.queue.clone())?)
 }
 

@@ -1,7 +1,7 @@
 //! Where the jobs are: on an engine of this data directory. A server elsewhere would be another variant.
 
 use helve_queue::{
-    Answered, Claimed, Claiming, ClaimKey, Content, Failing, JobSummary, JobView, Jobs, NewJob, PublishOptions,
+    Answered, ClaimKey, Claimed, Claiming, Content, Failing, JobSummary, JobView, Jobs, NewJob, PublishOptions,
     Published, Pulse, QueueName, QueueStats, Reach, Requeued, Swept, Which,
 };
 

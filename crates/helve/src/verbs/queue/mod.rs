@@ -132,11 +132,19 @@ async fn dispatch(backend: &Backend, verb: QueueVerb, json: bool) -> Result<u8> 
         }
         QueueVerb::Cancel { id } => {
             backend.cancel(&id).await?;
-            say(json, &json!({"id": id, "status": "cancel_requested"}), &format!("job {id}: asked to stop\n"));
+            say(
+                json,
+                &json!({"id": id, "status": "cancel_requested"}),
+                &format!("job {id}: asked to stop\n"),
+            );
         }
         QueueVerb::Remove { id } => {
             backend.remove(&id).await?;
-            say(json, &json!({"id": id, "status": "removed"}), &format!("job {id}: removed\n"));
+            say(
+                json,
+                &json!({"id": id, "status": "removed"}),
+                &format!("job {id}: removed\n"),
+            );
         }
         QueueVerb::Work(args) => return work::work(backend, args, json).await,
     }
@@ -232,7 +240,12 @@ fn time(at: Option<jiff::Timestamp>) -> String {
 }
 
 fn shown(view: &JobView) -> String {
-    let mut text = format!("job       {}\nqueue     {}\nstatus    {}\n", view.id, view.queue, view.status.as_str());
+    let mut text = format!(
+        "job       {}\nqueue     {}\nstatus    {}\n",
+        view.id,
+        view.queue,
+        view.status.as_str()
+    );
     let attempts = view.attempts.map_or("without end".to_owned(), |most| most.to_string());
     text.push_str(&format!("attempt   {} of {attempts}\n", view.attempt));
     let content = |content: &helve_queue::Content| String::from_utf8_lossy(&content.clone().into_bytes()).into_owned();
@@ -277,7 +290,11 @@ fn listed(jobs: &[JobSummary]) -> String {
             ]
         })
         .collect();
-    table(&["JOB", "STATUS", "PUBLISHED", "ENDED", "NEEDS"], &rows, Style::stdout())
+    table(
+        &["JOB", "STATUS", "PUBLISHED", "ENDED", "NEEDS"],
+        &rows,
+        Style::stdout(),
+    )
 }
 
 fn counted(stats: &[QueueStats]) -> String {

@@ -83,7 +83,9 @@ pub(super) async fn work(backend: &Backend, args: WorkArgs, json: bool) -> Resul
         }
     }
     if !running.is_empty() {
-        eprint_line("stopping after the running jobs; Ctrl-C again leaves at once, and they go back when their lease ends");
+        eprint_line(
+            "stopping after the running jobs; Ctrl-C again leaves at once, and they go back when their lease ends",
+        );
     }
     while let Some(done) = running.join_next().await {
         tell(done, json);
@@ -97,8 +99,16 @@ fn tell(done: std::result::Result<Done, tokio::task::JoinError>, json: bool) {
         return;
     };
     match json {
-        true => print(&format!("{}\n", json!({"id": done.id, "status": done.status, "said": done.words}))),
-        false => print(&format!("{}  {}  {}\n", done.id, done.status, crate::terminal::clean(&done.words))),
+        true => print(&format!(
+            "{}\n",
+            json!({"id": done.id, "status": done.status, "said": done.words})
+        )),
+        false => print(&format!(
+            "{}  {}  {}\n",
+            done.id,
+            done.status,
+            crate::terminal::clean(&done.words)
+        )),
     }
 }
 
@@ -208,7 +218,11 @@ async fn execute(backend: &Backend, job: &ClaimedJob, command: &[std::ffi::OsStr
     match status {
         Ok(status) if status.success() => match out {
             Some(out) => End::Completed(of_program(&out)),
-            None => failed(format!("it wrote more than {MAX_CONTENT} bytes"), "output-too-large", true),
+            None => failed(
+                format!("it wrote more than {MAX_CONTENT} bytes"),
+                "output-too-large",
+                true,
+            ),
         },
         Ok(status) => {
             let how = match status.code() {
@@ -218,7 +232,11 @@ async fn execute(backend: &Backend, job: &ClaimedJob, command: &[std::ffi::OsStr
             let error = if said.is_empty() { status.to_string() } else { said };
             failed(error, &how, false)
         }
-        Err(error) => failed(format!("the command cannot be waited for: {error}"), "no-command", false),
+        Err(error) => failed(
+            format!("the command cannot be waited for: {error}"),
+            "no-command",
+            false,
+        ),
     }
 }
 
