@@ -6,6 +6,7 @@ mod cache;
 mod fill;
 mod findings;
 mod fuzzer;
+mod jobs;
 mod limits;
 mod loads;
 mod machine;
@@ -89,6 +90,10 @@ fn run(options: &Options) -> Result<()> {
     if options.wants("findings") {
         println!("\n== findings ==");
         figures.insert("findings".into(), findings::measure(options.quick)?);
+    }
+    if options.wants("jobs") {
+        println!("\n== job queue ==");
+        figures.insert("jobs".into(), jobs::measure(options.quick)?);
     }
     let limits = match options.wants("limits") {
         true => {

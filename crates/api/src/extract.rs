@@ -59,18 +59,30 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self> {
-        if !is_json(request.headers()) {
-            return Err(Problem::unsupported_media_type(
-                "send JSON, with `Content-Type: application/json`",
-            ));
-        }
+        Self::check(&request)?;
         let bytes = read(request.into_body(), api.limits.json_bytes, api.limits.body_idle).await?;
-        let value = serde_json::from_slice(&bytes);
-        value.map(Self).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Problem::unprocessable(format!("the body does not fit: {error}")),
-            _ => Problem::bad_request(format!("the body is no JSON: {error}")),
-        })
+        parse(&bytes).map(Self)
     }
+}
+
+impl<T> Json<T> {
+    /// Refuses a body that does not say that it is JSON.
+    pub(crate) fn check(request: &Request) -> Result<()> {
+        match is_json(request.headers()) {
+            true => Ok(()),
+            false => Err(Problem::unsupported_media_type(
+                "send JSON, with `Content-Type: application/json`",
+            )),
+        }
+    }
+}
+
+/// JSON of that shape.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Problem::unprocessable(format!("the body does not fit: {error}")),
+        _ => Problem::bad_request(format!("the body is no JSON: {error}")),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -137,7 +137,24 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::show, tokens::revoke))
         .routes(routes!(tokens::me))
         .routes(routes!(login::logout))
-        .routes(routes!(audit::list));
+        .routes(routes!(audit::list))
+        // queue
+        .routes(routes!(routes::queue::show::queues))
+        .routes(routes!(routes::queue::show::stats))
+        .routes(routes!(routes::queue::show::list, routes::queue::publish::publish))
+        .routes(routes!(routes::queue::show::dead))
+        .routes(routes!(routes::queue::show::job, routes::queue::operate::remove))
+        .routes(routes!(routes::queue::claims::claim))
+        .routes(routes!(routes::queue::claims::heartbeat))
+        .routes(routes!(routes::queue::claims::complete))
+        .routes(routes!(routes::queue::claims::fail))
+        .routes(routes!(routes::queue::claims::heartbeats))
+        .routes(routes!(routes::queue::claims::completions))
+        .routes(routes!(routes::queue::claims::failures))
+        .routes(routes!(routes::queue::operate::requeue))
+        .routes(routes!(routes::queue::operate::requeue_dead))
+        .routes(routes!(routes::queue::operate::cancel))
+        .routes(routes!(routes::queue::operate::purge));
     let (router, description) = OpenApiRouter::with_openapi(openapi::Base::openapi())
         .nest("/api/v1", v1)
         .split_for_parts();

@@ -90,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
     pub(crate) feeds: Feeds,
+    pub(crate) jobs: helve_queue::Jobs,
     /// Archives that are unpacked and packed at a time.
     pub(crate) packing: Semaphore,
     pub(crate) strangers: Arc<Strangers>,
@@ -122,7 +123,9 @@ impl Api {
             limits,
             hosts,
         } = options;
+        let jobs = jobs(&client, &engine, &dir)?;
         Ok(Self(Arc::new(Inner {
+            jobs,
             uploads: Uploads::open(&dir.join("uploads"))?,
             targets: TargetIndex::open(&dir.join("targets"))?,
             feeds: Feeds::new(limits.streams),
@@ -137,4 +140,19 @@ impl Api {
             hosts,
         })))
     }
+}
+
+/// The job queue on the same engine. Whoever has the data directory honours the claims that are made here.
+fn jobs(client: &Client, engine: &str, dir: &std::path::Path) -> std::io::Result<helve_queue::Jobs> {
+    let key = helve_queue::ClaimKey::in_file(&dir.join("claims.key")).map_err(std::io::Error::other)?;
+    let reach = match engine {
+        "embedded" => helve_queue::Reach::InProcess,
+        _ => helve_queue::Reach::Network,
+    };
+    Ok(helve_queue::Jobs::new(
+        client.connection.clone(),
+        &client.namespace,
+        reach,
+        key,
+    ))
 }

@@ -229,6 +229,15 @@ impl StartedWithTail {
     }
 }
 
+/// How long a poll may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Until there is a task.
+    pub(crate) wait: Duration,
+    /// Until the task is handed over as well, which takes a commit.
+    pub(crate) whole: Duration,
+}
+
 type HandedOut = Result<Option<Handout>, Failed>;
 type Answer = oneshot::Sender<Result<Option<Delivered>, Failed>>;
 
@@ -255,8 +264,9 @@ impl Drop for Delivered {
 
 impl Shell {
     /// Waits at a queue; `None` when nothing came in time, or the worker or the engine shuts down.
-    pub(crate) async fn poll(self: &Arc<Self>, queue: QueueId, poller: Poller, patience: Duration) -> HandedOut {
-        let timer = self.clock().sleep_until(self.now() + patience);
+    pub(crate) async fn poll(self: &Arc<Self>, queue: QueueId, poller: Poller, patience: Patience) -> HandedOut {
+        let now = self.now();
+        let timer = self.clock().sleep_until(now + patience.wait);
         tokio::pin!(timer);
         loop {
             let poll = self.matching.poll(queue.clone(), poller.clone());
@@ -284,7 +294,7 @@ impl Shell {
                 biased;
                 answered = answered => answered,
                 // Its client gives up: the next poller gets the task as soon as it is there.
-                () = &mut timer => return Ok(None),
+                () = self.clock().sleep_until(now + patience.whole) => return Ok(None),
             };
             match answered {
                 Ok(Ok(Some(delivered))) => return Ok(delivered.take()),

@@ -4,6 +4,7 @@ mod bench;
 mod catalog;
 mod choices;
 mod findings;
+mod queue;
 mod run;
 mod runs;
 mod storage;
@@ -21,6 +22,7 @@ pub(crate) use catalog::{
 };
 pub(crate) use choices::{DEFAULT_NAMESPACE, EngineChoice, SandboxChoice};
 pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
+pub(crate) use queue::{ClaimArgs, PublishArgs, QueueArgs, QueueVerb, WorkArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsVerb;
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
@@ -168,6 +170,8 @@ pub(crate) enum Verb {
     /// List the files that the steps of a run left, and get one
     #[command(subcommand)]
     Artifacts(ArtifactsVerb),
+    /// Publish and claim jobs, work on them, and look at queues
+    Queue(QueueArgs),
     /// Measure how many jobs this machine can take, and how many workers one engine feeds
     Bench(BenchArgs),
     /// Print a completion script for a shell

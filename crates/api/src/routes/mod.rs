@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod listed;
 pub(crate) mod login;
 pub(crate) mod namespaces;
+pub(crate) mod queue;
 pub(crate) mod results;
 pub(crate) mod runs;
 pub(crate) mod schedules;

@@ -1,5 +1,7 @@
 //! Polls for tasks.
 
+use std::time::Duration;
+
 use helve_history::Sdk;
 use helve_protocol::WithHistory;
 use temporalio_protos::temporal::api::{
@@ -15,15 +17,18 @@ use super::{Frontend, convert};
 use crate::{
     matching::{Kind, Poller, QueueId},
     namespaces::Namespace,
-    tasks::Handout,
+    tasks::{Handout, Patience},
 };
+
+/// How long a poll waits for a task, in milliseconds, if that is shorter than its client waits for the answer.
+const WAIT_HEADER: &str = "helve-wait-ms";
 
 impl Frontend {
     pub(super) async fn poll_workflow_task_queue(
         &self,
         request: Request<PollWorkflowTaskQueueRequest>,
     ) -> Result<WithHistory<PollWorkflowTaskQueueResponse>, Status> {
-        let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
+        let patience = self.poll_patience(request.metadata());
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         #[expect(deprecated, reason = "how workers said it before deployments")]
@@ -45,7 +50,7 @@ impl Frontend {
         &self,
         request: Request<PollActivityTaskQueueRequest>,
     ) -> Result<PollActivityTaskQueueResponse, Status> {
-        let patience = self.patience(request.metadata(), self.shell.options.poll_timeout);
+        let patience = self.poll_patience(request.metadata());
         let sdk = sdk(request.metadata());
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
@@ -66,6 +71,19 @@ impl Frontend {
             Some(Handout::Activity(activity)) => convert::activity(*activity),
             _ => PollActivityTaskQueueResponse::default(),
         })
+    }
+
+    /// A client that wants what is there, and not what will be, says so by a header of Helve's own: by a short timeout alone it
+    /// would also give up what is just being handed over.
+    fn poll_patience(&self, metadata: &MetadataMap) -> Patience {
+        let whole = self.patience(metadata, self.shell.options.poll_timeout);
+        let wait = metadata
+            .get(WAIT_HEADER)
+            .and_then(|text| text.to_str().ok()?.parse().ok());
+        Patience {
+            wait: wait.map_or(whole, |millis| whole.min(Duration::from_millis(millis))),
+            whole,
+        }
     }
 
     fn poller(&self, identity: String, instance: String, max_tasks_per_second: Option<f64>) -> Result<Poller, Status> {

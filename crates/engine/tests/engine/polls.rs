@@ -246,3 +246,31 @@ async fn shutting_down_answers_polls_with_nothing() {
         tonic::Code::Unavailable,
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_wants_what_is_there_gets_it_however_long_the_disk_takes_and_waits_for_nothing_else() {
+    let world = World::new().await;
+    let poll = async || {
+        let mut headers = tonic::codegen::http::HeaderMap::new();
+        headers.insert("helve-wait-ms", tonic::codegen::http::HeaderValue::from_static("0"));
+        let request = PollActivityTaskQueueRequest {
+            namespace: NAMESPACE.to_owned(),
+            task_queue: normal_queue(QUEUE),
+            ..PollActivityTaskQueueRequest::default()
+        };
+        let answer = world.client.rpc_with("PollActivityTaskQueue", headers, request).await;
+        answer
+            .map(|task: PollActivityTaskQueueResponse| !task.task_token.is_empty())
+            .unwrap()
+    };
+    // The clock stands still: a poll that waited would never come back.
+    assert!(!poll().await);
+    for id in ["a", "b", "c"] {
+        let request = crate::standalone::start_activity_request(id);
+        let _: StartActivityExecutionResponse = world.client.rpc("StartActivityExecution", request).await.unwrap();
+    }
+    for _ in 0..3 {
+        assert!(poll().await);
+    }
+    assert!(!poll().await);
+}

@@ -10,6 +10,7 @@ mod export;
 mod findings;
 mod follow;
 mod parameters;
+mod queue;
 mod replay;
 mod report;
 mod run;
@@ -67,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Findings(args) => findings::findings(&app, *args).await,
         Verb::Targets(verb) => targets::targets(&app, verb).await,
         Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
+        Verb::Queue(args) => queue::queue(&app, args).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,
         Verb::Completions { shell } => completions::completions(shell),
     }

@@ -13,6 +13,7 @@ mod flawless;
 mod languages;
 mod limits;
 mod pages;
+mod queue;
 mod sandbox;
 mod scanning;
 mod storage;
