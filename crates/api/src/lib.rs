@@ -134,7 +134,18 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::show, tokens::revoke))
         .routes(routes!(tokens::me))
         .routes(routes!(login::logout))
-        .routes(routes!(audit::list));
+        .routes(routes!(audit::list))
+        // Webhooks.
+        .routes(routes!(routes::webhooks::list, routes::webhooks::make))
+        .routes(routes!(
+            routes::webhooks::show,
+            routes::webhooks::change,
+            routes::webhooks::remove
+        ))
+        .routes(routes!(routes::webhooks::rotate))
+        .routes(routes!(routes::webhooks::test))
+        .routes(routes!(routes::webhooks::deliveries))
+        .routes(routes!(routes::webhooks::again));
     let (router, description) = OpenApiRouter::with_openapi(openapi::Base::openapi())
         .nest("/api/v1", v1)
         .split_for_parts();

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use helve_api::{Hosts, Limits, Options};
 use helve_blobs::BlobStore;
+use helve_net::Policy;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope};
 use helve_runs::Client;
 use helve_toolbox::Shelf;
+use helve_webhooks::Dispatcher;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +46,7 @@ pub(crate) struct Http {
     ledger: Ledger,
     stop: CancellationToken,
     server: JoinHandle<()>,
+    webhooks: Dispatcher,
     _sweeper: AbortOnDropHandle<()>,
 }
 
@@ -78,6 +81,8 @@ impl Http {
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
         let server = tokio::spawn(helve_api::serve(listener, router, stop.clone()));
+        let told = Policy::Public(args.webhook_allow.clone());
+        let webhooks = Dispatcher::start(ledger.clone(), helve_webhooks::Options::new(told));
         let sweeping = ledger.clone();
         let sweeper = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -92,6 +97,7 @@ impl Http {
             ledger,
             stop,
             server,
+            webhooks,
             _sweeper: sweeper,
         })
     }
@@ -130,6 +136,7 @@ impl Http {
     pub(crate) async fn close(self) {
         self.stop.cancel();
         let _ = self.server.await;
+        self.webhooks.close().await;
         if let Err(error) = self.ledger.close().await {
             tracing::warn!(%error, "the ledger was not closed cleanly; nothing that was promised is lost");
         }
