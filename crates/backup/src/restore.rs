@@ -1,5 +1,6 @@
 //! Making a data directory of a snapshot.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -76,15 +77,12 @@ fn check_empty(to: &Path) -> Result<bool, Error> {
 
 fn build(dir: &Path, snapshot: &Path, manifest: &Manifest, to: &Path) -> Result<(), Error> {
     make_dir(to)?;
-    let mut folders = vec![to.to_owned()];
+    let mut folders = BTreeSet::from([to.to_owned()]);
     let mut put = |from: &Path, relative: &str, blake3: &str| -> Result<(), Error> {
         let damaged = |what: &str| Error::Damaged(vec![format!("{} {what}", from.display())]);
         let path = inner(to, relative).ok_or_else(|| damaged("leads out of the data directory"))?;
-        for folder in path.ancestors().skip(1).take_while(|folder| *folder != to) {
-            if !folders.iter().any(|known| known == folder) {
-                folders.push(folder.to_owned());
-            }
-        }
+        let above = path.ancestors().skip(1).take_while(|folder| *folder != to);
+        folders.extend(above.map(Path::to_owned));
         make_dir(path.parent().expect("it is below a folder"))?;
         // Once more: it was checked a while ago.
         match copy(from, &path)?.1.to_hex().as_str() == blake3 {
@@ -104,6 +102,7 @@ fn build(dir: &Path, snapshot: &Path, manifest: &Manifest, to: &Path) -> Result<
         fs::write(&path, format!("{place}\n")).map_err(Error::io("write", &path))?;
         make_private(&path, 0o600)?;
     }
+    // What is inside first.
     for folder in folders.iter().rev() {
         sync_dir(folder)?;
     }

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod artifacts;
+mod backup;
 mod bench;
 mod build;
 mod catalog;
@@ -68,6 +69,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Targets(verb) => targets::targets(&app, verb).await,
         Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,
+        Verb::Backup(args) => backup::backup(&app, &args),
+        Verb::Restore(args) => backup::restore(&app, &args),
         Verb::Completions { shell } => completions::completions(shell),
     }
 }
