@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use helve_backup::{Blobs, Error, Made, Options, Source, back_up, restore, snapshots, verify};
+use helve_db::rusqlite::Connection;
 use helve_db::{Batch, Store};
 use tempfile::TempDir;
 
@@ -24,7 +25,9 @@ impl Desk {
         };
         fs::create_dir(desk.data()).unwrap();
         for database in ["engine.db", "ledger.db"] {
-            drop(desk.open(database));
+            let db = Connection::open(desk.data().join(database)).unwrap();
+            db.execute_batch(SCHEMA[0]).unwrap();
+            db.execute_batch("PRAGMA application_id = 77; PRAGMA user_version = 1;").unwrap();
         }
         for (path, text) in [
             ("http/ingested.json", "{}"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::door::Caller;
-use crate::extract::{Json, Path, Query, created, is_match, tag, tagged};
+use crate::extract::{Json, Path, Query, Reply, created, is_match, tag, tagged};
 use crate::page::{Page, Paging};
 use crate::problem::{FieldError, Problem, Result};
 use crate::state::Api;
@@ -153,7 +153,7 @@ pub(crate) struct AskedDelivery {
 }
 
 fn accepted(delivery: String) -> Response {
-    (StatusCode::ACCEPTED, axum::Json(AskedDelivery { delivery })).into_response()
+    (StatusCode::ACCEPTED, Reply(AskedDelivery { delivery })).into_response()
 }
 
 fn kinds(names: Vec<String>) -> Result<Vec<EventKind>> {
@@ -300,7 +300,7 @@ pub(crate) async fn rotate(
         secret: secret.reveal().to_owned(),
         webhook: webhook.into(),
     };
-    Ok(axum::Json(made).into_response())
+    Ok(Reply(made).into_response())
 }
 
 /// Tell a webhook something that means nothing, to see whether it is heard.

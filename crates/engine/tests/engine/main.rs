@@ -7,6 +7,7 @@ mod compatibility;
 mod deletion;
 mod durability;
 mod hostile;
+mod migrations;
 mod namespaces;
 mod opening;
 mod polls;

@@ -24,11 +24,9 @@ struct Desk {
 impl Desk {
     async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&dir.path().join("ledger.db"), helve_ledger::Options::default());
-        Self {
-            ledger: ledger.await.unwrap(),
-            _dir: dir,
-        }
+        let path = dir.path().join("ledger.db");
+        let ledger = Ledger::open(&path, helve_ledger::Options::default()).await.unwrap();
+        Self { ledger, _dir: dir }
     }
 
     async fn hook(&self, url: &str) -> (String, Secret) {

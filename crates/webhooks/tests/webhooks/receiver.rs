@@ -111,7 +111,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
     let Some(request) = read(&mut stream).await else { return };
     seen.heard.lock().unwrap().push(request);
     let answer = seen.answers.lock().unwrap().pop_front().unwrap_or(Answer::Nothing);
-    let text = match answer {
+    let text = match &answer {
         Answer::Status(status) => format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n"),
         Answer::Redirect(to) => format!("HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"),
         Answer::TooShort => "HTTP/1.1 200 X\r\ncontent-length: 1000000\r\n\r\nshort".to_owned(),

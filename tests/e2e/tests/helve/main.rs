@@ -1,6 +1,7 @@
 //! End-to-end tests: the helve program from outside.
 
 mod api;
+mod backup;
 mod bench;
 mod code;
 mod durability;
@@ -15,5 +16,6 @@ mod storage;
 mod toolbox;
 mod verbs;
 mod verticals;
+mod webhooks;
 mod workers;
 mod wrong_input;
