@@ -15,8 +15,8 @@ use crate::post::{Outcome, post};
 
 /// Longest sleep: the clock may have been set, and a wake may have been meant for somebody who died.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// Shortest one, when something is due that cannot be claimed now.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(200);
+/// When something is due that cannot be claimed, because its webhook has enough to do: that ends with a delivery, which wakes.
+const WHILE_BUSY: Duration = Duration::from_secs(2);
 /// After the ledger did not answer.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 /// What is under way may go on for so long when it is stopped.
@@ -146,7 +146,10 @@ impl Work {
         let Some(next) = self.ledger.next_delivery().await? else {
             return Ok(LONGEST_SLEEP);
         };
-        Ok(until(next, self.ledger.now()).clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
+        Ok(match until(next, self.ledger.now()) {
+            Duration::ZERO => WHILE_BUSY,
+            wait => wait.min(LONGEST_SLEEP),
+        })
     }
 
     /// One that panicked has told about itself, and its count is made anew with the next that ends without any running.
