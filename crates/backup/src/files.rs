@@ -80,9 +80,7 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<fs::DirEntry>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::io("read", dir)(error)),
     };
-    let mut entries = entries
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(Error::io("read", dir))?;
+    let mut entries = entries.collect::<Result<Vec<_>, _>>().map_err(Error::io("read", dir))?;
     entries.sort_by_key(fs::DirEntry::file_name);
     Ok(entries)
 }

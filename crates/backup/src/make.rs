@@ -5,7 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 
 use crate::Error;
 use crate::files::{copy, digest, make_dir, names, sync_dir};
@@ -80,7 +80,10 @@ pub struct Made {
 ///
 /// When something cannot be read or written. The snapshots that were there still are.
 pub fn back_up(source: &Source, to: &Path, options: &Options) -> Result<Made, Error> {
-    let began_at = Timestamp::now();
+    // As exact as a snapshot's name is.
+    let began_at = Timestamp::now()
+        .round(Unit::Microsecond)
+        .expect("it is far from the end of time");
     let data = fs::canonicalize(&source.data).map_err(|_| Error::NoData(source.data.clone()))?;
     if !data.join(ENGINE).is_file() {
         return Err(Error::NoData(data));
@@ -219,7 +222,8 @@ impl Copying<'_> {
     fn find(&mut self, dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), Error> {
         for entry in names(dir)? {
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                self.left_out.push(format!("{prefix}{}: its name is no text", entry.file_name().display()));
+                self.left_out
+                    .push(format!("{prefix}{}: its name is no text", entry.file_name().display()));
                 continue;
             };
             let path = format!("{prefix}{name}");
@@ -279,7 +283,9 @@ impl Copying<'_> {
                 blake3: hash.to_hex().to_string(),
                 database: None,
             }),
-            Err(Error::Io { action: "read", reason, .. }) if reason.kind() == ErrorKind::NotFound => {
+            Err(Error::Io {
+                action: "read", reason, ..
+            }) if reason.kind() == ErrorKind::NotFound => {
                 fs::remove_file(&to).map_err(Error::io("remove", &to))?;
             }
             Err(error) => return Err(error),
@@ -301,7 +307,10 @@ impl Copying<'_> {
 
 fn is_database(path: &Path) -> bool {
     let mut start = [0; 16];
-    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == MAGIC
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok()
+        && &start == MAGIC
 }
 
 #[derive(Default)]
@@ -348,7 +357,9 @@ fn copy_blob(from: &Path, name: &str, root: &Path, into: &Path, blobs: &mut Copi
             Err(error) => {
                 let _ = fs::remove_file(&partial);
                 return match error {
-                    Error::Io { action: "read", reason, .. } if is_gone(&reason) => Ok(()),
+                    Error::Io {
+                        action: "read", reason, ..
+                    } if is_gone(&reason) => Ok(()),
                     error => Err(error),
                 };
             }

@@ -124,7 +124,8 @@ fn move_up(building: &Path, to: &Path) -> Result<(), Error> {
 
 fn make_private(path: &Path, mode: u32) -> Result<(), Error> {
     #[cfg(unix)]
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).map_err(Error::io("protect", path))?;
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+        .map_err(Error::io("protect", path))?;
     #[cfg(not(unix))]
     let _ = (path, mode);
     Ok(())

@@ -27,7 +27,8 @@ impl Desk {
         for database in ["engine.db", "ledger.db"] {
             let db = Connection::open(desk.data().join(database)).unwrap();
             db.execute_batch(SCHEMA[0]).unwrap();
-            db.execute_batch("PRAGMA application_id = 77; PRAGMA user_version = 1;").unwrap();
+            db.execute_batch("PRAGMA application_id = 77; PRAGMA user_version = 1;")
+                .unwrap();
         }
         for (path, text) in [
             ("http/ingested.json", "{}"),
@@ -174,7 +175,10 @@ async fn what_was_committed_before_is_restored_while_writers_never_stopped() {
     let (told, there) = (ids(&ledger).await, ids(&engine).await);
     assert!(told.len() as i64 >= before, "all that was acknowledged before it began");
     assert_eq!(told, (0..told.len() as i64).collect::<Vec<_>>());
-    assert!(there.starts_with(&told), "the engine has everything that the ledger tells of");
+    assert!(
+        there.starts_with(&told),
+        "the engine has everything that the ledger tells of"
+    );
     // It can be written to.
     insert(&engine, 1_000_000).await;
 }
@@ -305,7 +309,10 @@ fn a_directory_that_holds_something_is_left_alone() {
     fs::create_dir(desk.restored()).unwrap();
     fs::write(desk.restored().join("mine"), "x").unwrap();
     let error = restore(&desk.to(), None, &desk.restored()).unwrap_err();
-    assert!(matches!(&error, Error::NotEmpty { found, .. } if found == "mine"), "{error}");
+    assert!(
+        matches!(&error, Error::NotEmpty { found, .. } if found == "mine"),
+        "{error}"
+    );
     assert_eq!(below(&desk.restored()).len(), 1);
     // A file is no directory, and is not replaced by one.
     let file = desk.dir.path().join("file");

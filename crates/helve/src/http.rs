@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use helve_api::{Hosts, Limits, Options};
 use helve_blobs::BlobStore;
-use helve_net::Policy;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope};
+use helve_net::Policy;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
 use helve_webhooks::Dispatcher;

@@ -127,10 +127,7 @@ impl Work {
             of_each: self.options.of_each,
             taken: self.taken.clone(),
         };
-        let claimed = self
-            .ledger
-            .claim_deliveries(free, self.options.lease(), &room)
-            .await?;
+        let claimed = self.ledger.claim_deliveries(free, self.options.lease(), &room).await?;
         let is_some = !claimed.is_empty();
         for delivery in claimed {
             *self.taken.entry(delivery.webhook.clone()).or_default() += 1;
@@ -175,11 +172,21 @@ fn until(next: Time, now: Time) -> Duration {
 async fn deliver(ledger: &Ledger, options: &Options, tls: &TlsConnector, delivery: &Delivery) {
     let said = match post(delivery, &options.policy, tls, options.timeout).await {
         Outcome::Taken(said) => {
-            tracing::debug!(delivery = delivery.id, webhook = delivery.webhook, said, "a webhook was told");
+            tracing::debug!(
+                delivery = delivery.id,
+                webhook = delivery.webhook,
+                said,
+                "a webhook was told"
+            );
             ledger.delivered(delivery, &said).await
         }
         Outcome::Failed(why, retry_after) => {
-            tracing::debug!(delivery = delivery.id, webhook = delivery.webhook, why, "a webhook was not told");
+            tracing::debug!(
+                delivery = delivery.id,
+                webhook = delivery.webhook,
+                why,
+                "a webhook was not told"
+            );
             ledger.delivery_failed(delivery, &why, retry_after).await
         }
     };

@@ -141,7 +141,9 @@ fn message(delivery: &Delivery, url: &Url) -> Option<hyper::Request<Full<Bytes>>
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     let host = url.host_str()?;
-    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let host = url
+        .port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let signature = sign(delivery.secret.reveal(), &delivery.id, seconds, &delivery.body);
     let mut message = hyper::Request::builder()
         .method(Method::POST)
@@ -188,7 +190,14 @@ where
 
 /// In seconds; a date is not read.
 fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = response
+        .headers()
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }
 

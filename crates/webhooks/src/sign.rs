@@ -14,10 +14,7 @@ pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> String {
     let decoded = secret
         .strip_prefix(PREFIX)
         .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
-    let key = hmac::Key::new(
-        hmac::HMAC_SHA256,
-        decoded.as_deref().unwrap_or(secret.as_bytes()),
-    );
+    let key = hmac::Key::new(hmac::HMAC_SHA256, decoded.as_deref().unwrap_or(secret.as_bytes()));
     let mut context = hmac::Context::with_key(&key);
     for part in [id, ".", &seconds.to_string(), ".", body] {
         context.update(part.as_bytes());

@@ -97,12 +97,7 @@ async fn draw_one(api: &Api, visit: &Visit, id: &str, made: Option<drawn::NewSec
 }
 
 /// What one of the forms of a webhook's page asks for.
-pub(super) async fn act(
-    State(api): State<Api>,
-    visit: Visit,
-    Path(id): Path<String>,
-    sent: Sent,
-) -> Result<Response> {
+pub(super) async fn act(State(api): State<Api>, visit: Visit, Path(id): Path<String>, sent: Sent) -> Result<Response> {
     visit.caller.require(Role::Admin)?;
     let (actor, namespace) = (&visit.caller.principal.actor, &visit.caller.namespace);
     let change = match sent.get("do") {

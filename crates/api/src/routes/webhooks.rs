@@ -169,7 +169,13 @@ fn kinds(names: Vec<String>) -> Result<Vec<EventKind>> {
 }
 
 /// The version that a change is for: that of the body, or the one that `If-Match` names.
-fn wanted_version(api: &Api, caller: &Caller, id: &str, headers: &HeaderMap, version: Option<i64>) -> Result<Option<i64>> {
+fn wanted_version(
+    api: &Api,
+    caller: &Caller,
+    id: &str,
+    headers: &HeaderMap,
+    version: Option<i64>,
+) -> Result<Option<i64>> {
     let webhook = api.ledger.webhook(&caller.namespace, id)?;
     if !headers.contains_key(header::IF_MATCH) {
         return Ok(version);
@@ -202,7 +208,11 @@ pub(crate) async fn list(
 /// Make a webhook. Its secret is in the answer, and nowhere else.
 #[utoipa::path(post, path = "/webhooks", tag = "Webhooks", params(crate::openapi::Namespace), request_body = WantedWebhook,
     responses((status = 201, description = "The webhook", body = MadeWebhook)))]
-pub(crate) async fn make(caller: Caller, State(api): State<Api>, Json(wanted): Json<WantedWebhook>) -> Result<Response> {
+pub(crate) async fn make(
+    caller: Caller,
+    State(api): State<Api>,
+    Json(wanted): Json<WantedWebhook>,
+) -> Result<Response> {
     caller.require(Role::Admin)?;
     let new = NewWebhook {
         namespace: caller.namespace,
@@ -231,7 +241,10 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response> {
     caller.require(Role::Admin)?;
-    tagged(&headers, &WebhookView::from(api.ledger.webhook(&caller.namespace, &id)?))
+    tagged(
+        &headers,
+        &WebhookView::from(api.ledger.webhook(&caller.namespace, &id)?),
+    )
 }
 
 /// Change a webhook.
@@ -341,8 +354,6 @@ pub(crate) async fn again(caller: Caller, State(api): State<Api>, Path(id): Path
     caller.require(Role::Admin)?;
     let webhook = api.ledger.webhook_of_delivery(&caller.namespace, &id).await?;
     let actor = &caller.principal.actor;
-    api.ledger
-        .redeliver(actor, &caller.namespace, &webhook.id, &id)
-        .await?;
+    api.ledger.redeliver(actor, &caller.namespace, &webhook.id, &id).await?;
     Ok(accepted(id))
 }

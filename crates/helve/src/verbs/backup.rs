@@ -167,7 +167,9 @@ pub(crate) fn restore(app: &App, args: &RestoreArgs) -> Result<u8> {
         )),
     }
     if let Some(place) = &restored.manifest.blobs_elsewhere {
-        eprint_line(&format!("WARNING  blobs are expected in {place}, which was not part of the backup"));
+        eprint_line(&format!(
+            "WARNING  blobs are expected in {place}, which was not part of the backup"
+        ));
     }
     Ok(0)
 }

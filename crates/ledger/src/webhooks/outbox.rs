@@ -218,12 +218,7 @@ impl Ledger {
     /// Claims deliveries that are due, oldest first: each is given to nobody else for so long. Its end is said by
     /// [`delivered`](Ledger::delivered) or [`delivery_failed`](Ledger::delivery_failed); if nobody says it in time, it is due
     /// again. May give fewer than there are.
-    pub async fn claim_deliveries(
-        &self,
-        limit: usize,
-        lease: Duration,
-        room: &Room,
-    ) -> Result<Vec<Delivery>, Error> {
+    pub async fn claim_deliveries(&self, limit: usize, lease: Duration, room: &Room) -> Result<Vec<Delivery>, Error> {
         let limit = limit.min(MAX_CLAIM);
         for _ in 0..MAX_TRIES {
             let now = self.now();

@@ -79,14 +79,21 @@ async fn a_ledger_of_every_earlier_version_is_opened_and_means_the_same() {
         ..TriageChange::default()
     };
     let second = id(&desk.ledger, 2).await;
-    desk.ledger.triage(&alice(), SPACE, &second, None, change).await.unwrap();
+    desk.ledger
+        .triage(&alice(), SPACE, &second, None, change)
+        .await
+        .unwrap();
     let search = || FindingFilter {
         text: Some("number3".to_owned()),
         ..FindingFilter::default()
     };
     let all = list(&desk.ledger, FindingFilter::default(), FindingOrder::Newest, 500).await;
     desk.ledger.close().await.unwrap();
-    assert_eq!(version(&desk.path()), SCRIPTS.len() as i64, "a new script must be listed here");
+    assert_eq!(
+        version(&desk.path()),
+        SCRIPTS.len() as i64,
+        "a new script must be listed here"
+    );
 
     for version_then in 1..=SCRIPTS.len() {
         let mut old = Desk::open().await;
@@ -96,8 +103,15 @@ async fn a_ledger_of_every_earlier_version_is_opened_and_means_the_same() {
         old.reopen_closed().await;
         let ledger = &old.ledger;
         let who = ledger.verify_token(token.secret.reveal()).unwrap();
-        assert_eq!((who.role, who.actor.name.as_str()), (Role::Analyst, "ci"), "version {version_then}");
-        let audit = ledger.list_audit(AuditFilter::default(), PageRequest::default()).await.unwrap();
+        assert_eq!(
+            (who.role, who.actor.name.as_str()),
+            (Role::Analyst, "ci"),
+            "version {version_then}"
+        );
+        let audit = ledger
+            .list_audit(AuditFilter::default(), PageRequest::default())
+            .await
+            .unwrap();
         assert!(audit.items.iter().any(|entry| entry.action == "finding.triage"));
         let listed = list(ledger, FindingFilter::default(), FindingOrder::Newest, 500).await;
         match version_then {

@@ -24,7 +24,10 @@ async fn webhook(desk: &Desk, events: &[EventKind]) -> Webhook {
 }
 
 async fn claim(desk: &Desk) -> Vec<Delivery> {
-    desk.ledger.claim_deliveries(10, MINUTE, &Room::unlimited()).await.unwrap()
+    desk.ledger
+        .claim_deliveries(10, MINUTE, &Room::unlimited())
+        .await
+        .unwrap()
 }
 
 fn body(delivery: &Delivery) -> Value {
@@ -327,10 +330,7 @@ async fn a_test_is_told_to_one_webhook_and_wakes_whoever_delivers() {
     let told = claim(&desk).await;
     assert_eq!((told.len(), &told[0].id, told[0].event), (1, &id, EventKind::Test));
     assert_eq!(body(&told[0])["event"], "webhook.test");
-    assert_eq!(
-        desk.ledger.webhook_of_delivery(SPACE, &id).await.unwrap().id,
-        hook.id
-    );
+    assert_eq!(desk.ledger.webhook_of_delivery(SPACE, &id).await.unwrap().id, hook.id);
     let foreign = desk.ledger.webhook_of_delivery("other", &id).await;
     assert!(matches!(foreign, Err(Error::NotFound { .. })));
     let listens = NewWebhook {

@@ -60,7 +60,9 @@ impl Desk {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(LIMIT, wait).await.expect("the delivery comes to that")
+        tokio::time::timeout(LIMIT, wait)
+            .await
+            .expect("the delivery comes to that")
     }
 
     /// What the first attempt came to.
@@ -93,7 +95,9 @@ async fn what_is_told_is_signed_and_says_on_every_attempt_that_it_is_the_same() 
         .redeliver(&Actor::system("test"), SPACE, &hook, &failed.id)
         .await
         .unwrap();
-    let told = desk.until(&hook, |delivery| delivery.state == DeliveryState::Delivered).await;
+    let told = desk
+        .until(&hook, |delivery| delivery.state == DeliveryState::Delivered)
+        .await;
     assert!(told.answer.unwrap().starts_with("204"));
     let heard = receiver.heard();
     assert_eq!(heard.len(), 2);
@@ -158,7 +162,14 @@ async fn a_redirection_is_not_followed() {
 #[tokio::test]
 async fn receivers_that_lie_about_their_answer_or_never_end_it_are_taken_by_their_status() {
     let desk = Desk::open().await;
-    let receiver = Receiver::start([Answer::TooShort, Answer::Endless, Answer::LongHead, Answer::Garbage, Answer::Close]).await;
+    let receiver = Receiver::start([
+        Answer::TooShort,
+        Answer::Endless,
+        Answer::LongHead,
+        Answer::Garbage,
+        Answer::Close,
+    ])
+    .await;
     let (hook, _) = desk.hook(&format!("http://{}/", receiver.address)).await;
     let one = Options {
         of_each: 1,
@@ -196,9 +207,16 @@ async fn a_receiver_that_answers_nothing_does_not_keep_others_waiting() {
         ..options(&[&slow, &quick])
     };
     let dispatcher = Dispatcher::start(desk.ledger.clone(), few);
-    let told = desk.until(&heard, |delivery| delivery.state == DeliveryState::Delivered).await;
+    let told = desk
+        .until(&heard, |delivery| delivery.state == DeliveryState::Delivered)
+        .await;
     assert_eq!(told.attempts, 1);
-    assert!(desk.deliveries(&silent).await.iter().all(|delivery| delivery.answer.is_none()));
+    assert!(
+        desk.deliveries(&silent)
+            .await
+            .iter()
+            .all(|delivery| delivery.answer.is_none())
+    );
     assert!(slow.connections() <= 3);
     drop(dispatcher);
 }
@@ -214,7 +232,9 @@ async fn what_a_dispatcher_had_claimed_when_it_died_is_told_by_the_next_one() {
     drop(dies);
     assert_eq!(desk.deliveries(&hook).await[0].state, DeliveryState::Pending);
     let next = Dispatcher::start(desk.ledger.clone(), options(&[&receiver]));
-    let told = desk.until(&hook, |delivery| delivery.state == DeliveryState::Delivered).await;
+    let told = desk
+        .until(&hook, |delivery| delivery.state == DeliveryState::Delivered)
+        .await;
     assert_eq!(told.attempts, 2);
     next.close().await;
 }
@@ -229,7 +249,9 @@ async fn a_receiver_that_is_not_there_is_told_when_it_is() {
     let failed = desk.answer(&hook).await;
     assert!(failed.answer.unwrap().contains("cannot be connected to"));
     late.listen([Answer::Status(200)]).await;
-    let told = desk.until(&hook, |delivery| delivery.state == DeliveryState::Delivered).await;
+    let told = desk
+        .until(&hook, |delivery| delivery.state == DeliveryState::Delivered)
+        .await;
     assert!(told.attempts >= 2);
     dispatcher.close().await;
 }

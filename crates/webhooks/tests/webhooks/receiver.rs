@@ -134,13 +134,17 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
             return None;
         }
         let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
         let mut lines = head.split("\r\n");
         let line = lines.next()?.to_owned();
         let pairs = lines.filter_map(|line| line.split_once(": "));
         let request = Request {
             line,
-            headers: pairs.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
+            headers: pairs
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
             body: body.to_owned(),
         };
         if request.header("content-length").parse() == Ok(body.len()) {
@@ -171,7 +175,9 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let number = (0..3).fold(0_u32, |number, at| number << 8 | u32::from(*chunk.get(at).unwrap_or(&0)));
+        let number = (0..3).fold(0_u32, |number, at| {
+            number << 8 | u32::from(*chunk.get(at).unwrap_or(&0))
+        });
         for at in 0..4 {
             let digit = ALPHABET[(number >> (18 - 6 * at) & 63) as usize];
             text.push(if at > chunk.len() { '=' } else { char::from(digit) });

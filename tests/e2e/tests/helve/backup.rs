@@ -72,7 +72,8 @@ fn a_backup_under_load_is_restored_into_a_fresh_directory_where_the_open_run_fin
             let mut count = 0;
             while !stop.load(Ordering::Relaxed) {
                 let name = format!("load-{count}");
-                api.post("/api/v1/tokens", &json!({"name": name, "role": "viewer"})).expect(201);
+                api.post("/api/v1/tokens", &json!({"name": name, "role": "viewer"}))
+                    .expect(201);
                 count += 1;
             }
             count
@@ -101,13 +102,19 @@ fn a_backup_under_load_is_restored_into_a_fresh_directory_where_the_open_run_fin
     let (running, api, _) = up(&other, &[]);
     let events = api.events(&format!("/api/v1/runs/{open}/events"), None);
     assert_eq!(events.last().unwrap().data["status"], "completed", "{events:?}");
-    assert_eq!(api.get(&format!("/api/v1/runs/{first}")).expect(200).json()["status"], "completed");
+    assert_eq!(
+        api.get(&format!("/api/v1/runs/{first}")).expect(200).json()["status"],
+        "completed"
+    );
     let shown = api.get(&finding).expect(200).text();
     assert!(shown.contains("false_positive") && shown.contains("a test"), "{shown}");
     let targets = api.get("/api/v1/targets").expect(200).json();
     assert_eq!(targets["items"][0]["id"], target);
     // Who had a token still gets in, and the person who runs it has a new one.
-    assert_eq!(api.with(Some(&token)).get("/api/v1/me").expect(200).json()["name"], "ci");
+    assert_eq!(
+        api.with(Some(&token)).get("/api/v1/me").expect(200).json()["name"],
+        "ci"
+    );
     // The index takes the second run in, as if nothing had happened.
     eventually(
         || api.get(&format!("/api/v1/runs/{open}/diff?run={first}")),
@@ -137,8 +144,12 @@ fn a_damaged_backup_is_refused_by_the_name_of_what_is_damaged_and_nothing_is_mad
     std::fs::write(&database, bytes).unwrap();
     let other = Home::new();
     let backup = backup.to_str().unwrap();
-    other.run(&["restore", backup]).expect_clear_error(&["files/engine.db", "damaged"]);
-    other.run(&["backup", "verify", backup]).expect_clear_error(&["files/engine.db"]);
+    other
+        .run(&["restore", backup])
+        .expect_clear_error(&["files/engine.db", "damaged"]);
+    other
+        .run(&["backup", "verify", backup])
+        .expect_clear_error(&["files/engine.db"]);
     assert!(!other.data().exists());
     // Without data there is no backup, and none is made up.
     other.run(&["backup", backup]).expect_clear_error(&["no data of Helve"]);

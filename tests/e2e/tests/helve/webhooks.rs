@@ -81,12 +81,22 @@ fn a_receiver_that_was_away_is_told_of_a_run_that_finished_and_of_what_it_found(
     let mut told: Vec<(String, Value)> = (0..2).map(|_| hear(listener.accept().unwrap().0)).collect();
     told.sort_by_key(|(_, body)| body["event"].to_string());
     let (new, finished) = (&told[0], &told[1]);
-    assert_eq!((&finished.1["event"], &finished.1["run_id"]), (&json!("run.finished"), &json!(run)));
-    assert_eq!((&new.1["event"], &new.1["target"]), (&json!("finding.new"), &json!("small")));
+    assert_eq!(
+        (&finished.1["event"], &finished.1["run_id"]),
+        (&json!("run.finished"), &json!(run))
+    );
+    assert_eq!(
+        (&new.1["event"], &new.1["target"]),
+        (&json!("finding.new"), &json!("small"))
+    );
     assert!(new.1["count"].as_u64().unwrap() >= 2, "{}", new.1);
     for (head, body) in &told {
         let id = body["id"].as_str().unwrap();
-        for part in [&format!("webhook-id: {id}"), "webhook-timestamp: ", "webhook-signature: v1,"] {
+        for part in [
+            &format!("webhook-id: {id}"),
+            "webhook-timestamp: ",
+            "webhook-signature: v1,",
+        ] {
             assert!(head.contains(part), "{head}");
         }
         assert!(head.starts_with("post /in?key=s3cret "), "{head}");
@@ -98,7 +108,8 @@ fn a_receiver_that_was_away_is_told_of_a_run_that_finished_and_of_what_it_found(
     let items = eventually("it is written down", || Some(deliveries()).filter(all_told));
     // Once more, because somebody asks for it.
     let first = items[0]["id"].as_str().unwrap();
-    api.post(&format!("/api/v1/deliveries/{first}/again"), &json!({})).expect(202);
+    api.post(&format!("/api/v1/deliveries/{first}/again"), &json!({}))
+        .expect(202);
     assert_eq!(hear(listener.accept().unwrap().0).1["id"], first);
 
     // No secret is ever shown again, and every change is in the audit log.
@@ -109,7 +120,11 @@ fn a_receiver_that_was_away_is_told_of_a_run_that_finished_and_of_what_it_found(
         assert!(audit.contains(action), "{action}");
     }
     let shown = api.get(&path).expect(200).text() + &api.get("/api/v1/webhooks").expect(200).text() + &audit;
-    for secret in ["s3cret", made["secret"].as_str().unwrap(), rotated["secret"].as_str().unwrap()] {
+    for secret in [
+        "s3cret",
+        made["secret"].as_str().unwrap(),
+        rotated["secret"].as_str().unwrap(),
+    ] {
         assert!(!shown.contains(secret), "{shown}");
     }
     running.signal("INT");
@@ -138,7 +153,9 @@ fn webhooks_are_for_administrators_and_reach_no_private_address_by_themselves() 
 
     // Who may not.
     let token = |role: &str| {
-        let made = api.post("/api/v1/tokens", &json!({"name": role, "role": role})).expect(201);
+        let made = api
+            .post("/api/v1/tokens", &json!({"name": role, "role": role}))
+            .expect(201);
         made.json()["secret"].as_str().unwrap().to_owned()
     };
     for role in ["viewer", "analyst", "operator"] {
@@ -146,8 +163,10 @@ fn webhooks_are_for_administrators_and_reach_no_private_address_by_themselves() 
         api.get("/api/v1/webhooks").expect_problem(403, "admin");
         api.get(&path).expect_problem(403, "admin");
         api.get(&deliveries).expect_problem(403, "admin");
-        api.post("/api/v1/webhooks", &json!({"url": "https://x.example"})).expect_problem(403, "admin");
-        api.post(&format!("{path}/secret"), &json!({})).expect_problem(403, "admin");
+        api.post("/api/v1/webhooks", &json!({"url": "https://x.example"}))
+            .expect_problem(403, "admin");
+        api.post(&format!("{path}/secret"), &json!({}))
+            .expect_problem(403, "admin");
         api.send("DELETE", &path, &[], &[]).expect_problem(403, "admin");
     }
     // What makes no sense.
@@ -165,12 +184,16 @@ fn webhooks_are_for_administrators_and_reach_no_private_address_by_themselves() 
         let headers = [&[("Content-Type", "application/json")][..], headers].concat();
         api.send("PATCH", &path, &headers, body.to_string().as_bytes())
     };
-    let off = patch(&[("If-Match", &tag)], json!({"enabled": false})).expect(200).json();
+    let off = patch(&[("If-Match", &tag)], json!({"enabled": false}))
+        .expect(200)
+        .json();
     assert_eq!((&off["enabled"], &off["version"]), (&json!(false), &json!(2)));
     patch(&[("If-Match", &tag)], json!({"enabled": true})).expect_problem(412, "version 2");
     patch(&[], json!({"enabled": true, "version": 1})).expect_problem(412, "meanwhile");
-    api.post(&format!("{path}/test"), &json!({})).expect_problem(422, "disabled");
-    api.send("DELETE", &path, &[("If-Match", &tag)], &[]).expect_problem(412, "version 2");
+    api.post(&format!("{path}/test"), &json!({}))
+        .expect_problem(422, "disabled");
+    api.send("DELETE", &path, &[("If-Match", &tag)], &[])
+        .expect_problem(412, "version 2");
     api.send("DELETE", &path, &[], &[]).expect(204);
     api.get(&path).expect_problem(404, "no webhook");
     running.signal("INT");
@@ -186,9 +209,15 @@ fn webhooks_are_made_changed_and_deleted_in_a_browser() {
     let mut browser = Browser::new(&api);
     browser.follow(&login);
     let list = "/settings/webhooks";
-    let fields = [("url", "https://hooks.example/in?key=s3cret"), ("events", "run.finished")];
+    let fields = [
+        ("url", "https://hooks.example/in?key=s3cret"),
+        ("events", "run.finished"),
+    ];
     let made = browser.post(list, list, &fields).expect(200).text();
-    assert!(made.contains("whsec_") && made.contains("https://hooks.example/in"), "{made}");
+    assert!(
+        made.contains("whsec_") && made.contains("https://hooks.example/in"),
+        "{made}"
+    );
     assert!(!made.contains("s3cret"));
     assert!(!browser.get(list).text().contains("whsec_"), "it is shown once");
     let id = api.get("/api/v1/webhooks").expect(200).json()["items"][0]["id"].clone();
@@ -198,12 +227,22 @@ fn webhooks_are_made_changed_and_deleted_in_a_browser() {
         assert!(browser.get(list).text().contains(then), "{what}");
     }
     browser
-        .post(&page, &page, &[("do", "change"), ("url", ""), ("events", "crash.found")])
+        .post(
+            &page,
+            &page,
+            &[("do", "change"), ("url", ""), ("events", "crash.found")],
+        )
         .expect(303);
     let changed = api.get("/api/v1/webhooks").expect(200).json()["items"][0].clone();
     assert_eq!(changed["events"], json!(["crash.found"]));
     assert_eq!(changed["url"], "https://hooks.example/in?***");
-    assert!(browser.post(&page, &page, &[("do", "rotate")]).expect(200).text().contains("whsec_"));
+    assert!(
+        browser
+            .post(&page, &page, &[("do", "rotate")])
+            .expect(200)
+            .text()
+            .contains("whsec_")
+    );
     // A form that no page of ours made.
     let forged = browser.send(&page, "application/x-www-form-urlencoded", b"do=delete&csrf=x");
     assert_eq!(forged.status, 403);

@@ -1,8 +1,6 @@
 //! Webhooks.
 
-use helve_web::pages::{
-    Delivery, DeliveryState, NewSecret, Webhook, WebhookPage, Webhooks, webhook, webhooks,
-};
+use helve_web::pages::{Delivery, DeliveryState, NewSecret, Webhook, WebhookPage, Webhooks, webhook, webhooks};
 
 use super::{Add, DAY, HOUR, MINUTE, Make, NOW, Text};
 
@@ -106,5 +104,8 @@ pub(crate) fn add(text: &Text, admin: Make<'_>, viewer: Make<'_>, add: Add<'_>) 
         made: Some(secret("8c1f0a52b7d94e63")),
         deliveries: Vec::new(),
     };
-    add("webhook-disabled", webhook(&admin("/settings/webhooks/8c1f0a52b7d94e63"), &off));
+    add(
+        "webhook-disabled",
+        webhook(&admin("/settings/webhooks/8c1f0a52b7d94e63"), &off),
+    );
 }
