@@ -11,18 +11,12 @@ use temporalio_protos::temporal::api::enums::v1::WorkflowExecutionStatus;
 
 use crate::client::*;
 
-/// As in `storage`, in order.
-const SCRIPTS: [&str; 9] = [
-    include_str!("../../src/storage/schema_1.sql"),
-    include_str!("../../src/storage/schema_2.sql"),
-    include_str!("../../src/storage/schema_3.sql"),
-    include_str!("../../src/storage/schema_4.sql"),
-    include_str!("../../src/storage/schema_5.sql"),
-    include_str!("../../src/storage/schema_6.sql"),
-    include_str!("../../src/storage/schema_7.sql"),
-    include_str!("../../src/storage/schema_8.sql"),
-    include_str!("../../src/storage/schema_9.sql"),
-];
+/// All scripts, in order.
+fn scripts() -> Vec<String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage");
+    let read = |n: usize| std::fs::read_to_string(dir.join(format!("schema_{n}.sql")));
+    (1..).map_while(|n| read(n).ok()).collect()
+}
 
 /// Names in the first column.
 fn names(db: &Connection, sql: &str) -> Vec<String> {
@@ -31,16 +25,16 @@ fn names(db: &Connection, sql: &str) -> Vec<String> {
     names.collect::<Result<_, _>>().unwrap()
 }
 
-/// Writes the rows of `now` into a database of version `version`.
-fn as_version(version: usize, now: &Path, old: &Path) {
+/// Writes the rows of `now` into a database as the version had it that knew these scripts.
+fn as_version(scripts: &[String], now: &Path, old: &Path) {
     let db = Connection::open(old).unwrap();
-    for script in &SCRIPTS[..version] {
+    for script in scripts {
         db.execute_batch(script).unwrap();
     }
     db.execute_batch("CREATE TABLE committed_batches (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);")
         .unwrap();
     db.pragma_update(None, "application_id", 0x484c_5645).unwrap();
-    db.pragma_update(None, "user_version", version as i64).unwrap();
+    db.pragma_update(None, "user_version", scripts.len() as i64).unwrap();
     db.execute("ATTACH ?1 AS now", [now.to_str().unwrap()]).unwrap();
     let tables = names(
         &db,
@@ -79,12 +73,13 @@ async fn a_directory_of_every_earlier_version_is_opened_and_its_runs_go_on() {
     ];
     world.engine.shutdown().await;
     let now = world.dir.path().join("engine.db");
-    assert_eq!(version(&now), SCRIPTS.len() as i64, "a new script must be listed here");
+    let scripts = scripts();
+    assert_eq!(version(&now), scripts.len() as i64);
 
-    for version_then in 1..=SCRIPTS.len() {
+    for version_then in 1..=scripts.len() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("engine.db");
-        as_version(version_then, &now, &database);
+        as_version(&scripts[..version_then], &now, &database);
         let engine = Engine::open(options(dir.path(), &world.clock))
             .await
             .unwrap_or_else(|error| panic!("version {version_then}: {error}"));
@@ -118,7 +113,7 @@ async fn a_directory_of_every_earlier_version_is_opened_and_its_runs_go_on() {
         assert_ne!(client.start("another").await, open);
         drop(client);
         engine.shutdown().await;
-        assert_eq!(version(&database), SCRIPTS.len() as i64);
+        assert_eq!(version(&database), scripts.len() as i64);
     }
 }
 
@@ -129,7 +124,7 @@ async fn a_directory_of_a_newer_version_is_refused_and_left_as_it_is() {
     let database = world.dir.path().join("engine.db");
     Connection::open(&database)
         .unwrap()
-        .pragma_update(None, "user_version", SCRIPTS.len() as i64 + 1)
+        .pragma_update(None, "user_version", scripts().len() as i64 + 1)
         .unwrap();
     let before = std::fs::read(&database).unwrap();
     let Err(error) = Engine::open(options(world.dir.path(), &world.clock)).await else {
