@@ -130,7 +130,7 @@ impl<T: Serialize> IntoResponse for Reply<T> {
 /// JSON with an entity tag; not sent again to who has it.
 pub(crate) fn tagged<T: Serialize>(headers: &HeaderMap, value: &T) -> Result<Response> {
     let body = serde_json::to_vec(value).map_err(|error| Problem::internal("the answer cannot be written", error))?;
-    let tag = format!("\"{}\"", &blake3::hash(&body).to_hex()[..32]);
+    let tag = tag_of(&body);
     let unchanged = is_match(headers, header::IF_NONE_MATCH, &tag);
     let mut response = match unchanged {
         true => StatusCode::NOT_MODIFIED.into_response(),
@@ -142,6 +142,16 @@ pub(crate) fn tagged<T: Serialize>(headers: &HeaderMap, value: &T) -> Result<Res
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     Ok(response)
+}
+
+/// The entity tag that an answer with this value has.
+pub(crate) fn tag<T: Serialize>(value: &T) -> Result<String> {
+    let body = serde_json::to_vec(value).map_err(|error| Problem::internal("the answer cannot be written", error))?;
+    Ok(tag_of(&body))
+}
+
+fn tag_of(body: &[u8]) -> String {
+    format!("\"{}\"", &blake3::hash(body).to_hex()[..32])
 }
 
 /// Whether a condition of the request names the tag.

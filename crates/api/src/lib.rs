@@ -154,7 +154,18 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(routes::queue::operate::requeue))
         .routes(routes!(routes::queue::operate::requeue_dead))
         .routes(routes!(routes::queue::operate::cancel))
-        .routes(routes!(routes::queue::operate::purge));
+        .routes(routes!(routes::queue::operate::purge))
+        // Webhooks.
+        .routes(routes!(routes::webhooks::list, routes::webhooks::make))
+        .routes(routes!(
+            routes::webhooks::show,
+            routes::webhooks::change,
+            routes::webhooks::remove
+        ))
+        .routes(routes!(routes::webhooks::rotate))
+        .routes(routes!(routes::webhooks::test))
+        .routes(routes!(routes::webhooks::deliveries))
+        .routes(routes!(routes::webhooks::again));
     let (router, description) = OpenApiRouter::with_openapi(openapi::Base::openapi())
         .nest("/api/v1", v1)
         .split_for_parts();

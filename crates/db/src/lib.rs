@@ -19,6 +19,7 @@
 
 mod batch;
 mod checkpoint;
+mod copy;
 mod driver;
 mod error;
 mod open;
@@ -30,6 +31,7 @@ mod store;
 mod writer;
 
 pub use batch::{Batch, BatchKey, Statement, Value};
+pub use copy::{Copied, copy};
 pub use driver::Driver;
 pub use error::{CommitError, OpenError, ReadError};
 pub use open::Options;

@@ -225,7 +225,7 @@ fn migrate(connection: &Connection, options: &Options, found: u32) -> rusqlite::
     Ok(())
 }
 
-fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
+pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     let path: PathBuf = path.to_owned();
     let reason = error.to_string();
     match error.sqlite_error_code() {

@@ -74,12 +74,8 @@ impl App {
     /// Opens the store of the data directory. Blocking, since a bucket is asked whether it answers.
     pub(crate) fn blobs(&self, data: &DataDir) -> Result<BlobStore> {
         let storage = &self.global.storage;
-        let place = match &storage.blobs {
-            Some(place) => remember(data, place)?,
-            None => remembered(data)?,
-        };
         let options = StoreOptions {
-            place,
+            place: self.place(data)?,
             cache: data.cache(),
             cache_limit: storage.cache_size.0,
             variables: std::env::vars_os()
@@ -87,6 +83,14 @@ impl App {
                 .collect(),
         };
         tokio::task::block_in_place(|| BlobStore::connect(options)).map_err(|error| Problem::new(error.to_string()))
+    }
+
+    /// Where the blobs of the data directory are.
+    pub(crate) fn place(&self, data: &DataDir) -> Result<Place> {
+        match &self.global.storage.blobs {
+            Some(place) => remember(data, place),
+            None => remembered(data),
+        }
     }
 
     /// Whether the blobs are where they are when nobody says anything.

@@ -1,5 +1,6 @@
 //! The command line: verbs and their options. What they mean is in `verbs`.
 
+mod backup;
 mod bench;
 mod catalog;
 mod choices;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use helve_worker::Allow;
 
+pub(crate) use backup::{BackupArgs, BackupVerb, RestoreArgs};
 pub(crate) use bench::BenchArgs;
 pub(crate) use catalog::{
     ModulesArgs, ModulesVerb, NamedArgs, ToolboxVerb, VerticalsArgs, VerticalsVerb, WorkflowsArgs, WorkflowsVerb,
@@ -174,6 +176,10 @@ pub(crate) enum Verb {
     Queue(QueueArgs),
     /// Measure how many jobs this machine can take, and how many workers one engine feeds
     Bench(BenchArgs),
+    /// Back the data directory up while it is in use; list and verify backups
+    Backup(BackupArgs),
+    /// Make a data directory of a backup
+    Restore(RestoreArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -11,8 +11,10 @@ use helve_api::{Hosts, Limits, Options};
 use helve_blobs::BlobStore;
 use helve_engine::Access;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope, Strangers};
+use helve_net::Policy;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
+use helve_webhooks::Dispatcher;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +85,7 @@ pub(crate) struct Http {
     ledger: Ledger,
     stop: CancellationToken,
     server: JoinHandle<()>,
+    webhooks: Dispatcher,
     _sweeper: AbortOnDropHandle<()>,
 }
 
@@ -117,6 +120,8 @@ impl Http {
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
         let server = tokio::spawn(helve_api::serve(listener, router, stop.clone()));
+        let told = Policy::Public(args.webhook_allow.clone());
+        let webhooks = Dispatcher::start(ledger.clone(), helve_webhooks::Options::new(told));
         let sweeping = ledger.clone();
         let sweeper = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -131,6 +136,7 @@ impl Http {
             ledger,
             stop,
             server,
+            webhooks,
             _sweeper: sweeper,
         })
     }
@@ -169,6 +175,7 @@ impl Http {
     pub(crate) async fn close(self) {
         self.stop.cancel();
         let _ = self.server.await;
+        self.webhooks.close().await;
     }
 }
 

@@ -17,21 +17,26 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// The given directory or the platform's; made when it is not there, readable by its owner only.
     pub(crate) fn open(given: Option<&Path>) -> Result<Self> {
-        let root = match given {
-            Some(dir) => std::path::absolute(dir).map_err(|error| Problem::io("find", dir, &error))?,
-            None => etcetera::choose_base_strategy()
-                .map_err(|_| {
-                    Problem::new("this account has no home directory, so there is no default data directory")
-                        .help("name one with --data-dir DIR or HELVE_DATA_DIR")
-                })?
-                .data_dir()
-                .join("helve"),
-        };
+        let root = Self::path(given)?;
         create_private(&root).map_err(|error| {
             Problem::io("create the data directory", &root, &error)
                 .help("choose a directory that you may write to with --data-dir DIR")
         })?;
         Ok(Self { root })
+    }
+
+    /// Where the given directory or the platform's is, whether it is there or not.
+    pub(crate) fn path(given: Option<&Path>) -> Result<PathBuf> {
+        match given {
+            Some(dir) => std::path::absolute(dir).map_err(|error| Problem::io("find", dir, &error)),
+            None => Ok(etcetera::choose_base_strategy()
+                .map_err(|_| {
+                    Problem::new("this account has no home directory, so there is no default data directory")
+                        .help("name one with --data-dir DIR or HELVE_DATA_DIR")
+                })?
+                .data_dir()
+                .join("helve")),
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -46,6 +46,8 @@ struct Inner {
     door: Door,
     endpoints: Endpoints,
     numbers: Numbers,
+    /// Told when there may be something to deliver.
+    outbox: tokio::sync::Notify,
     /// Held while an ingest reads, decides and commits: two of them would mostly be in each other's way.
     ingesting: tokio::sync::Mutex<()>,
 }
@@ -75,6 +77,7 @@ impl Ledger {
             door,
             endpoints,
             numbers,
+            outbox: tokio::sync::Notify::new(),
             ingesting: tokio::sync::Mutex::new(()),
         };
         let ledger = Ledger { inner: Arc::new(inner) };
@@ -111,6 +114,10 @@ impl Ledger {
 
     pub(crate) fn endpoints(&self) -> &Endpoints {
         &self.inner.endpoints
+    }
+
+    pub(crate) fn outbox(&self) -> &tokio::sync::Notify {
+        &self.inner.outbox
     }
 
     pub(crate) fn numbers(&self) -> &Numbers {

@@ -42,7 +42,7 @@ pub use settings::NamespaceSettings;
 pub use time::{Clock, Time};
 pub use triage::{BulkOutcome, MAX_BULK, TriageChange, Which};
 pub use webhooks::{
-    Delivery, DeliveryInfo, DeliveryState, EventKind, MAX_ATTEMPTS, NewWebhook, Webhook, WebhookChange,
+    Delivery, DeliveryInfo, DeliveryState, EventKind, MAX_ATTEMPTS, NewWebhook, Room, Webhook, WebhookChange,
 };
 
 pub(crate) use access::hex;

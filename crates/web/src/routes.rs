@@ -32,6 +32,8 @@ pub mod pages {
     pub const SETTINGS: &str = "/settings";
     /// `?cursor=`.
     pub const AUDIT: &str = "/settings/audit";
+    pub const WEBHOOKS: &str = "/settings/webhooks";
+    pub const WEBHOOK: &str = "/settings/webhooks/{id}";
 }
 
 /// Patterns of what forms do, to be answered with POST and a redirect. Each form has a field `csrf`.
@@ -64,6 +66,11 @@ pub mod actions {
     pub const DRAIN: &str = "/workers/{id}/drain";
     /// No fields.
     pub const TOKEN_REVOKE: &str = "/settings/tokens/{id}/revoke";
+    /// Fields `url`, `events` (many).
+    pub const WEBHOOK_NEW: &str = "/settings/webhooks";
+    /// Field `do`: `change` (with `url`, `events`), `enable`, `disable`, `test`, `rotate`, `delete`, or `again` (with
+    /// `delivery`).
+    pub const WEBHOOK: &str = "/settings/webhooks/{id}";
 }
 
 /// Where assets are mounted: `/assets/{name}`.
@@ -128,6 +135,11 @@ pub fn finding(id: &str) -> String {
 /// The page of a workflow.
 pub fn workflow(name: &str) -> String {
     one(pages::WORKFLOW, name)
+}
+
+/// The page of a webhook.
+pub fn webhook(id: &str) -> String {
+    one(pages::WEBHOOK, id)
 }
 
 /// Names of the events that are sent at [`events`]. At each of them the page of the run fetches itself again.

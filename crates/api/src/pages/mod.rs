@@ -14,6 +14,7 @@ mod settings;
 mod shell;
 mod start;
 mod visit;
+mod webhooks;
 mod words;
 
 use axum::Router;
@@ -45,6 +46,8 @@ pub(crate) fn routes(api: &Api) -> Router<Api> {
         .route(pages::SCHEDULES, get(machines::schedules).post(machines::make_schedule))
         .route(pages::SETTINGS, get(settings::tokens))
         .route(pages::AUDIT, get(settings::audit))
+        .route(pages::WEBHOOKS, get(webhooks::list).post(webhooks::make))
+        .route(pages::WEBHOOK, get(webhooks::show).post(webhooks::act))
         .route(actions::LOGOUT, post(login::logout))
         .route(actions::NAMESPACE, post(login::namespace))
         .route(actions::CANCEL, post(runs::cancel))

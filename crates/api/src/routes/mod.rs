@@ -16,4 +16,5 @@ pub(crate) mod start;
 pub(crate) mod targets;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
+pub(crate) mod webhooks;
 pub(crate) mod workers;

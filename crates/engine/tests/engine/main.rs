@@ -8,6 +8,7 @@ mod compatibility;
 mod deletion;
 mod durability;
 mod hostile;
+mod migrations;
 mod namespaces;
 mod opening;
 mod polls;

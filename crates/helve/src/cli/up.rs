@@ -67,6 +67,16 @@ pub(crate) struct HttpArgs {
     /// Bytes that an upload may have, such as `500M` or `20G`
     #[arg(long, value_name = "SIZE", default_value = "4G")]
     pub(crate) max_upload: Size,
+    /// A host that webhooks may be told at although it is not public, such as `127.0.0.1:9000` or `hooks.corp.example`
+    /// (repeatable; public hosts need no leave)
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "HELVE_WEBHOOK_ALLOW",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) webhook_allow: Vec<helve_net::Allow>,
 }
 
 /// `helve worker`.

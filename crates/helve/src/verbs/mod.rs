@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod artifacts;
+mod backup;
 mod bench;
 mod build;
 mod catalog;
@@ -70,6 +71,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
         Verb::Queue(args) => queue::queue(&app, args).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,
+        Verb::Backup(args) => backup::backup(&app, &args),
+        Verb::Restore(args) => backup::restore(&app, &args),
         Verb::Completions { shell } => completions::completions(shell),
     }
 }

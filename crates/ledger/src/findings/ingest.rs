@@ -114,7 +114,10 @@ impl Ledger {
             };
             tries += 1;
             match self.commit(batch).await {
-                Ok(()) => return Ok(ingested),
+                Ok(()) => {
+                    self.outbox().notify_one();
+                    return Ok(ingested);
+                }
                 // Somebody triaged one of its findings meanwhile.
                 Err(error) if error.is_conflict() && tries < MAX_TRIES => {}
                 Err(error) => return Err(error),

@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use helve_db::{
     Batch,
     rusqlite::{Connection, Row},
@@ -146,9 +147,9 @@ fn check(url: &str, events: &[EventKind]) -> Result<(), Error> {
             "the address of a webhook must begin with http:// or https:// and have {MAX_URL} bytes at most"
         )));
     }
-    if events.is_empty() {
+    if events.is_empty() || events.contains(&EventKind::Test) {
         return Err(Error::invalid(
-            "the webhook is told of no event: give run.finished, finding.new or crash.found",
+            "a webhook listens to one event at least: give run.finished, finding.new or crash.found",
         ));
     }
     Ok(())
@@ -165,15 +166,7 @@ impl Ledger {
                 new.namespace
             )));
         }
-        let secret = match new.secret {
-            Some(secret) if SECRET_BYTES.contains(&secret.len()) => secret,
-            Some(_) => {
-                return Err(Error::invalid(
-                    "the secret of a webhook must have 16 to 256 bytes, or be left out",
-                ));
-            }
-            None => format!("hlvw_{}", hex(&random::<32>()?)),
-        };
+        let secret = secret(new.secret)?;
         let webhook = Webhook {
             id: hex(&random::<8>()?),
             namespace: new.namespace,
@@ -251,6 +244,14 @@ impl Ledger {
             ],
         );
         audit::push(&mut batch, self.now(), actor, &act("webhook.update", &webhook));
+        let is_news = webhook.url != old.webhook.url || !old.webhook.is_enabled;
+        if webhook.is_enabled && is_news {
+            // What waits need not wait for its time: there is a reason to try it now.
+            batch.run(
+                "UPDATE deliveries SET next_at = ?2 WHERE webhook = ?1 AND state = 'pending'",
+                vec![id.into(), self.now().millis().into()],
+            );
+        }
         self.commit(batch)
             .await
             .map_err(|error| error.conflict_is(changed(id)))?;
@@ -259,7 +260,46 @@ impl Ledger {
             secret: old.secret,
         };
         self.endpoints().replace(id, Some(endpoint));
+        self.outbox().notify_one();
         Ok(webhook)
+    }
+
+    /// Gives a webhook another secret, which is shown this once: the given one, or one that is made. Whatever is sent from now
+    /// on is signed with it, also what is sent again.
+    pub async fn change_webhook_secret(
+        &self,
+        actor: &Actor,
+        namespace: &str,
+        id: &str,
+        version: Option<i64>,
+        given: Option<String>,
+    ) -> Result<(Webhook, Secret), Error> {
+        let mut webhook = self.endpoint(namespace, id)?.webhook;
+        if version.is_some_and(|version| version != webhook.version) {
+            return Err(changed(id));
+        }
+        let secret = secret(given)?;
+        let mut batch = Batch::new();
+        batch.run_one(
+            "UPDATE webhooks SET secret = ?3, version = version + 1 WHERE id = ?1 AND version = ?2",
+            vec![id.into(), webhook.version.into(), secret.as_str().into()],
+        );
+        audit::push(&mut batch, self.now(), actor, &act("webhook.rotate", &webhook));
+        self.commit(batch)
+            .await
+            .map_err(|error| error.conflict_is(changed(id)))?;
+        webhook.version += 1;
+        let endpoint = Endpoint {
+            webhook: webhook.clone(),
+            secret: Secret::new(secret),
+        };
+        self.endpoints().replace(id, Some(endpoint.clone()));
+        Ok((webhook, endpoint.secret))
+    }
+
+    /// A webhook of the namespace.
+    pub fn webhook(&self, namespace: &str, id: &str) -> Result<Webhook, Error> {
+        Ok(self.endpoint(namespace, id)?.webhook)
     }
 
     /// Forgets a webhook, and what is still to be told to it.
@@ -280,6 +320,17 @@ impl Ledger {
             .get(id)
             .filter(|endpoint| endpoint.webhook.namespace == namespace)
             .ok_or_else(|| Error::not_found("webhook", id))
+    }
+}
+
+/// As the standard for webhooks has them: receivers read it with what they have.
+fn secret(given: Option<String>) -> Result<String, Error> {
+    match given {
+        Some(secret) if SECRET_BYTES.contains(&secret.len()) => Ok(secret),
+        Some(_) => Err(Error::invalid(
+            "the secret of a webhook must have 16 to 256 bytes, or be left out",
+        )),
+        None => Ok(format!("whsec_{}", BASE64_STANDARD.encode(random::<32>()?))),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 
 pub(crate) use endpoints::Endpoints;
 pub use endpoints::{NewWebhook, Webhook, WebhookChange};
-pub use outbox::{Delivery, DeliveryInfo, DeliveryState, MAX_ATTEMPTS};
+pub use outbox::{Delivery, DeliveryInfo, DeliveryState, MAX_ATTEMPTS, Room};
 pub(crate) use outbox::{Event, push};
 
 /// What webhooks tell of.
@@ -29,10 +29,13 @@ pub enum EventKind {
     /// A fuzzer found a crash that is new.
     #[serde(rename = "crash.found")]
     CrashFound,
+    /// Somebody wants to see whether a webhook is heard. None listens to it: it is told to the one that is meant.
+    #[serde(rename = "webhook.test")]
+    Test,
 }
 
 impl EventKind {
-    /// All of them.
+    /// All that a webhook can listen to.
     pub const ALL: [EventKind; 3] = [EventKind::RunFinished, EventKind::NewFinding, EventKind::CrashFound];
 
     /// The name used in every format.
@@ -41,6 +44,7 @@ impl EventKind {
             EventKind::RunFinished => "run.finished",
             EventKind::NewFinding => "finding.new",
             EventKind::CrashFound => "crash.found",
+            EventKind::Test => "webhook.test",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is to be told, until it was told or given up.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use helve_db::{
@@ -9,7 +10,7 @@ use helve_db::{
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::EventKind;
+use super::{EventKind, Webhook};
 use crate::{
     Actor, Cursor, Error, Ledger, Page, PageRequest, Secret, Time,
     access::{hex, random},
@@ -31,6 +32,8 @@ const MAX_CLAIM: usize = 100;
 const MAX_BODY: usize = 256 << 10;
 /// Bytes that are kept of what an attempt came to.
 const MAX_ANSWER: usize = 500;
+/// Rows that one claim looks at, most of which may be of webhooks that have enough to do.
+const MAX_SCAN: usize = 20_000;
 const LIST: &str = "deliveries";
 
 /// Something to tell.
@@ -98,31 +101,70 @@ pub struct DeliveryInfo {
 pub(crate) fn push(ledger: &Ledger, namespace: &str, event: &Event, batch: &mut Batch) -> Result<(), Error> {
     let now = ledger.now();
     for endpoint in ledger.endpoints().listening(namespace, event.kind) {
-        let id = hex(&random::<16>()?);
-        let mut body = json!({"id": id, "event": event.kind, "namespace": namespace, "at": now});
-        if let (Json::Object(body), Json::Object(more)) = (&mut body, &event.body) {
-            body.extend(more.clone());
-        }
-        let body = body.to_string();
-        if body.len() > MAX_BODY {
-            return Err(Error::Limit(format!(
-                "the body of a webhook has {} bytes, and {MAX_BODY} are the most",
-                body.len()
-            )));
-        }
-        batch.run(
-            "INSERT INTO deliveries (id, webhook, event, body, created_at, state, attempts, next_at, claim)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?5, 0)",
-            vec![
-                id.into(),
-                endpoint.webhook.id.into(),
-                event.kind.as_str().into(),
-                body.into(),
-                now.millis().into(),
-            ],
-        );
+        push_to(&endpoint.webhook.id, namespace, now, event, batch)?;
     }
     Ok(())
+}
+
+/// The same for one webhook, whatever it listens to. Returns the delivery's id.
+fn push_to(webhook: &str, namespace: &str, now: Time, event: &Event, batch: &mut Batch) -> Result<String, Error> {
+    let id = hex(&random::<16>()?);
+    let mut body = json!({"id": id, "event": event.kind, "namespace": namespace, "at": now});
+    if let (Json::Object(body), Json::Object(more)) = (&mut body, &event.body) {
+        body.extend(more.clone());
+    }
+    let body = body.to_string();
+    if body.len() > MAX_BODY {
+        return Err(Error::Limit(format!(
+            "the body of a webhook has {} bytes, and {MAX_BODY} are the most",
+            body.len()
+        )));
+    }
+    batch.run(
+        "INSERT INTO deliveries (id, webhook, event, body, created_at, state, attempts, next_at, claim)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?5, 0)",
+        vec![
+            id.as_str().into(),
+            webhook.into(),
+            event.kind.as_str().into(),
+            body.into(),
+            now.millis().into(),
+        ],
+    );
+    Ok(id)
+}
+
+/// How many deliveries a claim may give of each webhook, so that one that is slow does not take the place of others.
+#[derive(Debug, Clone)]
+pub struct Room {
+    /// At a time, of each.
+    pub of_each: usize,
+    /// Those that are being made, by webhook.
+    pub taken: HashMap<String, usize>,
+}
+
+impl Room {
+    /// As many as there are.
+    pub fn unlimited() -> Self {
+        Self {
+            of_each: usize::MAX,
+            taken: HashMap::new(),
+        }
+    }
+
+    fn take(&mut self, webhook: &str) -> bool {
+        match self.taken.get_mut(webhook) {
+            Some(taken) if *taken >= self.of_each => false,
+            Some(taken) => {
+                *taken += 1;
+                true
+            }
+            None => {
+                self.taken.insert(webhook.to_owned(), 1);
+                true
+            }
+        }
+    }
 }
 
 /// A row that may be claimed.
@@ -141,17 +183,47 @@ impl Ledger {
     pub async fn announce(&self, namespace: &str, kind: EventKind, body: Json) -> Result<(), Error> {
         let mut batch = Batch::new();
         push(self, namespace, &Event { kind, body }, &mut batch)?;
-        self.commit_unless_empty(batch).await
+        self.commit_unless_empty(batch).await?;
+        self.outbox().notify_one();
+        Ok(())
+    }
+
+    /// Tells a webhook something that means nothing, for its owner to see whether it is heard. Returns the delivery's id.
+    pub async fn test_webhook(&self, actor: &Actor, namespace: &str, webhook: &str) -> Result<String, Error> {
+        let webhook = self.endpoint(namespace, webhook)?.webhook;
+        if !webhook.is_enabled {
+            return Err(Error::invalid("the webhook is disabled: enable it first"));
+        }
+        let now = self.now();
+        let event = Event {
+            kind: EventKind::Test,
+            body: json!({"webhook": webhook.id, "by": actor.name}),
+        };
+        let mut batch = Batch::new();
+        let delivery = push_to(&webhook.id, namespace, now, &event, &mut batch)?;
+        let act = Act::new("webhook.test", &webhook.id)
+            .namespace(namespace)
+            .detail(json!({ "delivery": delivery }));
+        audit::push(&mut batch, now, actor, &act);
+        self.commit(batch).await?;
+        self.outbox().notify_one();
+        Ok(delivery)
+    }
+
+    /// Ready when there may be something new to claim. One caller is told; what happens while none waits is told to the next.
+    pub async fn outbox_changed(&self) {
+        self.outbox().notified().await;
     }
 
     /// Claims deliveries that are due, oldest first: each is given to nobody else for so long. Its end is said by
     /// [`delivered`](Ledger::delivered) or [`delivery_failed`](Ledger::delivery_failed); if nobody says it in time, it is due
     /// again. May give fewer than there are.
-    pub async fn claim_deliveries(&self, limit: usize, lease: Duration) -> Result<Vec<Delivery>, Error> {
+    pub async fn claim_deliveries(&self, limit: usize, lease: Duration, room: &Room) -> Result<Vec<Delivery>, Error> {
         let limit = limit.min(MAX_CLAIM);
         for _ in 0..MAX_TRIES {
             let now = self.now();
-            let due = self.read(move |db| due(db, now, limit)).await?;
+            let room = room.clone();
+            let due = self.read(move |db| due(db, now, limit, room)).await?;
             if due.is_empty() {
                 return Ok(Vec::new());
             }
@@ -297,7 +369,23 @@ impl Ledger {
             .detail(json!({ "webhook": webhook }));
         audit::push(&mut batch, now, actor, &act);
         let none = Error::not_found("delivery", delivery);
-        self.commit(batch).await.map_err(|error| error.conflict_is(none))
+        self.commit(batch).await.map_err(|error| error.conflict_is(none))?;
+        self.outbox().notify_one();
+        Ok(())
+    }
+
+    /// The webhook of the namespace that a delivery goes to.
+    pub async fn webhook_of_delivery(&self, namespace: &str, delivery: &str) -> Result<Webhook, Error> {
+        let none = Error::not_found("delivery", delivery);
+        let id = delivery.to_owned();
+        let found: Option<String> = self
+            .read(move |db| {
+                let mut query = db.prepare_cached("SELECT webhook FROM deliveries WHERE id = ?1")?;
+                Ok(query.query_row([id], |row| row.get(0)).optional()?)
+            })
+            .await?;
+        let endpoint = found.and_then(|webhook| self.endpoint(namespace, &webhook).ok());
+        endpoint.map(|endpoint| endpoint.webhook).ok_or(none)
     }
 
     /// Forgets what was told or given up long ago.
@@ -329,14 +417,27 @@ fn wait(attempts: u32, random: u8) -> Duration {
     doubled.mul_f64(0.75 + f64::from(random) / 255.0 / 2.0)
 }
 
-fn due(db: &Connection, now: Time, limit: usize) -> Result<Vec<Due>, Error> {
+fn due(db: &Connection, now: Time, limit: usize, mut room: Room) -> Result<Vec<Due>, Error> {
     let mut query = db.prepare_cached(
-        "SELECT no, claim, id, webhook, event, body, attempts FROM deliveries INDEXED BY deliveries_due
+        "SELECT no, webhook FROM deliveries INDEXED BY deliveries_due
          WHERE next_at IS NOT NULL AND next_at <= ?1 ORDER BY next_at LIMIT ?2",
     )?;
-    let mut rows = query.query((now.millis(), limit as i64))?;
+    let mut rows = query.query((now.millis(), MAX_SCAN as i64))?;
+    let mut numbers: Vec<i64> = Vec::new();
+    while numbers.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let webhook: String = row.get(1)?;
+        if room.take(&webhook) {
+            numbers.push(row.get(0)?);
+        }
+    }
+    let mut query =
+        db.prepare_cached("SELECT no, claim, id, webhook, event, body, attempts FROM deliveries WHERE no = ?1")?;
     let mut due = Vec::new();
-    while let Some(row) = rows.next()? {
+    for no in numbers {
+        let mut rows = query.query([no])?;
+        let Some(row) = rows.next()? else { continue };
         due.push(Due {
             no: row.get(0)?,
             claim: row.get(1)?,
@@ -352,8 +453,12 @@ fn due(db: &Connection, now: Time, limit: usize) -> Result<Vec<Due>, Error> {
 
 fn event_at(row: &Row<'_>, column: usize) -> Result<EventKind, Error> {
     let name: String = row.get(column)?;
-    name.parse()
-        .map_err(|_| Error::corrupt(format!("`{name}` is no event")))
+    match name.as_str() {
+        "webhook.test" => Ok(EventKind::Test),
+        name => name
+            .parse()
+            .map_err(|_| Error::corrupt(format!("`{name}` is no event"))),
+    }
 }
 
 fn info(row: &Row<'_>) -> Result<DeliveryInfo, Error> {

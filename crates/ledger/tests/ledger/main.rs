@@ -6,6 +6,7 @@ mod audit;
 mod diff;
 mod ingest;
 mod lists;
+mod migrations;
 mod orders;
 mod reports;
 mod support;

@@ -40,6 +40,11 @@ impl Desk {
     /// Closes the file and opens it again, as a restart does.
     pub(crate) async fn reopen(&mut self) {
         self.ledger.close().await.unwrap();
+        self.reopen_closed().await;
+    }
+
+    /// Opens what is there now.
+    pub(crate) async fn reopen_closed(&mut self) {
         self.ledger = open(self.path(), self.clock.clone()).await;
     }
 

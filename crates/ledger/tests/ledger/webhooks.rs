@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use helve_ledger::{
     AuditFilter, Delivery, DeliveryState, Error, EventKind, FindingFilter, FindingOrder, MAX_ATTEMPTS, NewWebhook,
-    PageRequest, Triage, TriageChange, Webhook, WebhookChange,
+    PageRequest, Room, Triage, TriageChange, Webhook, WebhookChange,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +24,10 @@ async fn webhook(desk: &Desk, events: &[EventKind]) -> Webhook {
 }
 
 async fn claim(desk: &Desk) -> Vec<Delivery> {
-    desk.ledger.claim_deliveries(10, MINUTE).await.unwrap()
+    desk.ledger
+        .claim_deliveries(10, MINUTE, &Room::unlimited())
+        .await
+        .unwrap()
 }
 
 fn body(delivery: &Delivery) -> Value {
@@ -154,7 +157,7 @@ async fn of_many_who_claim_at_once_each_delivery_goes_to_one() {
         claims.push(tokio::spawn(async move {
             let mut claimed = Vec::new();
             while ledger.next_delivery().await.unwrap() == Some(ledger.now()) {
-                claimed.extend(ledger.claim_deliveries(3, MINUTE).await.unwrap());
+                claimed.extend(ledger.claim_deliveries(3, MINUTE, &Room::unlimited()).await.unwrap());
             }
             claimed
         }));
@@ -241,7 +244,6 @@ async fn a_disabled_webhook_hears_nothing_and_a_changed_one_hears_it_where_it_is
         .update_webhook(&alice(), SPACE, &hook.id, Some(off.version), on)
         .await
         .unwrap();
-    desk.wait(DAY);
     let told = claim(&desk).await;
     assert_eq!((told.len(), told[0].url.as_str()), (1, "https://new.example"));
     let foreign = desk.ledger.delete_webhook(&alice(), "other", &hook.id).await;
@@ -290,4 +292,82 @@ async fn what_signs_bodies_is_the_same_after_a_restart_and_in_no_audit_entry() {
             "{url}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_webhook_that_has_enough_to_do_does_not_take_the_place_of_others() {
+    let desk = Desk::open().await;
+    let slow = webhook(&desk, &[EventKind::RunFinished]).await;
+    for n in 0..20 {
+        desk.ledger
+            .ingest(&alice(), run(&format!("r{n}"), n, &[]))
+            .await
+            .unwrap();
+    }
+    let late = webhook(&desk, &[EventKind::RunFinished]).await;
+    desk.ledger.ingest(&alice(), run("last", 20, &[])).await.unwrap();
+    let room = |of_each, taken: &[(&str, usize)]| Room {
+        of_each,
+        taken: taken.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect(),
+    };
+    let claimed = async |room: Room| {
+        let claimed = desk.ledger.claim_deliveries(10, MINUTE, &room).await.unwrap();
+        let of = |id: &str| claimed.iter().filter(|delivery| delivery.webhook == id).count();
+        (of(&slow.id), of(&late.id))
+    };
+    assert_eq!(claimed(room(2, &[(&slow.id, 1)])).await, (1, 1));
+    assert_eq!(claimed(room(2, &[(&slow.id, 2)])).await, (0, 0));
+    assert_eq!(claimed(Room::unlimited()).await, (10, 0));
+}
+
+#[tokio::test]
+async fn a_test_is_told_to_one_webhook_and_wakes_whoever_delivers() {
+    let desk = Desk::open().await;
+    let hook = webhook(&desk, &[EventKind::CrashFound]).await;
+    webhook(&desk, &EventKind::ALL).await;
+    let id = desk.ledger.test_webhook(&alice(), SPACE, &hook.id).await.unwrap();
+    desk.ledger.outbox_changed().await;
+    let told = claim(&desk).await;
+    assert_eq!((told.len(), &told[0].id, told[0].event), (1, &id, EventKind::Test));
+    assert_eq!(body(&told[0])["event"], "webhook.test");
+    assert_eq!(desk.ledger.webhook_of_delivery(SPACE, &id).await.unwrap().id, hook.id);
+    let foreign = desk.ledger.webhook_of_delivery("other", &id).await;
+    assert!(matches!(foreign, Err(Error::NotFound { .. })));
+    let listens = NewWebhook {
+        namespace: SPACE.to_owned(),
+        url: "https://x".to_owned(),
+        events: vec![EventKind::Test],
+        secret: None,
+    };
+    assert!(matches!(
+        desk.ledger.create_webhook(&alice(), listens).await,
+        Err(Error::Invalid(_))
+    ));
+    // An ingest wakes, too.
+    desk.ledger.ingest(&alice(), run("a", 1, &[1])).await.unwrap();
+    desk.ledger.outbox_changed().await;
+}
+
+#[tokio::test]
+async fn another_secret_signs_what_is_sent_again_and_lasts() {
+    let mut desk = Desk::open().await;
+    let hook = webhook(&desk, &[EventKind::RunFinished]).await;
+    desk.ledger.ingest(&alice(), run("a", 1, &[1])).await.unwrap();
+    let first = claim(&desk).await.pop().unwrap();
+    desk.ledger.delivery_failed(&first, "401", None).await.unwrap();
+    let (changed, secret) = desk
+        .ledger
+        .change_webhook_secret(&alice(), SPACE, &hook.id, Some(1), None)
+        .await
+        .unwrap();
+    assert!(secret != first.secret && secret.reveal().starts_with("whsec_"));
+    assert_eq!(changed.version, 2);
+    let stale = desk
+        .ledger
+        .change_webhook_secret(&alice(), SPACE, &hook.id, Some(1), None)
+        .await;
+    assert!(matches!(stale, Err(Error::Changed { .. })));
+    desk.reopen().await;
+    desk.wait(MINUTE);
+    assert_eq!(claim(&desk).await[0].secret, secret);
 }

@@ -14,6 +14,7 @@ mod runs;
 mod schedules;
 mod settings;
 mod start;
+mod webhooks;
 mod workers;
 mod workflow;
 
@@ -30,5 +31,6 @@ pub use runs::{RunFilter, Runs, runs};
 pub use schedules::{Schedule, Schedules, schedules};
 pub use settings::{NewToken, Settings, Token, settings};
 pub use start::{KnownTarget, Start, StartForm, start, start_form};
+pub use webhooks::{Delivery, DeliveryState, NewSecret, Webhook, WebhookPage, Webhooks, webhook, webhooks};
 pub use workers::{Tool, Vertical, Worker, Workers, workers};
 pub use workflow::{PlanStep, Workflow, WorkflowRow, Workflows, workflow, workflows};

@@ -81,7 +81,7 @@ pub fn settings(frame: &Frame, model: &Settings) -> String {
 pub(super) fn tabs(here: &str) -> Markup {
     html! {
         nav.views aria-label="Settings" {
-            @for (label, href) in [("Tokens", pages::SETTINGS), ("Audit log", pages::AUDIT)] {
+            @for (label, href) in [("Tokens", pages::SETTINGS), ("Webhooks", pages::WEBHOOKS), ("Audit log", pages::AUDIT)] {
                 a href=(href) aria-current=[(here == href).then_some("page")] { (label) }
             }
         }

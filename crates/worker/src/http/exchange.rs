@@ -1,10 +1,10 @@
 //! One request to one host, and its answer.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use helve_net::Unreachable;
 use helve_runtime::http::{HttpAnswer, HttpCall, HttpFailure, HttpFailureKind};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -13,9 +13,7 @@ use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
 use super::secrets::{Secrets, bad_body};
@@ -24,8 +22,6 @@ use super::{MAX_BODY, failure};
 /// Longest head of an answer: it travels in the history.
 const MAX_HEAD: usize = 32 << 10;
 const MAX_HEADERS: usize = 100;
-/// Longest wait for one address of several.
-const CONNECT_TIME: Duration = Duration::from_secs(15);
 /// What the connection is, which is not the workflow's business.
 const OURS: [&str; 7] = [
     "host",
@@ -146,35 +142,22 @@ pub(super) async fn send<'a>(
     tls: impl FnOnce() -> &'a TlsConnector,
 ) -> Result<Answer, HttpFailure> {
     let url = &request.url;
-    let stream = connect(addresses).await;
-    let stream = stream.map_err(|message| failure(HttpFailureKind::ConnectionFailed, message, url))?;
+    let unreachable = |error: Unreachable| {
+        let kind = match &error {
+            Unreachable::Name(_) => HttpFailureKind::InvalidUrl,
+            Unreachable::Connect(_) | Unreachable::Tls(_) => HttpFailureKind::ConnectionFailed,
+        };
+        failure(kind, error.to_string(), url)
+    };
+    let stream = helve_net::connect(addresses).await.map_err(unreachable)?;
     let response = if url.scheme() == "https" {
-        let name = url
-            .host_str()
-            .unwrap_or_default()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
-        let name = ServerName::try_from(name.to_owned())
-            .map_err(|error| failure(HttpFailureKind::InvalidUrl, error.to_string(), url))?;
-        let stream = tls().connect(name, stream).await;
-        let stream = stream.map_err(|error| failure(HttpFailureKind::ConnectionFailed, error.to_string(), url))?;
+        let host = url.host_str().unwrap_or_default();
+        let stream = helve_net::encrypt(tls(), host, stream).await.map_err(unreachable)?;
         exchange(request, stream).await?
     } else {
         exchange(request, stream).await?
     };
     read(response, url).await
-}
-
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
-    let mut reason = "it has no address".to_owned();
-    for address in addresses {
-        match tokio::time::timeout(CONNECT_TIME, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => reason = format!("{address}: {error}"),
-            Err(_) => reason = format!("{address}: no answer within {} s", CONNECT_TIME.as_secs()),
-        }
-    }
-    Err(reason)
 }
 
 async fn exchange<S>(request: &Request, stream: S) -> Result<Response<Incoming>, HttpFailure>

@@ -1,26 +1,23 @@
 //! HTTP requests of workflows.
 //!
 //! A workflow decides what is requested, and its author may be anybody, so a worker requests nothing unless it was told
-//! which hosts it may: see [`Allow`]. Every address is looked at once and then connected to, also those of redirections;
+//! which hosts it may: see [`Allow`]. `helve-net` looks at every address before it is connected to, also those of redirections;
 //! size, time and redirections are bounded. Secrets stay here: a request has stand-ins for them (see `secrets`), and what
 //! comes back has none either.
 
-mod allow;
 mod exchange;
 mod redirect;
 mod secrets;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use helve_net::{Allow, Policy, Refusal};
 use helve_runtime::http::{HttpCall, HttpEnd, HttpFailure, HttpFailureKind};
 use tokio_rustls::TlsConnector;
 use url::Url;
-
-pub use allow::{Allow, InvalidAllow};
 
 use crate::StepError;
 use exchange::Request;
@@ -44,9 +41,9 @@ pub struct HttpOptions {
 }
 
 /// The requests of one worker.
-#[derive(Default)]
 pub(crate) struct Http {
-    options: HttpOptions,
+    policy: Policy,
+    secrets: Vec<String>,
     tls: OnceLock<TlsConnector>,
 }
 
@@ -64,22 +61,29 @@ impl From<HttpFailure> for Refused {
     }
 }
 
+impl Default for Http {
+    fn default() -> Self {
+        Self::new(HttpOptions::default())
+    }
+}
+
 impl Http {
     pub(crate) fn new(options: HttpOptions) -> Self {
         Self {
-            options,
+            policy: Policy::Only(options.allow),
+            secrets: options.secrets,
             tls: OnceLock::new(),
         }
     }
 
     /// Whether there is a secret of that name.
     pub(crate) fn has_secret(&self, name: &str) -> Result<bool, StepError> {
-        secrets::read(&self.options.secrets, name).map(|secret| secret.is_some())
+        secrets::read(&self.secrets, name).map(|secret| secret.is_some())
     }
 
     /// Sends a request and follows its redirections. An error means that this worker must not send it.
     pub(crate) async fn call(&self, call: &HttpCall) -> Result<HttpEnd, StepError> {
-        let secrets = Secrets::of(&self.options.secrets, call)?;
+        let secrets = Secrets::of(&self.secrets, call)?;
         let limit = Duration::from_millis(call.timeout_ms).min(MAX_TIME);
         let end = match tokio::time::timeout(limit, self.follow(call, &secrets)).await {
             Ok(Ok(end)) => end,
@@ -125,32 +129,29 @@ impl Http {
             .into(),
             false => Refused::Forbidden(StepError::NotAllowed(format!("the host `{host}` {reason}"))),
         };
-        let Some(allow) = self.options.allow.iter().find(|allow| allow.covers(host, port)) else {
-            let ask = if matches!(port, 80 | 443) {
-                host.to_owned()
-            } else {
-                format!("{host}:{port}")
-            };
-            return Err(refused(format!(
-                "may not be requested by workflows on this worker; `--allow-http {ask}` allows it"
-            )));
-        };
-        let name = host.trim_start_matches('[').trim_end_matches(']');
-        let found = tokio::net::lookup_host((name, port)).await;
-        let found = found.map_err(|error| failure(HttpFailureKind::Dns, error.to_string(), url))?;
-        let (open, closed): (Vec<_>, Vec<_>) = found.partition(|address| allow.reaches(address.ip()));
-        match (open.is_empty(), closed.first()) {
-            (false, _) => Ok(open),
-            (true, None) => Err(failure(HttpFailureKind::Dns, "it has no address".to_owned(), url).into()),
-            (true, Some(address)) => Err(refused(format!(
-                "has the address {}, which `{allow}` does not allow: private addresses must be named",
-                address.ip()
-            ))),
-        }
+        let dns = |message: String| failure(HttpFailureKind::Dns, message, url).into();
+        self.policy
+            .addresses(host, port)
+            .await
+            .map_err(|refusal| match refusal {
+                Refusal::Host => {
+                    let ask = if matches!(port, 80 | 443) {
+                        host.to_owned()
+                    } else {
+                        format!("{host}:{port}")
+                    };
+                    refused(format!(
+                        "may not be requested by workflows on this worker; `--allow-http {ask}` allows it"
+                    ))
+                }
+                Refusal::Named { .. } | Refusal::NotPublic(_) => refused(refusal.to_string()),
+                Refusal::NoAddress => dns("it has no address".to_owned()),
+                Refusal::Lookup(reason) => dns(reason),
+            })
     }
 
     fn tls(&self) -> &TlsConnector {
-        self.tls.get_or_init(tls::connector)
+        self.tls.get_or_init(helve_net::connector)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::{Http, HttpOptions, tls};
+use super::{Http, HttpOptions};
 use crate::StepError;
 
 /// A variable that cargo sets for every test, and its value.
@@ -261,7 +261,7 @@ async fn who_shows_no_certificate_for_its_name_from_a_trusted_authority_is_told_
             .add(certificate(include_bytes!("testdata/authority.pem")))
             .unwrap();
         let http = http(&[&name, &address]);
-        assert!(http.tls.set(tls::trusting(roots)).is_ok());
+        assert!(http.tls.set(helve_net::trusting(roots)).is_ok());
         http
     };
     let request = |host: &str, path: &str| {

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod audit;
+mod backup;
 mod bench;
 mod code;
 mod crashes;
@@ -20,5 +21,6 @@ mod storage;
 mod toolbox;
 mod verbs;
 mod verticals;
+mod webhooks;
 mod workers;
 mod wrong_input;

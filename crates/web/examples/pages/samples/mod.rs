@@ -3,6 +3,7 @@
 mod findings;
 mod operations;
 mod runs;
+mod webhooks;
 
 use std::cell::Cell;
 
@@ -95,6 +96,7 @@ pub(crate) fn all(text: &Text) -> Vec<Sample> {
     runs::add(text, &admin, &viewer, &mut add);
     findings::add(text, &admin, &viewer, &mut add);
     operations::add(text, &admin, &viewer, &mut add);
+    webhooks::add(text, &admin, &viewer, &mut add);
 
     let stranger = stranger(text);
     let login = helve_web::pages::Login {

@@ -7,7 +7,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Connections to whoever the system's certificates vouch for. Reading them takes some milliseconds.
-pub(super) fn connector() -> TlsConnector {
+pub fn connector() -> TlsConnector {
     trusting(of_the_system())
 }
 
@@ -19,12 +19,17 @@ fn of_the_system() -> RootCertStore {
     }
     let (trusted, _broken) = roots.add_parsable_certificates(found.certs);
     if trusted == 0 {
-        tracing::warn!("the system trusts no certificate: no HTTPS request of a workflow will succeed");
+        tracing::warn!("the system trusts no certificate: no HTTPS request will succeed");
     }
     roots
 }
 
-pub(super) fn trusting(roots: RootCertStore) -> TlsConnector {
+/// Connections to whoever these vouch for.
+///
+/// # Panics
+///
+/// Never: the provider has the default versions.
+pub fn trusting(roots: RootCertStore) -> TlsConnector {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider has the default versions")

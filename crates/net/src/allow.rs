@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Ports of a host that is named without one.
 const WEB_PORTS: [u16; 2] = [80, 443];
 
-/// A host that workflows may request: `api.example.org`, `*.example.org` (any host below it), `*` (any host), an address,
+/// A host that may be requested: `api.example.org`, `*.example.org` (any host below it), `*` (any host), an address,
 /// `localhost`; with `:PORT` that port, otherwise 80 and 443.
 ///
 /// A name does not reach addresses of this machine or of its link, and a pattern reaches no private address at all: who
@@ -84,7 +84,7 @@ impl fmt::Display for Allow {
 
 impl Allow {
     /// Whether a request to that host may be sent, as far as its name goes. An IPv6 address has its brackets.
-    pub(super) fn covers(&self, host: &str, port: u16) -> bool {
+    pub fn covers(&self, host: &str, port: u16) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
         let is_host = match &self.host {
@@ -97,7 +97,7 @@ impl Allow {
     }
 
     /// Whether it may have that address.
-    pub(super) fn reaches(&self, address: IpAddr) -> bool {
+    pub fn reaches(&self, address: IpAddr) -> bool {
         match &self.host {
             Host::Address(allowed) => address == *allowed,
             Host::Name(name) if name == "localhost" => true,
@@ -149,20 +149,38 @@ fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_private_v4(v4),
         IpAddr::V6(v6) => match embedded(v6) {
-            Some(v4) => is_private_v4(v4),
-            None => v6.is_unique_local() || (v6.segments()[0] & 0xffc0) == 0xfec0,
+            // A network's own translation leads where that network says.
+            Some(v4) => is_private_v4(v4) || v6.segments()[..3] == [0x64, 0xff9b, 1],
+            None => !is_global_v6(v6),
         },
     }
 }
 
 fn is_private_v4(address: Ipv4Addr) -> bool {
     let [a, b, ..] = address.octets();
-    // Shared among a carrier's customers, protocols' own, benchmarks, reserved.
+    // Shared among a carrier's customers, protocols' own, relays that are no more, benchmarks, reserved.
     address.is_private()
+        || address.is_documentation()
         || (a == 100 && b & 0xc0 == 64)
         || address.octets()[..3] == [192, 0, 0]
+        || address.octets()[..3] == [192, 88, 99]
         || (a == 198 && b & 0xfe == 18)
         || a >= 240
+}
+
+/// Of what is given out for the public: not protocols' own (Teredo and others) and not documentation.
+fn is_global_v6(address: Ipv6Addr) -> bool {
+    match address.segments() {
+        [0x2001, second, ..] => second > 0x1ff && second != 0xdb8,
+        [0x3fff, second, ..] => second > 0xfff,
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+/// Whether an address is one of the internet at large: not of this machine, its link or a private network, whatever it is
+/// wrapped in.
+pub fn is_public(address: IpAddr) -> bool {
+    !is_of_this_machine(address) && !is_private(address)
 }
 
 /// The IPv4 address that an IPv6 address leads to: mapped, compatible, or translated (NAT64, 6to4).
@@ -248,8 +266,20 @@ mod tests {
             "fd00::1",
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",
+            "192.0.2.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "198.18.0.1",
+            "240.0.0.1",
+            "fec0::1",
+            "100::1",
+            "2001:db8::1",
+            "3fff::1",
+            // Teredo.
+            "2001:0:7f00:1::",
+            "64:ff9b:1::808:808",
         ];
-        let outer = ["93.184.216.34", "2606:2800::1", "::ffff:8.8.8.8"];
+        let outer = ["93.184.216.34", "2606:2800::1", "::ffff:8.8.8.8", "64:ff9b::808:808"];
         for (addresses, name, pattern) in [
             (&inner[..], false, false),
             (&private[..], true, false),
@@ -260,6 +290,7 @@ mod tests {
                 assert_eq!(allow("api.example.org").reaches(address), name, "{address}");
                 assert_eq!(allow("*.example.org").reaches(address), pattern, "{address}");
                 assert_eq!(allow("*").reaches(address), pattern, "{address}");
+                assert_eq!(is_public(address), pattern, "{address}");
             }
         }
         assert!(allow("localhost").reaches("127.0.0.1".parse().unwrap()));
