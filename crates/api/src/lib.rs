@@ -30,7 +30,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use serve::serve;
+pub use serve::{plain, serve};
 pub use state::{Hosts, Limits, Options};
 
 use problem::Problem;

@@ -32,6 +32,8 @@ pub struct Options {
     pub limits: Limits,
     /// Which hosts requests may be meant for.
     pub hosts: Hosts,
+    /// Whether browsers come by TLS: then they are told to come in no other way.
+    pub secure: bool,
 }
 
 /// Bounds of what a request may take.
@@ -86,6 +88,7 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) limits: Limits,
     pub(crate) hosts: Hosts,
+    pub(crate) secure: bool,
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
     pub(crate) feeds: Feeds,
@@ -120,6 +123,7 @@ impl Api {
             dir,
             limits,
             hosts,
+            secure,
         } = options;
         Ok(Self(Arc::new(Inner {
             uploads: Uploads::open(&dir.join("uploads"))?,
@@ -134,6 +138,7 @@ impl Api {
             ledger,
             limits,
             hosts,
+            secure,
         })))
     }
 }

@@ -95,7 +95,7 @@ impl App {
     }
 
     pub(crate) async fn session(&self, data: &DataDir, role: &str, sharing: Sharing) -> Result<Session> {
-        Session::open(&self.global.engine, data, role, sharing).await
+        Session::open(&self.global.engine, &self.global.trust, data, role, sharing).await
     }
 
     /// Starts a worker for everything in the toolbox.

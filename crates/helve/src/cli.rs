@@ -7,6 +7,7 @@ mod findings;
 mod run;
 mod runs;
 mod storage;
+mod tls;
 mod up;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsVerb;
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
+pub(crate) use tls::{ClientAuth, TlsArgs, TrustArgs};
 pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
 
 const AFTER_HELP: &str = "\
@@ -57,7 +59,7 @@ pub(crate) struct Global {
     /// Where runs, targets and findings are kept [default: the platform's data folder]
     #[arg(long, global = true, value_name = "DIR", env = "HELVE_DATA_DIR", hide_env_values = true, value_hint = ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
-    /// `embedded`, or `temporal://host:port[/namespace]` for a Temporal server
+    /// `embedded`, or `temporal://host:port[/namespace]` for a Temporal server, `temporals://` for one with TLS
     #[arg(
         long,
         global = true,
@@ -99,6 +101,8 @@ pub(crate) struct Global {
     pub(crate) storage: StorageOptions,
     #[command(flatten)]
     pub(crate) web: WebChoice,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,

@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use helve_runs::Client;
-use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_client::{Connection, ConnectionOptions, TlsOptions, Url};
 
-use crate::cli::{DEFAULT_NAMESPACE, EngineChoice};
+use crate::cli::{DEFAULT_NAMESPACE, EngineChoice, TrustArgs};
 use crate::embedded::{self, Opened, Owned, Sharing};
 use crate::errors::{Problem, Result, unreachable};
 use crate::paths::DataDir;
 use crate::takeover::{self, EMBEDDED_WORKER};
+use crate::tls;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,13 +34,25 @@ enum Kind {
 
 impl Session {
     /// Connects. `role` is what others read when they find the data directory in use.
-    pub(crate) async fn open(choice: &EngineChoice, data: &DataDir, role: &str, sharing: Sharing) -> Result<Self> {
+    pub(crate) async fn open(
+        choice: &EngineChoice,
+        trust: &TrustArgs,
+        data: &DataDir,
+        role: &str,
+        sharing: Sharing,
+    ) -> Result<Self> {
         match choice {
             EngineChoice::Embedded => Self::embedded(data, role, sharing).await,
-            EngineChoice::Temporal { address, namespace } => {
-                let url = Url::parse(&format!("http://{address}"))
+            EngineChoice::Temporal {
+                address,
+                namespace,
+                tls,
+            } => {
+                let scheme = if *tls { "https" } else { "http" };
+                let url = Url::parse(&format!("{scheme}://{address}"))
                     .map_err(|error| Problem::new(format!("`{address}` is not an address: {error}")))?;
-                let connection = connect(url).await.map_err(|error| unreachable(address, &error))?;
+                let tls = tls.then(|| tls::client(trust)).transpose()?;
+                let connection = connect(url, tls).await.map_err(|error| unreachable(address, &error))?;
                 let client = Client {
                     connection,
                     namespace: namespace.clone(),
@@ -125,13 +138,17 @@ impl Session {
     }
 }
 
-/// Connects to a server by URL, `http:` or `unix:`.
-pub(crate) async fn connect(url: Url) -> Result<Connection, temporalio_client::errors::ClientConnectError> {
+/// Connects to a server by URL, `http:` or `unix:`, or `https:` with what it needs for TLS.
+pub(crate) async fn connect(
+    url: Url,
+    tls: Option<TlsOptions>,
+) -> Result<Connection, temporalio_client::errors::ClientConnectError> {
     let options = ConnectionOptions::new(url)
         .identity(identity())
         .client_name("helve")
         .client_version(env!("CARGO_PKG_VERSION"))
         .connect_timeout(CONNECT_TIMEOUT)
+        .maybe_tls_options(tls)
         // One address, asked for once: a server behind changing addresses is reached by connecting again.
         .dns_load_balancing(None)
         .build();

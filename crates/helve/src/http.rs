@@ -36,11 +36,13 @@ pub(crate) struct Parts {
     pub(crate) engine: String,
     pub(crate) blobs: BlobStore,
     pub(crate) toolbox: Shelf,
+    pub(crate) tls: Option<helve_tls::Server>,
 }
 
 /// The API while it is served.
 pub(crate) struct Http {
     address: SocketAddr,
+    secure: bool,
     ledger: Ledger,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -50,7 +52,7 @@ pub(crate) struct Http {
 impl Http {
     /// Opens the ledger and listens.
     pub(crate) async fn start(args: &HttpArgs, address: SocketAddr, data: &DataDir, parts: Parts) -> Result<Self> {
-        check_exposure(address, args.expose)?;
+        check_exposure(address, args.expose || parts.tls.is_some())?;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| cannot_listen(address, &error))?;
         let address = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
@@ -73,11 +75,16 @@ impl Http {
                 ..Limits::default()
             },
             hosts,
+            secure: parts.tls.is_some(),
         };
         let router = helve_api::router(options);
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
-        let server = tokio::spawn(helve_api::serve(listener, router, stop.clone()));
+        let secure = parts.tls.is_some();
+        let server = match parts.tls {
+            Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
+            None => tokio::spawn(helve_api::serve(helve_api::plain(listener), router, stop.clone())),
+        };
         let sweeping = ledger.clone();
         let sweeper = AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -89,6 +96,7 @@ impl Http {
         }));
         Ok(Self {
             address,
+            secure,
             ledger,
             stop,
             server,
@@ -98,12 +106,13 @@ impl Http {
 
     /// Says where it is, and how a browser gets in.
     pub(crate) async fn announce(&self, data: &DataDir) -> Result<()> {
-        let base = format!("http://{}", reachable(self.address));
+        let scheme = if self.secure { "https" } else { "http" };
+        let base = format!("{scheme}://{}", reachable(self.address));
         eprint_line(&format!(
             "http     {base} (API under /api/v1; token in {})",
             data.admin_token().display()
         ));
-        if !self.address.ip().is_loopback() {
+        if !self.address.ip().is_loopback() && !self.secure {
             eprint_line(
                 "WARNING  the API is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
             );
@@ -152,7 +161,7 @@ fn check_exposure(address: SocketAddr, expose: bool) -> Result<()> {
         false => Err(Problem::new(format!(
             "{address} can be reached from other machines, and HTTP is not encrypted"
         ))
-        .help("put a proxy with TLS in front of 127.0.0.1, or say --http-expose if the network is trusted")),
+        .help("give it a certificate with --tls-cert and --tls-key, or say --http-expose if the network is trusted")),
     }
 }
 

@@ -19,6 +19,7 @@ mod retention;
 mod signals;
 mod takeover;
 mod terminal;
+mod tls;
 mod trouble;
 mod verbs;
 

@@ -215,7 +215,7 @@ impl Answer {
 }
 
 /// Reads an answer to its end.
-pub fn read_answer(stream: TcpStream) -> Answer {
+pub fn read_answer(stream: impl Read) -> Answer {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).expect("an answer comes");
@@ -240,7 +240,7 @@ pub fn read_answer(stream: TcpStream) -> Answer {
     Answer { status, headers, body }
 }
 
-fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) {
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) {
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).expect("a chunk comes") == 0 {

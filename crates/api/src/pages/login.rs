@@ -50,7 +50,7 @@ fn draw(
     let mut response = html(page(&frame(None, namespace, Vec::new(), &cookies, "/login"), &model));
     *response.status_mut() = status;
     if fresh {
-        set_cookie(&mut response, SEED_COOKIE, &seed, "")?;
+        set_cookie(api, &mut response, SEED_COOKIE, &seed, "")?;
     }
     Ok(response)
 }
@@ -85,8 +85,8 @@ pub(super) async fn login(State(api): State<Api>, request: Request) -> Result<Re
         }
     };
     let mut response = to(back_to(sent.get("next")));
-    set_cookie(&mut response, SESSION_COOKIE, session.secret.reveal(), "")?;
-    set_cookie(&mut response, SEED_COOKIE, "", "; Max-Age=0")?;
+    set_cookie(&api, &mut response, SESSION_COOKIE, session.secret.reveal(), "")?;
+    set_cookie(&api, &mut response, SEED_COOKIE, "", "; Max-Age=0")?;
     Ok(response)
 }
 
@@ -120,23 +120,24 @@ pub(super) async fn logout(State(api): State<Api>, visit: Visit, _sent: Sent) ->
         api.ledger.end_session(actor, id).await?;
     }
     let mut response = to("/login");
-    set_cookie(&mut response, SESSION_COOKIE, "", "; Max-Age=0")?;
+    set_cookie(&api, &mut response, SESSION_COOKIE, "", "; Max-Age=0")?;
     Ok(response)
 }
 
 /// Chooses the namespace that the pages show.
-pub(super) async fn namespace(visit: Visit, sent: Sent) -> Result<Response> {
+pub(super) async fn namespace(State(api): State<Api>, visit: Visit, sent: Sent) -> Result<Response> {
     let chosen = sent.get("namespace");
     if !visit.frame.namespaces.iter().any(|known| known == chosen) {
         return Err(Problem::no_namespace(chosen));
     }
     let mut response = to(back_to(sent.get("next")));
-    set_cookie(&mut response, NAMESPACE_COOKIE, chosen, "")?;
+    set_cookie(&api, &mut response, NAMESPACE_COOKIE, chosen, "")?;
     Ok(response)
 }
 
-fn set_cookie(response: &mut Response, name: &str, value: &str, more: &str) -> Result<()> {
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{more}");
+fn set_cookie(api: &Api, response: &mut Response, name: &str, value: &str, more: &str) -> Result<()> {
+    let secure = if api.secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
     let mut value = HeaderValue::from_str(&text).map_err(|error| Problem::internal("no cookie can be set", error))?;
     value.set_sensitive(true);
     response.headers_mut().append(header::SET_COOKIE, value);

@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use clap::{Args, ValueEnum};
 use helve_toolbox::Span;
 
-use super::KeepArgs;
+use super::{KeepArgs, TlsArgs};
 use crate::recycling::Size;
 
 const WORKER_HELP: &str = "\
@@ -28,6 +28,8 @@ pub(crate) struct UpArgs {
     pub(crate) grpc: std::net::SocketAddr,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// How often blobs that have expired are removed
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) expire_every: Span,
@@ -46,7 +48,7 @@ pub(crate) struct HttpArgs {
     /// Serve the HTTP API too [default address: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub(crate) http: Option<std::net::SocketAddr>,
-    /// Allow an address for --http that other machines reach, although HTTP is not encrypted
+    /// Allow an address for --http that other machines reach although nothing is encrypted (no --tls-cert)
     #[arg(long = "http-expose", requires = "http")]
     pub(crate) expose: bool,
     /// A further name that a server on a loopback address goes by, such as that of a proxy (repeatable)

@@ -17,6 +17,7 @@ use crate::rest;
 use crate::retention::Sweeper;
 use crate::signals;
 use crate::terminal::eprint_line;
+use crate::tls;
 
 /// How long steps may go on after the first Ctrl-C.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -24,6 +25,7 @@ pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let interrupted = signals::listen();
     let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
+    let tls = tls::server(&args.tls)?;
     let data = app.data_dir()?;
     let blobs = app.blobs(&data)?;
     let session = app.session(&data, "helve up", Sharing::Shared).await?;
@@ -31,7 +33,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         return Err(in_use(&data));
     }
     let address = match session.owned() {
-        Some(engine) => match engine.serve_grpc(args.grpc).await {
+        Some(engine) => match engine.serve_grpc(args.grpc, tls.as_ref()).await {
             Ok(address) => Some(address),
             Err(problem) => {
                 session.close().await;
@@ -48,6 +50,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
                 engine: session.engine.clone(),
                 blobs: blobs.clone(),
                 toolbox: app.shelf.clone(),
+                tls: tls.clone(),
             };
             match Http::start(&args.http, address, &data, parts).await {
                 Ok(http) => Some(http),
@@ -75,8 +78,9 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     };
     match (&app.global.engine, address) {
         (EngineChoice::Embedded, Some(address)) => {
+            let scheme = if tls.is_some() { "temporals" } else { "temporal" };
             eprint_line(&format!(
-                "engine   temporal://{address} (any Temporal client; `helve run --engine temporal://{address}`)"
+                "engine   {scheme}://{address} (any Temporal client; `helve run --engine {scheme}://{address}`)"
             ));
         }
         (engine, _) => eprint_line(&format!("engine   {engine}")),
@@ -98,6 +102,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     });
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
+    let _certificates = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.keep_fresh())));
     tokio::spawn(rest::after_the_start());
     let served = match (announced, &mut worker) {
         (Err(problem), _) => Err(problem),

@@ -12,6 +12,7 @@ mod pages;
 mod sandbox;
 mod scanning;
 mod storage;
+mod tls;
 mod toolbox;
 mod verbs;
 mod verticals;
