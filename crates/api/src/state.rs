@@ -12,6 +12,7 @@ use helve_toolbox::Shelf;
 use tokio::sync::Semaphore;
 
 use crate::feeds::Feeds;
+use crate::oidc::{Oidc, OidcOptions};
 use crate::targets::{TargetIndex, Uploads};
 
 /// What the API stands on.
@@ -34,6 +35,8 @@ pub struct Options {
     pub hosts: Hosts,
     /// Whether browsers come by TLS: then they are told to come in no other way.
     pub secure: bool,
+    /// An identity provider whose users may come in.
+    pub oidc: Option<OidcOptions>,
 }
 
 /// Bounds of what a request may take.
@@ -89,6 +92,7 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) hosts: Hosts,
     pub(crate) secure: bool,
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
     pub(crate) feeds: Feeds,
@@ -124,7 +128,10 @@ impl Api {
             limits,
             hosts,
             secure,
+            oidc,
         } = options;
+        let oidc = oidc.map(Oidc::new).transpose();
+        let oidc = oidc.map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
         Ok(Self(Arc::new(Inner {
             uploads: Uploads::open(&dir.join("uploads"))?,
             targets: TargetIndex::open(&dir.join("targets"))?,
@@ -139,6 +146,7 @@ impl Api {
             limits,
             hosts,
             secure,
+            oidc,
         })))
     }
 }

@@ -4,6 +4,7 @@ mod bench;
 mod catalog;
 mod choices;
 mod findings;
+mod oidc;
 mod run;
 mod runs;
 mod storage;
@@ -22,6 +23,7 @@ pub(crate) use catalog::{
 };
 pub(crate) use choices::{DEFAULT_NAMESPACE, EngineChoice, SandboxChoice};
 pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
+pub(crate) use oidc::OidcArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsVerb;
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};

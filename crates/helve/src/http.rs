@@ -16,8 +16,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::cli::HttpArgs;
+use crate::cli::{HttpArgs, OidcArgs};
 use crate::errors::{Problem, Result};
+use crate::oidc;
 use crate::paths::DataDir;
 use crate::terminal::eprint_line;
 
@@ -37,12 +38,16 @@ pub(crate) struct Parts {
     pub(crate) blobs: BlobStore,
     pub(crate) toolbox: Shelf,
     pub(crate) tls: Option<helve_tls::Server>,
+    /// What the server is called by its certificate, as far as that is known.
+    pub(crate) name: Option<String>,
 }
 
 /// The API while it is served.
 pub(crate) struct Http {
-    address: SocketAddr,
-    secure: bool,
+    /// Where browsers reach it.
+    base: String,
+    /// Whether nobody else can read what is said.
+    is_private: bool,
     ledger: Ledger,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -51,7 +56,13 @@ pub(crate) struct Http {
 
 impl Http {
     /// Opens the ledger and listens.
-    pub(crate) async fn start(args: &HttpArgs, address: SocketAddr, data: &DataDir, parts: Parts) -> Result<Self> {
+    pub(crate) async fn start(
+        args: &HttpArgs,
+        login: &OidcArgs,
+        address: SocketAddr,
+        data: &DataDir,
+        parts: Parts,
+    ) -> Result<Self> {
         check_exposure(address, args.expose || parts.tls.is_some())?;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| cannot_listen(address, &error))?;
@@ -59,9 +70,26 @@ impl Http {
         let ledger = Ledger::open(&data.ledger(), helve_ledger::Options::default()).await;
         let ledger = ledger.map_err(|error| cannot_open(data, &error))?;
         admin_token(&ledger, &data.admin_token()).await?;
+        let public = match (&login.public_url, &parts.name) {
+            (Some(given), _) => Some(oidc::public_url(given)?),
+            (None, Some(name)) => Some(oidc::public_url(&format!("https://{name}:{}", address.port()))?),
+            (None, None) => None,
+        };
         let hosts = match address.ip().is_loopback() {
-            true => Hosts::Loopback(args.http_host.clone()),
+            true => {
+                let named = public.iter().filter_map(|url| url.host_str()).map(str::to_owned);
+                Hosts::Loopback(args.http_host.iter().cloned().chain(named).collect())
+            }
             false => Hosts::Any,
+        };
+        // A proxy with TLS in front says so with its address.
+        let secure = public
+            .as_ref()
+            .map_or(parts.tls.is_some(), |url| url.scheme() == "https");
+        let scheme = if parts.tls.is_some() { "https" } else { "http" };
+        let base = match &public {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("{scheme}://{}", reachable(address)),
         };
         let options = Options {
             client: parts.client,
@@ -75,12 +103,13 @@ impl Http {
                 ..Limits::default()
             },
             hosts,
-            secure: parts.tls.is_some(),
+            secure,
+            oidc: oidc::options(login, &base)?,
         };
         let router = helve_api::router(options);
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
-        let secure = parts.tls.is_some();
+        let is_private = parts.tls.is_some() || address.ip().is_loopback();
         let server = match parts.tls {
             Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
             None => tokio::spawn(helve_api::serve(helve_api::plain(listener), router, stop.clone())),
@@ -95,8 +124,8 @@ impl Http {
             }
         }));
         Ok(Self {
-            address,
-            secure,
+            base,
+            is_private,
             ledger,
             stop,
             server,
@@ -106,13 +135,12 @@ impl Http {
 
     /// Says where it is, and how a browser gets in.
     pub(crate) async fn announce(&self, data: &DataDir) -> Result<()> {
-        let scheme = if self.secure { "https" } else { "http" };
-        let base = format!("{scheme}://{}", reachable(self.address));
+        let base = &self.base;
         eprint_line(&format!(
             "http     {base} (API under /api/v1; token in {})",
             data.admin_token().display()
         ));
-        if !self.address.ip().is_loopback() && !self.secure {
+        if !self.is_private {
             eprint_line(
                 "WARNING  the API is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
             );

@@ -10,6 +10,7 @@ mod grants;
 mod health;
 mod http;
 mod logging;
+mod oidc;
 mod paths;
 mod progress;
 mod recycling;

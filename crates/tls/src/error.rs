@@ -23,6 +23,12 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A certificate that cannot be asked for.
+    #[error("{0}")]
+    Acme(String),
+    /// No HTTP client can be made with what the system trusts.
+    #[error("no requests can be made by TLS: {0}")]
+    Client(String),
     /// Two files that do not belong together.
     #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
     Mismatch {

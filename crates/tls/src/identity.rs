@@ -73,6 +73,11 @@ pub fn identity_of(extensions: &Extensions) -> Option<String> {
     certificate_of(extensions)?.names().next()
 }
 
+/// The host names that a certificate is for.
+pub(crate) fn hosts(der: &CertificateDer<'_>) -> Vec<String> {
+    ClientCertificate::read(der).map(|read| read.hosts).unwrap_or_default()
+}
+
 /// From when until when a certificate is good.
 pub(crate) fn validity(der: &CertificateDer<'_>) -> Option<(SystemTime, SystemTime)> {
     let certificate = Certificate::from_der(der).ok()?;

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::acme::PROTOCOL;
 use crate::server::{For, Server};
 
 /// A connection whose handshake is done, and where it comes from.
@@ -122,6 +123,8 @@ async fn shake(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, withi
     // Small answers must not wait for the acknowledgement of earlier ones.
     let _ = stream.set_nodelay(true);
     match tokio::time::timeout(within, acceptor.accept(stream)).await {
+        // The authority has seen what it came for.
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(PROTOCOL) => None,
         Ok(Ok(stream)) => Some((stream, peer)),
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a TLS handshake failed");

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::sign::CertifiedKey;
 
+use crate::acme::{Acme, PROTOCOL, Renewer};
 use crate::error::Error;
 use crate::incoming::{Bounds, Incoming};
 use crate::keys::Keys;
@@ -22,9 +24,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Its certificate and key.
-    pub pair: Pair,
+    pub certificates: Certificates,
     /// Whether gRPC clients are asked for certificates, and which are good.
     pub clients: Option<Clients>,
+}
+
+/// Where a certificate comes from.
+#[derive(Debug, Clone)]
+pub enum Certificates {
+    /// From files of somebody else, who replaces them.
+    Files(Pair),
+    /// From an authority.
+    Acme(Acme),
 }
 
 /// The certificates of gRPC clients.
@@ -47,6 +58,8 @@ struct Inner {
     configs: RwLock<Configs>,
     /// What the files held when they were last looked at, good or not.
     seen: Mutex<Seen>,
+    /// With what certificates are asked for, and when the one that was kept is to be renewed.
+    renewer: Option<(Renewer, Option<SystemTime>)>,
 }
 
 struct Configs {
@@ -56,7 +69,7 @@ struct Configs {
 
 #[derive(PartialEq, Eq)]
 struct Seen {
-    pair: PairText,
+    pair: Option<PairText>,
     authorities: Option<Vec<u8>>,
 }
 
@@ -76,11 +89,27 @@ impl Server {
     pub fn open(options: Options) -> Result<Self, Error> {
         let seen = Seen::look(&options)?;
         let keys = Arc::new(Keys::default());
-        keys.set(options.pair.certified(&seen.pair)?);
+        let renewer = match &options.certificates {
+            Certificates::Files(_) => {
+                if let Some(certified) = seen.certified(&options)? {
+                    keys.set(certified);
+                }
+                None
+            }
+            Certificates::Acme(acme) => {
+                let (renewer, kept) = Renewer::open(acme.clone(), Arc::clone(&keys))?;
+                let renew_at = kept.as_ref().map(|kept| kept.renew_at());
+                if let Some(kept) = kept {
+                    keys.set(kept.certified);
+                }
+                Some((renewer, renew_at))
+            }
+        };
         let configs = Configs::new(&options, &seen, &keys)?;
         Ok(Self(Arc::new(Inner {
             configs: RwLock::new(configs),
             seen: Mutex::new(seen),
+            renewer,
             keys,
             options,
         })))
@@ -111,15 +140,35 @@ impl Server {
         }
         *seen = new;
         // Both or none.
-        let certified = inner.options.pair.certified(&seen.pair)?;
+        let certified = seen.certified(&inner.options)?;
         let configs = Configs::new(&inner.options, &seen, &inner.keys)?;
-        inner.keys.set(certified);
+        if let Some(certified) = certified {
+            inner.keys.set(certified);
+        }
         *inner.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
         Ok(true)
     }
 
-    /// Looks at the files every few seconds, for ever.
+    /// Whether there is a certificate. Without one the first is asked for by [`Server::keep_fresh`], and no client gets in
+    /// but the authority.
+    pub fn has_certificate(&self) -> bool {
+        self.0.keys.are_there()
+    }
+
+    /// Looks at the files every few seconds, and renews what is to be renewed, for ever.
     pub async fn keep_fresh(self) {
+        tokio::join!(self.watch(), self.renew());
+    }
+
+    async fn renew(&self) {
+        let Some((renewer, renew_at)) = &self.0.renewer else {
+            return;
+        };
+        let used = |certified| self.0.keys.set(certified);
+        renewer.keep_on(*renew_at, used).await;
+    }
+
+    async fn watch(&self) {
         let mut trouble = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -159,9 +208,20 @@ impl Seen {
     fn look(options: &Options) -> Result<Self, Error> {
         let clients = options.clients.as_ref();
         Ok(Self {
-            pair: options.pair.read()?,
+            pair: match &options.certificates {
+                Certificates::Files(pair) => Some(pair.read()?),
+                Certificates::Acme(_) => None,
+            },
             authorities: clients.map(|clients| read(&clients.authorities)).transpose()?,
         })
+    }
+
+    /// What the files of the certificate make, if it comes from files.
+    fn certified(&self, options: &Options) -> Result<Option<CertifiedKey>, Error> {
+        match (&options.certificates, &self.pair) {
+            (Certificates::Files(pair), Some(text)) => pair.certified(text).map(Some),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -172,9 +232,16 @@ impl Configs {
             _ => None,
         };
         Ok(Self {
-            http: Arc::new(config(keys, None, &[b"http/1.1"])),
+            http: Arc::new(config(keys, None, for_http(options))),
             grpc: Arc::new(config(keys, verifier, &[b"h2"])),
         })
+    }
+}
+
+fn for_http(options: &Options) -> &'static [&'static [u8]] {
+    match &options.certificates {
+        Certificates::Files(_) => &[b"http/1.1"],
+        Certificates::Acme(_) => &[b"http/1.1", PROTOCOL],
     }
 }
 

@@ -21,7 +21,7 @@ use tonic::transport::server::Connected;
 
 use crate::incoming::Bounds;
 use crate::server::For;
-use crate::{Clients, Error, Incoming, Options, Pair, Server, certificate_of, identity_of};
+use crate::{Certificates, Clients, Error, Incoming, Options, Pair, Server, certificate_of, identity_of};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -78,10 +78,10 @@ impl Files {
 
     fn options(&self) -> Options {
         Options {
-            pair: Pair {
+            certificates: Certificates::Files(Pair {
                 certificate: self.path("cert.pem"),
                 key: self.path("key.pem"),
-            },
+            }),
             clients: None,
         }
     }

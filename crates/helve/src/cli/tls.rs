@@ -14,8 +14,27 @@ pub(crate) struct TlsArgs {
     /// The key of --tls-cert, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Or get the certificate for this name from an authority, and renew it: --http must be reached as NAME on port 443.
+    /// Means that you agree to the authority's terms (repeatable)
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        conflicts_with = "tls_cert",
+        requires = "http"
+    )]
+    pub(crate) acme: Vec<String>,
+    /// Where the authority writes to when something is wrong
+    #[arg(long, value_name = "ADDRESS", requires = "acme")]
+    pub(crate) acme_email: Option<String>,
+    /// The authority
+    #[arg(long, value_name = "URL", default_value = helve_tls::LETS_ENCRYPT)]
+    pub(crate) acme_directory: String,
+    /// Who signs the authority's own certificate, in PEM [default: the system knows]
+    #[arg(long, value_name = "FILE", requires = "acme", value_hint = ValueHint::FilePath)]
+    pub(crate) acme_ca: Option<PathBuf>,
     /// The authorities that sign the certificates of gRPC clients, in PEM. See --grpc-client-auth
-    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) grpc_client_ca: Option<PathBuf>,
     /// Whether gRPC clients without a certificate are refused
     #[arg(

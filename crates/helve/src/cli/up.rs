@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use clap::{Args, ValueEnum};
 use helve_toolbox::Span;
 
-use super::{KeepArgs, TlsArgs};
+use super::{KeepArgs, OidcArgs, TlsArgs};
 use crate::recycling::Size;
 
 const WORKER_HELP: &str = "\
@@ -30,6 +30,8 @@ pub(crate) struct UpArgs {
     pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+    #[command(flatten)]
+    pub(crate) oidc: OidcArgs,
     /// How often blobs that have expired are removed
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) expire_every: Span,

@@ -25,8 +25,8 @@ pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let interrupted = signals::listen();
     let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
-    let tls = tls::server(&args.tls)?;
     let data = app.data_dir()?;
+    let tls = tls::server(&args.tls, &data)?;
     let blobs = app.blobs(&data)?;
     let session = app.session(&data, "helve up", Sharing::Shared).await?;
     if session.is_attached() {
@@ -51,8 +51,9 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
                 blobs: blobs.clone(),
                 toolbox: app.shelf.clone(),
                 tls: tls.clone(),
+                name: args.tls.acme.first().cloned(),
             };
-            match Http::start(&args.http, address, &data, parts).await {
+            match Http::start(&args.http, &args.oidc, address, &data, parts).await {
                 Ok(http) => Some(http),
                 Err(problem) => {
                     session.close().await;
@@ -96,6 +97,14 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         Some(http) => http.announce(&data).await,
         None => Ok(()),
     };
+    // Certificates from files are there from the beginning.
+    if tls.as_ref().is_some_and(|tls| !tls.has_certificate()) {
+        eprint_line(&format!(
+            "tls      no certificate for {} yet: asking {} for one; until then nobody else gets in",
+            args.tls.acme.join(", "),
+            args.tls.acme_directory
+        ));
+    }
     eprint_line(match worker {
         Some(_) => "worker   ready; Ctrl-C stops after the running steps",
         None => "worker   none here (--no-worker); Ctrl-C stops the engine",

@@ -9,7 +9,7 @@ mod secret;
 mod tokens;
 
 pub use door::Refused;
-pub use logins::{LoginCode, NewSession, OpenedSession, SessionInfo};
+pub use logins::{Account, LoginCode, NewSession, OpenedSession, SessionInfo};
 pub use principal::{Actor, Denied, Names, Principal, Role, Scope, Via};
 pub use secret::Secret;
 pub use tokens::{CreatedToken, NewToken, TokenInfo};

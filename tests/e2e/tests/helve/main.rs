@@ -1,5 +1,6 @@
 //! End-to-end tests: the helve program from outside.
 
+mod acme;
 mod api;
 mod bench;
 mod code;
@@ -8,6 +9,7 @@ mod findings;
 mod flawless;
 mod languages;
 mod limits;
+mod oidc;
 mod pages;
 mod sandbox;
 mod scanning;

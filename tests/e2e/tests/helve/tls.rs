@@ -101,10 +101,10 @@ fn both_listeners_speak_tls_and_nothing_else() {
     assert_eq!(listed.json().as_array().map(Vec::len), Some(0));
     client
         .run(&["runs", "list", "--tls-ca", text(&other)])
-        .expect_clear_error(&["certificate"]);
+        .expect_clear_error(&["certificate", "--tls-ca"]);
     Home::on(&format!("temporal://{}", up.grpc))
         .run(&["runs", "list"])
-        .expect_clear_error(&["cannot reach"]);
+        .expect_clear_error(&["cannot reach", "temporals://"]);
     up.running.signal("INT");
     up.running.wait().expect_code(0);
 }
