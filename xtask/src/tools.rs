@@ -83,6 +83,15 @@ pub(crate) fn browser(environment: &Environment) -> Result<Option<PathBuf>> {
     Ok(found())
 }
 
+/// Let's Encrypt's server for tests; in CI it is installed where it is not.
+pub(crate) fn pebble(environment: &Environment) -> Result<Option<PathBuf>> {
+    if let Some(program) = env::var_os("HELVE_PEBBLE_BIN") {
+        return Ok(Some(program.into()));
+    }
+    install(environment, &[("pebble", &["pebble"])])?;
+    Ok(on_path("pebble"))
+}
+
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

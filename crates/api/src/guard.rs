@@ -26,8 +26,12 @@ const HEADERS: [(&str, &str); 6] = [
 /// Where nothing else is said: an answer is data, and nothing in it is run or shown.
 const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
+/// Told to browsers that come by TLS: for a year to come by nothing else.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// Checks the host, slows nobody down, and adds the headers.
 pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let only_tls = api.secure && has_a_name(request.headers());
     let mut response = match check_host(&api.hosts, request.uri(), request.headers()) {
         Ok(()) => {
             let (parts, body) = request.into_parts();
@@ -43,6 +47,9 @@ pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if only_tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
     }
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
@@ -76,6 +83,15 @@ fn check_host(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Probl
             shown(name)
         ))),
     }
+}
+
+/// Whether the request names a host that is only this server. Browsers remember for the whole host, so for `localhost` it would
+/// be said of every other server of the machine; for addresses they do not.
+fn has_a_name(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.map(without_port).is_some_and(|name| {
+        !name.eq_ignore_ascii_case("localhost") && name.trim_matches(['[', ']']).parse::<IpAddr>().is_err()
+    })
 }
 
 fn without_port(host: &str) -> &str {
@@ -166,6 +182,21 @@ mod tests {
         let error = body.next().await.unwrap().unwrap_err();
         assert!(is_slow(&error), "{error}");
         assert!(body.next().await.is_none());
+    }
+
+    #[test]
+    fn only_a_name_of_its_own_is_promised_to_be_served_by_tls() {
+        for (host, promised) in [
+            ("helve.example", true),
+            ("helve.example:8443", true),
+            ("localhost:8080", false),
+            ("127.0.0.1:8080", false),
+            ("[::1]", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
+            assert_eq!(has_a_name(&headers), promised, "{host}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod extract;
 mod feeds;
 mod guard;
 mod ingest;
+mod oidc;
 mod openapi;
 mod page;
 mod pages;
@@ -30,7 +31,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use serve::serve;
+pub use oidc::{InvalidMap, InvalidOidc, OidcMap, OidcOptions};
+pub use serve::{plain, serve};
 pub use state::{Hosts, Limits, Options};
 
 use problem::Problem;

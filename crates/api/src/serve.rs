@@ -3,16 +3,18 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::{Stream, StreamExt};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +34,23 @@ const LINGER_BYTES: usize = 16 << 20;
 /// After an accept that failed for want of files or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`, then lets requests that are under way end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// The connections of a listener as they are, without TLS.
+pub fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpStream, SocketAddr)>> + Send + Unpin {
+    Box::pin(futures_util::stream::unfold(listener, async |listener| {
+        let accepted = listener.accept().await;
+        if let Ok((stream, _)) = &accepted {
+            let _ = stream.set_nodelay(true);
+        }
+        Some((accepted, listener))
+    }))
+}
+
+/// Serves connections, with where each comes from, until `stop`; then lets requests that are under way end.
+pub async fn serve<S, C>(mut incoming: S, router: Router, stop: CancellationToken)
+where
+    S: Stream<Item = io::Result<(C, SocketAddr)>> + Unpin,
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -42,11 +59,12 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = incoming.next() => accepted,
         };
         let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
+            None => break,
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
                 if !is_of_one_connection(&error) {
                     tracing::warn!(%error, "no connection can be accepted at this moment");
                     tokio::time::sleep(PAUSE).await;
@@ -64,8 +82,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     let _ = tokio::time::timeout(LEAVE_WITHIN, connections.wait()).await;
 }
 
-async fn connection(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
-    let _ = stream.set_nodelay(true);
+async fn connection<C>(stream: C, peer: Peer, router: Router, stop: CancellationToken)
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let service = TowerToHyperService::new(router.clone());
@@ -93,7 +113,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<axum::response::Response, Infal
 
 /// Lets the last answer arrive. A request that was refused by its head may have a body on its way; closing at once would make the
 /// client's machine throw the answer away.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let reading = async {
         stream.shutdown().await?;
         let (mut buffer, mut left) = (vec![0; 16 * 1024], LINGER_BYTES);

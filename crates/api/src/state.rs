@@ -11,6 +11,7 @@ use helve_toolbox::Shelf;
 use tokio::sync::Semaphore;
 
 use crate::feeds::Feeds;
+use crate::oidc::{Oidc, OidcOptions};
 use crate::targets::{TargetIndex, Uploads};
 
 /// What the API stands on.
@@ -33,6 +34,10 @@ pub struct Options {
     pub limits: Limits,
     /// Which hosts requests may be meant for.
     pub hosts: Hosts,
+    /// Whether browsers come by TLS: then they are told to come in no other way.
+    pub secure: bool,
+    /// An identity provider whose users may come in.
+    pub oidc: Option<OidcOptions>,
 }
 
 /// Bounds of what a request may take.
@@ -87,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) limits: Limits,
     pub(crate) hosts: Hosts,
+    pub(crate) secure: bool,
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
     pub(crate) feeds: Feeds,
@@ -122,8 +129,12 @@ impl Api {
             dir,
             limits,
             hosts,
+            secure,
+            oidc,
         } = options;
         let jobs = jobs(&client, &engine, &dir)?;
+        let oidc = oidc.map(Oidc::new).transpose();
+        let oidc = oidc.map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
         Ok(Self(Arc::new(Inner {
             jobs,
             uploads: Uploads::open(&dir.join("uploads"))?,
@@ -138,6 +149,8 @@ impl Api {
             ledger,
             limits,
             hosts,
+            secure,
+            oidc,
         })))
     }
 }

@@ -160,6 +160,21 @@ impl Engine {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
         let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+        self.serve_guarded(connections, access, shutdown).await
+    }
+
+    /// Serves connections as [`Engine::serve`] does, and asks about every call.
+    pub async fn serve_guarded<S, C, E>(
+        &self,
+        connections: S,
+        access: Arc<dyn Access>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), tonic::transport::Error>
+    where
+        S: Stream<Item = Result<C, E>>,
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         serve(self.guarded_routes(access), connections, shutdown).await
     }
 

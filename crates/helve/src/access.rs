@@ -18,14 +18,27 @@ impl Access for LedgerAccess {
     fn identify(
         &self,
         headers: &HeaderMap,
-        _extensions: &Extensions,
+        extensions: &Extensions,
         peer: Option<IpAddr>,
     ) -> Result<Arc<dyn Caller>, Denied> {
+        let peer = peer.or_else(|| helve_tls::peer_of(extensions));
         if peer.is_some_and(|peer| self.strangers.has_to_wait(peer)) {
             let why = "this address has presented too many wrong tokens: try again in a minute";
             return Err(Denied::TooOften(why.to_owned()));
         }
-        let given = headers.get(header::AUTHORIZATION).ok_or_else(|| {
+        // A token says more than a certificate.
+        let given = headers.get(header::AUTHORIZATION);
+        if let (None, Some(certificate)) = (given, helve_tls::certificate_of(extensions)) {
+            let mut known = certificate.names().map(|name| self.ledger.verify_certificate(&name));
+            return match known.find_map(Result::ok) {
+                Some(principal) => Ok(Arc::new(Known(principal))),
+                None => Err(Denied::Unknown(format!(
+                    "nobody gave this certificate a role: an administrator makes a token that is called `cert:{}`",
+                    certificate.names().next().unwrap_or_default()
+                ))),
+            };
+        }
+        let given = given.ok_or_else(|| {
             Denied::Unknown(
                 "this server wants a token in the metadata `authorization: Bearer TOKEN` (SDKs call it an API key, `helve` \
                  takes --token-file)"

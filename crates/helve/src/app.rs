@@ -99,14 +99,11 @@ impl App {
     }
 
     pub(crate) async fn session(&self, data: &DataDir, role: &str, sharing: Sharing) -> Result<Session> {
-        Session::open(
-            &self.global.engine,
-            self.global.token_file.as_deref(),
-            data,
-            role,
-            sharing,
-        )
-        .await
+        let trust = Trust {
+            token_file: self.global.token_file.as_deref(),
+            tls: &self.global.trust,
+        };
+        Session::open(&self.global.engine, trust, data, role, sharing).await
     }
 
     /// Starts a worker for everything in the toolbox.

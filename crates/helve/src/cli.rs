@@ -5,10 +5,12 @@ mod bench;
 mod catalog;
 mod choices;
 mod findings;
+mod oidc;
 mod queue;
 mod run;
 mod runs;
 mod storage;
+mod tls;
 mod up;
 
 use std::path::PathBuf;
@@ -24,10 +26,12 @@ pub(crate) use catalog::{
 };
 pub(crate) use choices::{DEFAULT_NAMESPACE, EngineChoice, SandboxChoice};
 pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
+pub(crate) use oidc::OidcArgs;
 pub(crate) use queue::{ClaimArgs, PublishArgs, QueueArgs, QueueVerb, WorkArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsVerb;
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
+pub(crate) use tls::{ClientAuth, TlsArgs, TrustArgs};
 pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
 
 const AFTER_HELP: &str = "\
@@ -61,7 +65,7 @@ pub(crate) struct Global {
     /// Where runs, targets and findings are kept [default: the platform's data folder]
     #[arg(long, global = true, value_name = "DIR", env = "HELVE_DATA_DIR", hide_env_values = true, value_hint = ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
-    /// `embedded`, or `temporal://host:port[/namespace]` for a Temporal server
+    /// `embedded`, or `temporal://host:port[/namespace]` for a Temporal server, `temporals://` for one with TLS
     #[arg(
         long,
         global = true,
@@ -107,6 +111,8 @@ pub(crate) struct Global {
     pub(crate) storage: StorageOptions,
     #[command(flatten)]
     pub(crate) web: WebChoice,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,

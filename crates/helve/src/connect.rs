@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use helve_runs::Client;
-use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_client::{Connection, ConnectionOptions, TlsOptions, Url};
 
-use crate::cli::{DEFAULT_NAMESPACE, EngineChoice};
+use crate::cli::{DEFAULT_NAMESPACE, EngineChoice, TrustArgs};
 use crate::embedded::{self, Opened, Owned, Sharing};
 use crate::errors::{Problem, Result, unreachable};
 use crate::paths::DataDir;
 use crate::takeover::{self, EMBEDDED_WORKER};
+use crate::tls;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,18 +39,24 @@ impl Session {
     /// Connects. `role` is what others read when they find the data directory in use.
     pub(crate) async fn open(
         choice: &EngineChoice,
-        given: Option<&Path>,
+        trust: Trust<'_>,
         data: &DataDir,
         role: &str,
         sharing: Sharing,
     ) -> Result<Self> {
         match choice {
             EngineChoice::Embedded => Self::embedded(data, role, sharing).await,
-            EngineChoice::Temporal { address, namespace } => {
-                let url = Url::parse(&format!("http://{address}"))
+            EngineChoice::Temporal {
+                address,
+                namespace,
+                tls,
+            } => {
+                let scheme = if *tls { "https" } else { "http" };
+                let url = Url::parse(&format!("{scheme}://{address}"))
                     .map_err(|error| Problem::new(format!("`{address}` is not an address: {error}")))?;
-                let token = token_for(address, data, given)?;
-                let connection = connect(url, token.as_deref()).await;
+                let tls = tls.then(|| tls::client(trust.tls)).transpose()?;
+                let token = token_for(address, data, trust.token_file)?;
+                let connection = connect(url, tls, token.as_deref()).await;
                 let connection = connection.map_err(|error| unreachable(address, &error))?;
                 let client = Client {
                     connection,
@@ -139,6 +146,13 @@ impl Session {
 /// The environment variable with the token for a server.
 const TOKEN: &str = "HELVE_TOKEN";
 
+/// What a server is shown, and what is expected of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Trust<'a> {
+    pub(crate) token_file: Option<&'a Path>,
+    pub(crate) tls: &'a TrustArgs,
+}
+
 /// What is presented to a server: the content of `--token-file`, or of the variable; or, to a server of this machine, the token
 /// that `helve up` left in the data directory. Nothing, where there is none: many servers ask for none.
 fn token_for(address: &str, data: &DataDir, given: Option<&Path>) -> Result<Option<String>> {
@@ -156,9 +170,10 @@ fn token_for(address: &str, data: &DataDir, given: Option<&Path>) -> Result<Opti
     Ok(ours.map(|token| token.trim().to_owned()))
 }
 
-/// Connects to a server by URL, `http:` or `unix:`.
+/// Connects to a server by URL, `http:` or `unix:`, or `https:` with what it needs for TLS.
 pub(crate) async fn connect(
     url: Url,
+    tls: Option<TlsOptions>,
     token: Option<&str>,
 ) -> Result<Connection, temporalio_client::errors::ClientConnectError> {
     let headers = token.map(|token| HashMap::from([("authorization".to_owned(), format!("Bearer {token}"))]));
@@ -167,6 +182,7 @@ pub(crate) async fn connect(
         .client_name("helve")
         .client_version(env!("CARGO_PKG_VERSION"))
         .connect_timeout(CONNECT_TIMEOUT)
+        .maybe_tls_options(tls)
         // One address, asked for once: a server behind changing addresses is reached by connecting again.
         .dns_load_balancing(None)
         .maybe_headers(headers)

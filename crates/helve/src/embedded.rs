@@ -132,20 +132,32 @@ impl Owned {
         }
     }
 
-    /// Serves gRPC to any Temporal client that `access` lets in; to every one, without.
-    pub(crate) async fn serve_grpc(&self, address: SocketAddr, access: Option<Arc<dyn Access>>) -> Result<SocketAddr> {
+    /// Serves gRPC to any Temporal client that `access` lets in, and to every one without; by TLS if there are certificates.
+    pub(crate) async fn serve_grpc(
+        &self,
+        address: SocketAddr,
+        access: Option<Arc<dyn Access>>,
+        tls: Option<&helve_tls::Server>,
+    ) -> Result<SocketAddr> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| cannot_listen(address, &error))?;
         let address = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
-        if let Err(error) = self.engine.announce(address.to_string()) {
+        // Commands on the same data directory do not know what to trust there.
+        if tls.is_none()
+            && let Err(error) = self.engine.announce(address.to_string())
+        {
             tracing::warn!(%error, "the address could not be written down; other commands use the socket");
         }
         let (engine, stop) = (Arc::clone(&self.engine), self.stop.clone());
+        let tls = tls.cloned();
         self.servers.spawn(async move {
-            let served = match access {
-                Some(access) => engine.serve_tcp_guarded(listener, access, stop.cancelled_owned()).await,
-                None => engine.serve_tcp(listener, stop.cancelled_owned()).await,
+            let stop = stop.cancelled_owned();
+            let served = match (tls, access) {
+                (Some(tls), Some(access)) => engine.serve_guarded(tls.grpc(listener).streams(), access, stop).await,
+                (Some(tls), None) => engine.serve(tls.grpc(listener).streams(), stop).await,
+                (None, Some(access)) => engine.serve_tcp_guarded(listener, access, stop).await,
+                (None, None) => engine.serve_tcp(listener, stop).await,
             };
             if let Err(error) = served {
                 tracing::error!(error = innermost(&error), "gRPC is not served any more");
@@ -223,7 +235,7 @@ async fn attach(data: &DataDir, holder: Option<&Holder>) -> Option<Connection> {
     let token = token.map(|token| token.trim().to_owned());
     for address in socket_url(&data.socket()).into_iter().chain(grpc) {
         let Ok(url) = Url::parse(&address) else { continue };
-        match tokio::time::timeout(ANSWERS_WITHIN, connect(url, token.as_deref())).await {
+        match tokio::time::timeout(ANSWERS_WITHIN, connect(url, None, token.as_deref())).await {
             Ok(Ok(mut connection)) => {
                 *connection.retry_options_mut() =
                     RetryOptions::builder().max_elapsed_time(Some(ATTACHED_RETRIES)).build();

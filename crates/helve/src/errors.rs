@@ -154,8 +154,38 @@ pub(crate) fn unreachable(address: &str, error: &ClientConnectError) -> Problem 
         ClientConnectError::InvalidConfig(text) => text.clone(),
         other => innermost(other),
     };
-    Problem::new(format!("cannot reach the Temporal server at {address}: {reason}"))
-        .help("check the address and that the server runs, or leave out --engine to use the embedded engine")
+    let (reason, help) = about_tls(&reason).unwrap_or((
+        &reason,
+        "check the address and that the server runs, or leave out --engine to use the embedded engine",
+    ));
+    Problem::new(format!("cannot reach the Temporal server at {address}: {reason}")).help(help)
+}
+
+/// What the libraries below say when the two sides do not agree about TLS, in plain words.
+fn about_tls(reason: &str) -> Option<(&str, &'static str)> {
+    if reason.contains("http2 error") {
+        Some((
+            "what answers there does not speak gRPC without TLS",
+            "write temporals:// if it has a certificate; check the port",
+        ))
+    } else if reason.contains("InvalidContentType") {
+        Some((
+            "what answers there does not speak TLS",
+            "write temporal:// if it has no certificate",
+        ))
+    } else if reason.contains("peer certificate") {
+        Some((
+            reason,
+            "name the authority that signed the server's certificate with --tls-ca, and the server as the certificate does",
+        ))
+    } else if reason.contains("CertificateRequired") || reason.contains("received fatal alert") {
+        Some((
+            reason,
+            "the server refused the handshake: it may want a certificate of --tls-client-cert that its authority signed",
+        ))
+    } else {
+        None
+    }
 }
 
 /// The error at the bottom of the chain: the ones above say "transport error" and little else.

@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::LedgerAccess;
-use crate::cli::HttpArgs;
+use crate::cli::{HttpArgs, OidcArgs};
 use crate::errors::{Problem, Result};
+use crate::oidc;
 use crate::paths::DataDir;
 use crate::terminal::eprint_line;
 
@@ -42,6 +43,9 @@ pub(crate) struct Parts {
     pub(crate) blobs: BlobStore,
     pub(crate) toolbox: Shelf,
     pub(crate) door: Door,
+    pub(crate) tls: Option<helve_tls::Server>,
+    /// What the server is called by its certificate, as far as that is known.
+    pub(crate) name: Option<String>,
 }
 
 /// Who may come in, over HTTP and gRPC.
@@ -81,7 +85,10 @@ impl Door {
 
 /// The API while it is served.
 pub(crate) struct Http {
-    address: SocketAddr,
+    /// Where browsers reach it.
+    base: String,
+    /// Whether nobody else can read what is said.
+    is_private: bool,
     ledger: Ledger,
     stop: CancellationToken,
     server: JoinHandle<()>,
@@ -91,16 +98,33 @@ pub(crate) struct Http {
 
 impl Http {
     /// Listens.
-    pub(crate) async fn start(args: &HttpArgs, data: &DataDir, parts: Parts) -> Result<Self> {
+    pub(crate) async fn start(args: &HttpArgs, login: &OidcArgs, data: &DataDir, parts: Parts) -> Result<Self> {
         let address = args.http;
-        check_exposure("HTTP", address, args.expose)?;
+        check_exposure("HTTP", address, args.expose || parts.tls.is_some())?;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| cannot_listen(address, &error))?;
         let address = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
         let Door { ledger, strangers } = parts.door;
+        let public = match (&login.public_url, &parts.name) {
+            (Some(given), _) => Some(oidc::public_url(given)?),
+            (None, Some(name)) => Some(oidc::public_url(&format!("https://{name}:{}", address.port()))?),
+            (None, None) => None,
+        };
         let hosts = match address.ip().is_loopback() {
-            true => Hosts::Loopback(args.http_host.clone()),
+            true => {
+                let named = public.iter().filter_map(|url| url.host_str()).map(str::to_owned);
+                Hosts::Loopback(args.http_host.iter().cloned().chain(named).collect())
+            }
             false => Hosts::Any,
+        };
+        // A proxy with TLS in front says so with its address.
+        let secure = public
+            .as_ref()
+            .map_or(parts.tls.is_some(), |url| url.scheme() == "https");
+        let scheme = if parts.tls.is_some() { "https" } else { "http" };
+        let base = match &public {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("{scheme}://{}", reachable(address)),
         };
         let options = Options {
             client: parts.client,
@@ -115,11 +139,17 @@ impl Http {
                 ..Limits::default()
             },
             hosts,
+            secure,
+            oidc: oidc::options(login, &base)?,
         };
         let router = helve_api::router(options);
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
-        let server = tokio::spawn(helve_api::serve(listener, router, stop.clone()));
+        let is_private = parts.tls.is_some() || address.ip().is_loopback();
+        let server = match parts.tls {
+            Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
+            None => tokio::spawn(helve_api::serve(helve_api::plain(listener), router, stop.clone())),
+        };
         let told = Policy::Public(args.webhook_allow.clone());
         let webhooks = Dispatcher::start(ledger.clone(), helve_webhooks::Options::new(told));
         let sweeping = ledger.clone();
@@ -132,7 +162,8 @@ impl Http {
             }
         }));
         Ok(Self {
-            address,
+            base,
+            is_private,
             ledger,
             stop,
             server,
@@ -143,12 +174,12 @@ impl Http {
 
     /// Says where it is, and how a browser gets in.
     pub(crate) async fn announce(&self, data: &DataDir) -> Result<()> {
-        let base = format!("http://{}", reachable(self.address));
+        let base = &self.base;
         eprint_line(&format!(
             "http     {base} (API under /api/v1; token in {})",
             data.admin_token().display()
         ));
-        if !self.address.ip().is_loopback() {
+        if !self.is_private {
             eprint_line(
                 "WARNING  the API is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
             );
@@ -199,7 +230,7 @@ pub(crate) fn check_exposure(protocol: &str, address: SocketAddr, expose: bool) 
                 "{address} can be reached from other machines, and {protocol} is not encrypted"
             ))
             .help(format!(
-                "put a proxy with TLS in front of 127.0.0.1, or say --{option}-expose if the network is trusted"
+                "give it a certificate with --tls-cert and --tls-key, or say --{option}-expose if the network is trusted"
             )))
         }
     }

@@ -11,6 +11,7 @@ mod grants;
 mod health;
 mod http;
 mod logging;
+mod oidc;
 mod paths;
 mod progress;
 mod recycling;
@@ -20,6 +21,7 @@ mod retention;
 mod signals;
 mod takeover;
 mod terminal;
+mod tls;
 mod trouble;
 mod verbs;
 

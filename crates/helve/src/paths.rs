@@ -73,6 +73,11 @@ impl DataDir {
         self.root.join("http")
     }
 
+    /// The account at an authority of certificates, and the certificate with its key.
+    pub(crate) fn acme(&self) -> PathBuf {
+        self.root.join("acme")
+    }
+
     /// Workspaces of running steps.
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join("work")

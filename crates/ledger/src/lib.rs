@@ -24,8 +24,8 @@ mod triage;
 mod webhooks;
 
 pub use access::{
-    Actor, CreatedToken, Denied, LoginCode, Names, NewSession, NewToken, OpenedSession, Principal, Refused, Role,
-    Scope, Secret, SessionInfo, Strangers, TokenInfo, Via,
+    Account, Actor, CreatedToken, Denied, LoginCode, Names, NewSession, NewToken, OpenedSession, Principal, Refused,
+    Role, Scope, Secret, SessionInfo, Strangers, TokenInfo, Via,
 };
 pub use answers::{Reservation, StoredAnswer};
 pub use audit::{AuditEntry, AuditFilter};

@@ -16,6 +16,8 @@ pub mod pages {
     pub const OVERVIEW: &str = "/";
     /// `?code=` makes it the page of a one-time link; `?next=` is where to go afterwards.
     pub const LOGIN: &str = "/login";
+    /// Begins a login with an account elsewhere; `?next=` is where to go afterwards.
+    pub const LOGIN_ELSEWHERE: &str = "/login/oidc";
     /// `?state=&workflow=&target=&cursor=`.
     pub const RUNS: &str = "/runs";
     pub const RUN: &str = "/runs/{id}";
@@ -105,6 +107,11 @@ pub(crate) fn with_query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a st
         separator = '&';
     }
     out
+}
+
+/// Begins a login with an account elsewhere, to go on with a page of this server.
+pub fn login_elsewhere(next: &str) -> String {
+    with_query(pages::LOGIN_ELSEWHERE, [("next", back_to(next))])
 }
 
 /// The page of a run.

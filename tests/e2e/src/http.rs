@@ -224,12 +224,12 @@ impl Answer {
 }
 
 /// Reads an answer to its end.
-pub fn read_answer(stream: TcpStream) -> Answer {
+pub fn read_answer(stream: impl Read) -> Answer {
     try_read_answer(stream).unwrap_or_else(|error| panic!("no whole answer comes: {error}"))
 }
 
 /// Reads an answer to its end; what ends before is no answer.
-pub fn try_read_answer(stream: TcpStream) -> io::Result<Answer> {
+pub fn try_read_answer(stream: impl Read) -> io::Result<Answer> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -268,7 +268,7 @@ fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, what)
 }
 
-fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<()> {
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {

@@ -6,6 +6,7 @@ pub mod home;
 pub mod http;
 pub mod process;
 pub mod server;
+pub mod tls;
 pub mod tree;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use helve_ledger::{NewSession, OpenedSession, Role, Time, Via};
 use helve_web::pages::{Login, login as page};
-use helve_web::routes::back_to;
+use helve_web::routes::{back_to, login_elsewhere};
 
 use super::shell::NAMESPACE_COOKIE;
 use super::visit::{Cookies, Pairs, Sent, Visit, check, csrf, frame};
@@ -17,9 +17,9 @@ use crate::problem::{Problem, Result};
 use crate::state::Api;
 
 /// What the token of the login's form is made of.
-const SEED_COOKIE: &str = "helve_login";
+pub(super) const SEED_COOKIE: &str = "helve_login";
 /// How long who signs in with a token stays in, unless the token ends before.
-const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
+pub(super) const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The form. A one-time link is redeemed by sending it: to look at the link does not use it up.
 pub(super) async fn show(State(api): State<Api>, query: Pairs, headers: HeaderMap) -> Result<Response> {
@@ -43,14 +43,17 @@ fn draw(
     let cookies = Cookies::of(headers).with_seed(&seed);
     let model = Login {
         code,
-        elsewhere: None,
+        elsewhere: api
+            .oidc
+            .as_ref()
+            .map(|oidc| (login_elsewhere(next), oidc.place().to_owned())),
         problem,
         next: back_to(next).to_owned(),
     };
     let mut response = html(page(&frame(None, namespace, Vec::new(), &cookies, "/login"), &model));
     *response.status_mut() = status;
     if fresh {
-        set_cookie(&mut response, SEED_COOKIE, &seed, "")?;
+        set_cookie(api, &mut response, SEED_COOKIE, &seed, "")?;
     }
     Ok(response)
 }
@@ -85,8 +88,8 @@ pub(super) async fn login(State(api): State<Api>, request: Request) -> Result<Re
         }
     };
     let mut response = to(back_to(sent.get("next")));
-    set_cookie(&mut response, SESSION_COOKIE, session.secret.reveal(), "")?;
-    set_cookie(&mut response, SEED_COOKIE, "", "; Max-Age=0")?;
+    set_cookie(&api, &mut response, SESSION_COOKIE, session.secret.reveal(), "")?;
+    set_cookie(&api, &mut response, SEED_COOKIE, "", "; Max-Age=0")?;
     Ok(response)
 }
 
@@ -120,23 +123,24 @@ pub(super) async fn logout(State(api): State<Api>, visit: Visit, _sent: Sent) ->
         api.ledger.end_session(actor, id).await?;
     }
     let mut response = to("/login");
-    set_cookie(&mut response, SESSION_COOKIE, "", "; Max-Age=0")?;
+    set_cookie(&api, &mut response, SESSION_COOKIE, "", "; Max-Age=0")?;
     Ok(response)
 }
 
 /// Chooses the namespace that the pages show.
-pub(super) async fn namespace(visit: Visit, sent: Sent) -> Result<Response> {
+pub(super) async fn namespace(State(api): State<Api>, visit: Visit, sent: Sent) -> Result<Response> {
     let chosen = sent.get("namespace");
     if !visit.frame.namespaces.iter().any(|known| known == chosen) {
         return Err(Problem::no_namespace(chosen));
     }
     let mut response = to(back_to(sent.get("next")));
-    set_cookie(&mut response, NAMESPACE_COOKIE, chosen, "")?;
+    set_cookie(&api, &mut response, NAMESPACE_COOKIE, chosen, "")?;
     Ok(response)
 }
 
-fn set_cookie(response: &mut Response, name: &str, value: &str, more: &str) -> Result<()> {
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{more}");
+pub(super) fn set_cookie(api: &Api, response: &mut Response, name: &str, value: &str, more: &str) -> Result<()> {
+    let secure = if api.secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
     let mut value = HeaderValue::from_str(&text).map_err(|error| Problem::internal("no cookie can be set", error))?;
     value.set_sensitive(true);
     response.headers_mut().append(header::SET_COOKIE, value);

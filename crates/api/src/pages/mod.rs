@@ -9,6 +9,7 @@ mod home;
 mod login;
 mod machines;
 mod multipart;
+mod oidc;
 mod runs;
 mod settings;
 mod shell;
@@ -64,6 +65,8 @@ pub(crate) fn routes(api: &Api) -> Router<Api> {
         .layer(axum::middleware::from_fn_with_state(api.clone(), shell::inside));
     let outside = Router::new()
         .route(pages::LOGIN, get(login::show).post(login::login))
+        .route(pages::LOGIN_ELSEWHERE, get(oidc::begin))
+        .route(crate::oidc::CALLBACK, get(oidc::end))
         .layer(axum::middleware::from_fn_with_state(api.clone(), shell::outside));
     Router::new()
         .merge(inside)

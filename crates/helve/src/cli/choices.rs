@@ -50,6 +50,8 @@ pub(crate) enum EngineChoice {
         address: String,
         /// Namespace.
         namespace: String,
+        /// Whether it is reached by TLS.
+        tls: bool,
     },
 }
 
@@ -60,11 +62,14 @@ impl FromStr for EngineChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "expected `embedded` or `temporal://host:port[/namespace]`".to_owned();
+        let wrong = || "expected `embedded`, `temporal://host:port[/namespace]` or `temporals://` by TLS".to_owned();
         if text == "embedded" {
             return Ok(Self::Embedded);
         }
-        let rest = text.strip_prefix("temporal://").ok_or_else(wrong)?;
+        let (rest, tls) = match text.strip_prefix("temporals://") {
+            Some(rest) => (rest, true),
+            None => (text.strip_prefix("temporal://").ok_or_else(wrong)?, false),
+        };
         let (address, namespace) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
         port.parse::<u16>()
@@ -80,6 +85,7 @@ impl FromStr for EngineChoice {
         Ok(Self::Temporal {
             address: address.to_owned(),
             namespace: namespace.to_owned(),
+            tls,
         })
     }
 }
@@ -88,10 +94,18 @@ impl std::fmt::Display for EngineChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Embedded => f.write_str("embedded"),
-            Self::Temporal { address, namespace } if namespace == DEFAULT_NAMESPACE => {
-                write!(f, "temporal://{address}")
+            Self::Temporal {
+                address,
+                namespace,
+                tls,
+            } => {
+                let scheme = if *tls { "temporals" } else { "temporal" };
+                write!(f, "{scheme}://{address}")?;
+                match namespace == DEFAULT_NAMESPACE {
+                    true => Ok(()),
+                    false => write!(f, "/{namespace}"),
+                }
             }
-            Self::Temporal { address, namespace } => write!(f, "temporal://{address}/{namespace}"),
         }
     }
 }
@@ -110,6 +124,10 @@ mod tests {
                 "temporal://temporal.example:7233",
             ),
             ("temporal://[::1]:7233/team-a", "temporal://[::1]:7233/team-a"),
+            (
+                "temporals://helve.example:7233/team-a",
+                "temporals://helve.example:7233/team-a",
+            ),
         ] {
             assert_eq!(text.parse::<EngineChoice>().unwrap().to_string(), back);
         }

@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use clap::{Args, ValueEnum};
 use helve_toolbox::Span;
 
-use super::KeepArgs;
+use super::{KeepArgs, OidcArgs, TlsArgs};
 use crate::recycling::Size;
 
 const WORKER_HELP: &str = "\
@@ -34,6 +34,10 @@ pub(crate) struct UpArgs {
     pub(crate) grpc_expose: bool,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+    #[command(flatten)]
+    pub(crate) oidc: OidcArgs,
     /// How often blobs that have expired are removed
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) expire_every: Span,
@@ -58,7 +62,7 @@ pub(crate) struct HttpArgs {
     /// Without pages and HTTP API
     #[arg(long = "no-http", conflicts_with_all = ["http", "expose", "http_host"])]
     pub(crate) no_http: bool,
-    /// Allow an address for --http that other machines reach, although HTTP is not encrypted
+    /// Allow an address for --http that other machines reach although nothing is encrypted (no --tls-cert)
     #[arg(long = "http-expose")]
     pub(crate) expose: bool,
     /// A further name that a server on a loopback address goes by, such as that of a proxy (repeatable)

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
+use helve_tls::Server;
 use helve_worker::WorkerHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,6 +22,7 @@ use crate::rest;
 use crate::retention::Sweeper;
 use crate::signals;
 use crate::terminal::eprint_line;
+use crate::tls;
 
 /// How long steps may go on after the first Ctrl-C.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -29,12 +31,13 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let interrupted = signals::listen();
     let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
     let data = app.data_dir()?;
+    let tls = tls::server(&args.tls, &data)?;
     let blobs = app.blobs(&data)?;
     let session = app.session(&data, "helve up", Sharing::Shared).await?;
     if session.is_attached() {
         return Err(in_use(&data));
     }
-    let doors = match Doors::open(app, args, &session, &data, &blobs).await {
+    let doors = match Doors::open(app, args, &session, &data, &blobs, tls.as_ref()).await {
         Ok(doors) => doors,
         Err(problem) => {
             session.close().await;
@@ -68,12 +71,21 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         Some(http) => http.announce(&data).await,
         None => Ok(()),
     };
+    // Certificates from files are there from the beginning.
+    if tls.as_ref().is_some_and(|tls| !tls.has_certificate()) {
+        eprint_line(&format!(
+            "tls      no certificate for {} yet: asking {} for one; until then nobody else gets in",
+            args.tls.acme.join(", "),
+            args.tls.acme_directory
+        ));
+    }
     eprint_line(match worker {
         Some(_) => "worker   ready; Ctrl-C stops after the running steps",
         None => "worker   none here (--no-worker); Ctrl-C stops the engine",
     });
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
+    let _certificates = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.keep_fresh())));
     tokio::spawn(rest::after_the_start());
     let mut served = announced;
     if let (Ok(()), Some(here)) = (&served, &mut worker) {
@@ -107,11 +119,20 @@ struct Doors {
     grpc: Option<SocketAddr>,
     /// Whether gRPC asks for tokens.
     asks: bool,
+    /// Whether nobody else can read what is said.
+    is_private: bool,
     http: Option<Http>,
 }
 
 impl Doors {
-    async fn open(app: &App, args: &UpArgs, session: &Session, data: &DataDir, blobs: &BlobStore) -> Result<Self> {
+    async fn open(
+        app: &App,
+        args: &UpArgs,
+        session: &Session,
+        data: &DataDir,
+        blobs: &BlobStore,
+        tls: Option<&Server>,
+    ) -> Result<Self> {
         let asks = session.owned().is_some() && !args.grpc_open;
         let door = match asks || !args.http.no_http {
             true => Some(Door::open(data).await?),
@@ -119,9 +140,9 @@ impl Doors {
         };
         let grpc = match session.owned() {
             Some(engine) => {
-                check_exposure("gRPC", args.grpc, args.grpc_expose)?;
+                check_exposure("gRPC", args.grpc, args.grpc_expose || (asks && tls.is_some()))?;
                 let access = door.as_ref().filter(|_| asks).map(Door::access);
-                Some(engine.serve_grpc(args.grpc, access).await?)
+                Some(engine.serve_grpc(args.grpc, access, tls).await?)
             }
             None => None,
         };
@@ -133,12 +154,20 @@ impl Doors {
                     blobs: blobs.clone(),
                     toolbox: app.shelf.clone(),
                     door: door.clone(),
+                    tls: tls.cloned(),
+                    name: args.tls.acme.first().cloned(),
                 };
-                Some(Http::start(&args.http, data, parts).await?)
+                Some(Http::start(&args.http, &args.oidc, data, parts).await?)
             }
             _ => None,
         };
-        Ok(Self { door, grpc, asks, http })
+        Ok(Self {
+            door,
+            grpc,
+            asks,
+            is_private: tls.is_some(),
+            http,
+        })
     }
 
     fn say_engine(&self, app: &App) {
@@ -148,13 +177,14 @@ impl Doors {
                     true => "with a token",
                     false => "without a token",
                 };
+                let scheme = if self.is_private { "temporals" } else { "temporal" };
                 eprint_line(&format!(
-                    "engine   temporal://{address} (any Temporal client {how}; `helve run --engine temporal://{address}`)"
+                    "engine   {scheme}://{address} (any Temporal client {how}; `helve run --engine {scheme}://{address}`)"
                 ));
                 if !self.asks {
                     tracing::warn!(%address, "--grpc-open: whoever reaches this address may do everything, unasked");
                 }
-                if !address.ip().is_loopback() {
+                if !address.ip().is_loopback() && !self.is_private {
                     eprint_line(
                         "WARNING  gRPC is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
                     );

@@ -39,6 +39,22 @@ pub struct NewSession {
     pub lasts: Duration,
 }
 
+/// Whom an identity provider vouches for.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The provider.
+    pub issuer: String,
+    /// What it calls them for ever.
+    pub subject: String,
+}
+
+/// What somebody opened a session with.
+enum Proof<'a> {
+    Token(&'a str),
+    Account(&'a Account),
+    Other,
+}
+
 /// A code for one login that was just made.
 #[derive(Debug, Clone)]
 pub struct LoginCode {
@@ -146,7 +162,10 @@ impl Ledger {
         }
         let mut batch = Batch::new();
         batch.run_one("DELETE FROM login_codes WHERE id = ?1", vec![id.into()]);
-        match self.write_session(batch, code.session, None, address, now).await {
+        match self
+            .write_session(batch, code.session, Proof::Other, address, now)
+            .await
+        {
             Ok(session) => Ok(Ok(session)),
             // Somebody else used it in this moment.
             Err(error) if error.is_conflict() => Ok(Err(Refused::Unknown)),
@@ -163,18 +182,64 @@ impl Ledger {
         address: Option<&str>,
     ) -> Result<OpenedSession, Error> {
         text::check_name("the name of a session", &session.name)?;
-        self.write_session(Batch::new(), session, token, address, self.now())
+        let proof = token.map_or(Proof::Other, Proof::Token);
+        self.write_session(Batch::new(), session, proof, address, self.now())
             .await
+    }
+
+    /// Opens a session for somebody whom an identity provider vouches for. The audit log names both.
+    pub async fn open_account_session(
+        &self,
+        session: NewSession,
+        account: &Account,
+        address: Option<&str>,
+    ) -> Result<OpenedSession, Error> {
+        text::check_name("the name of a session", &session.name)?;
+        self.write_session(Batch::new(), session, Proof::Account(account), address, self.now())
+            .await
+    }
+
+    /// Writes down that a login at an identity provider led to no session: of whom, if that is known, and why.
+    pub async fn refuse_account(
+        &self,
+        issuer: &str,
+        who: Option<(&str, &Account)>,
+        why: &str,
+        address: Option<&str>,
+    ) -> Result<(), Error> {
+        let actor = Actor {
+            address: address.map(str::to_owned),
+            ..Actor::system("login")
+        };
+        let subject = who.map_or(issuer, |(name, _)| name);
+        let detail = json!({
+            "issuer": issuer,
+            "subject": who.map(|(_, account)| &account.subject),
+            "why": text::cut(why, text::MAX_NAME),
+        });
+        let mut batch = Batch::new();
+        audit::push(
+            &mut batch,
+            self.now(),
+            &actor,
+            &Act::new("login.refuse", subject).detail(detail),
+        );
+        self.commit(batch).await
     }
 
     async fn write_session(
         &self,
         mut batch: Batch,
         session: NewSession,
-        token: Option<&str>,
+        proof: Proof<'_>,
         address: Option<&str>,
         now: Time,
     ) -> Result<OpenedSession, Error> {
+        let (token, account) = match proof {
+            Proof::Other => (None, None),
+            Proof::Token(token) => (Some(token), None),
+            Proof::Account(account) => (None, Some(account)),
+        };
         if self.door().read().sessions.len() >= MAX_SESSIONS {
             return Err(Error::Limit(format!(
                 "there are {MAX_SESSIONS} browser sessions already: end some, or wait until they expire"
@@ -201,7 +266,11 @@ impl Ledger {
             via: Via::Session(minted.id.clone()),
             address: address.map(str::to_owned),
         };
-        let detail = json!({"role": session.role, "token": token, "expires_at": expires_at});
+        let mut detail = json!({"role": session.role, "token": token, "expires_at": expires_at});
+        if let Some(account) = account {
+            detail["issuer"] = account.issuer.as_str().into();
+            detail["subject"] = account.subject.as_str().into();
+        }
         audit::push(
             &mut batch,
             now,

@@ -10,7 +10,7 @@ mod strangers;
 mod tokens;
 
 pub use door::Refused;
-pub use logins::{LoginCode, NewSession, OpenedSession, SessionInfo};
+pub use logins::{Account, LoginCode, NewSession, OpenedSession, SessionInfo};
 pub use principal::{Actor, Denied, Names, Principal, Role, Scope, Via};
 pub use secret::Secret;
 pub use strangers::Strangers;

@@ -150,6 +150,12 @@ impl Ledger {
         self.door().token(presented, self.now())
     }
 
+    /// Who a verified certificate of this name is: the token that is called `cert:` and the name. Its role and scope hold,
+    /// and taking it back shuts the certificate out.
+    pub fn verify_certificate(&self, name: &str) -> Result<Principal, Refused> {
+        self.door().token_named(&format!("cert:{name}"), self.now())
+    }
+
     /// Takes a token back, and ends the sessions that were opened with it. No request is let in with it after this has
     /// returned.
     pub async fn revoke_token(&self, actor: &Actor, id: &str) -> Result<(), Error> {

@@ -20,6 +20,23 @@ pub struct Login {
     pub next: String,
 }
 
+/// The page after a login elsewhere. A browser goes on from here with a request of this server's own, to which it adds the
+/// cookies that it does not add to requests that another server caused.
+pub fn signed_in(frame: &Frame, next: &str) -> String {
+    let body = html! {
+        section.card.login {
+            h1 { "You are signed in" }
+            p { a.button.primary.wide href=(routes::back_to(next)) { "Go on" } }
+        }
+    };
+    let page = Page {
+        title: "Signed in",
+        body,
+        ..Page::default()
+    };
+    bare(frame, &page)
+}
+
 /// The page to log in.
 pub fn login(frame: &Frame, model: &Login) -> String {
     let problem = html! {

@@ -22,7 +22,7 @@ pub use audit::{Audit, AuditRow, audit};
 pub use error::{ErrorPage, error};
 pub use finding::{Decision, Finding, FlowStep, Mark, Reference, Snippet, Twin, finding};
 pub use findings::{Facet, Findings, findings};
-pub use login::{Login, login};
+pub use login::{Login, login, signed_in};
 pub use modules::{Module, Modules, modules};
 pub use overview::{Overview, QueueRow, overview};
 pub use rows::{FindingRow, RunRow};

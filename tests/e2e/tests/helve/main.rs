@@ -1,6 +1,7 @@
 //! End-to-end tests: the helve program from outside.
 
 mod access;
+mod acme;
 mod api;
 mod audit;
 mod backup;
@@ -13,11 +14,13 @@ mod findings;
 mod flawless;
 mod languages;
 mod limits;
+mod oidc;
 mod pages;
 mod queue;
 mod sandbox;
 mod scanning;
 mod storage;
+mod tls;
 mod toolbox;
 mod verbs;
 mod verticals;

@@ -117,6 +117,7 @@ pub(crate) fn all(text: &Text) -> Vec<Sample> {
         ..login
     };
     add("login-link", helve_web::pages::login(&stranger, &link));
+    add("signed-in", helve_web::pages::signed_in(&stranger, &text.t("/runs")));
     let lost = helve_web::pages::ErrorPage {
         status: 404,
         detail: None,
