@@ -16,7 +16,7 @@ use helve_worker::{
 use tokio::sync::mpsc;
 
 use crate::cli::{Global, Role, WorkerChoice};
-use crate::connect::Session;
+use crate::connect::{Session, Trust};
 use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;

@@ -149,7 +149,7 @@ pub(crate) enum Verb {
     /// Run a workflow on a target, show its findings
     Run(Box<RunArgs>),
     /// Start the engine and a worker, and serve Temporal's gRPC protocol to other programs
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Run steps, or workflows, for an engine that runs elsewhere
     Worker(WorkerArgs),
     /// List the workers, with the tools that they carry

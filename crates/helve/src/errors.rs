@@ -156,7 +156,8 @@ pub(crate) fn unreachable(address: &str, error: &ClientConnectError) -> Problem 
     };
     let (reason, help) = about_tls(&reason).unwrap_or((
         &reason,
-        "check the address and that the server runs, or leave out --engine to use the embedded engine",
+        "check the address and that the server runs (write temporals:// if it has a certificate), or leave out --engine to use \
+         the embedded engine",
     ));
     Problem::new(format!("cannot reach the Temporal server at {address}: {reason}")).help(help)
 }

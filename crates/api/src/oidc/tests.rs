@@ -87,6 +87,11 @@ fn token(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) ->
     format!("{message}.{signature}")
 }
 
+/// A form that was sent: who said they are, and its fields.
+type SentForm = (Option<String>, Vec<(String, String)>);
+/// What an attacker does to a token, and what is then said.
+type Change = (fn(&mut Value), &'static str);
+
 /// What the provider knows and says.
 #[derive(Default)]
 struct Said {
@@ -94,7 +99,7 @@ struct Said {
     /// Answered to the next code.
     id_token: String,
     /// Forms that the token endpoint was sent, with the header of the client.
-    forms: Vec<(Option<String>, Vec<(String, String)>)>,
+    forms: Vec<SentForm>,
     /// Changes what the provider says of itself.
     metadata: Option<fn(&mut Value)>,
     times_keys: usize,
@@ -555,7 +560,7 @@ async fn keys_are_kept_and_a_new_one_is_found() {
 #[tokio::test]
 async fn a_provider_that_is_another_one_or_not_encrypted_is_refused() {
     let idp = Idp::start().await;
-    let changes: [(fn(&mut Value), &str); 4] = [
+    let changes: [Change; 4] = [
         (
             |metadata| metadata["issuer"] = json!("https://evil.example"),
             "exactly as the provider writes it",

@@ -9,10 +9,10 @@ use clap::{Args, ValueHint};
 #[command(next_help_heading = "Login with OpenID Connect")]
 pub(crate) struct OidcArgs {
     /// Where browsers reach the pages, such as https://helve.example.org [default: the address of --http]
-    #[arg(long, value_name = "URL", requires = "http")]
+    #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
     /// Let users of this identity provider sign in, named exactly as it names itself. Needs --oidc-client-id and --oidc-map
-    #[arg(long, value_name = "URL", requires_all = ["http", "oidc_client_id", "oidc_map"])]
+    #[arg(long, value_name = "URL", requires_all = ["oidc_client_id", "oidc_map"])]
     pub(crate) oidc_issuer: Option<String>,
     /// What the provider calls this server
     #[arg(long, value_name = "ID", requires = "oidc_issuer")]

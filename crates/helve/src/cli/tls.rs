@@ -16,13 +16,7 @@ pub(crate) struct TlsArgs {
     pub(crate) tls_key: Option<PathBuf>,
     /// Or get the certificate for this name from an authority, and renew it: --http must be reached as NAME on port 443.
     /// Means that you agree to the authority's terms (repeatable)
-    #[arg(
-        long,
-        value_name = "NAME,...",
-        value_delimiter = ',',
-        conflicts_with = "tls_cert",
-        requires = "http"
-    )]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with = "tls_cert")]
     pub(crate) acme: Vec<String>,
     /// Where the authority writes to when something is wrong
     #[arg(long, value_name = "ADDRESS", requires = "acme")]

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::cli::{EngineChoice, UpArgs};
 use crate::connect::Session;
 use crate::embedded::{Owned, Sharing, in_use};
-use crate::errors::Result;
+use crate::errors::{Problem, Result};
 use crate::http::{Door, Http, Parts, check_exposure};
 use crate::paths::DataDir;
 use crate::render::count;
@@ -30,6 +30,9 @@ pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let interrupted = signals::listen();
     let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
+    if args.http.no_http && (!args.tls.acme.is_empty() || args.oidc.oidc_issuer.is_some()) {
+        return Err(Problem::new("--acme and --oidc-issuer are for the HTTP listener").help("add --http ADDRESS"));
+    }
     let data = app.data_dir()?;
     let tls = tls::server(&args.tls, &data)?;
     let blobs = app.blobs(&data)?;

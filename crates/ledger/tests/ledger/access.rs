@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use helve_ledger::{
-    CreatedToken, Error, NewSession, NewToken, PageRequest, Principal, Refused, Role, Scope, Secret, Time, Via,
+    Account, AuditFilter, CreatedToken, Error, NewSession, NewToken, PageRequest, Principal, Refused, Role, Scope,
+    Secret, Time, Via,
 };
 
 use crate::support::{DAY, Desk, MINUTE, alice, at, contains};
@@ -245,6 +246,74 @@ async fn a_session_ends_by_time_and_by_logout() {
         assert!(desk.ledger.list_sessions().is_empty());
         desk.reopen().await;
     }
+}
+
+#[tokio::test]
+async fn a_session_of_an_account_and_a_refused_one_are_in_the_audit_log_with_issuer_and_subject() {
+    let desk = Desk::open().await;
+    let account = Account {
+        issuer: "https://id.example.org".to_owned(),
+        subject: "42".to_owned(),
+    };
+    let opened = desk
+        .ledger
+        .open_account_session(session(DAY), &account, Some("10.0.0.1"))
+        .await
+        .unwrap();
+    assert!(desk.ledger.verify_session(opened.secret.reveal()).is_ok());
+    let (who, why) = (Some(("eve@example.org", &account)), "no rule");
+    desk.ledger
+        .refuse_account(&account.issuer, who, why, Some("10.0.0.2"))
+        .await
+        .unwrap();
+    desk.ledger
+        .refuse_account(&account.issuer, None, &"long ".repeat(10_000), None)
+        .await
+        .unwrap();
+    let audit = desk
+        .ledger
+        .list_audit(AuditFilter::default(), PageRequest::default())
+        .await;
+    let rows: Vec<_> = audit
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|row| {
+            (
+                row.action,
+                row.subject,
+                row.detail["issuer"].clone(),
+                row.detail["subject"].clone(),
+            )
+        })
+        .collect();
+    let issuer = serde_json::Value::from("https://id.example.org");
+    let refused = "login.refuse".to_owned();
+    assert_eq!(
+        rows[0],
+        (
+            refused.clone(),
+            account.issuer.clone(),
+            issuer.clone(),
+            serde_json::Value::Null
+        )
+    );
+    assert_eq!(
+        rows[1],
+        (refused, "eve@example.org".to_owned(), issuer.clone(), "42".into())
+    );
+    assert_eq!(
+        (&*rows[2].0, &rows[2].2, &rows[2].3),
+        ("session.open", &issuer, &"42".into())
+    );
+    let mut named_badly = session(DAY);
+    named_badly.name = "a\nb".to_owned();
+    assert!(
+        desk.ledger
+            .open_account_session(named_badly, &account, None)
+            .await
+            .is_err()
+    );
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn a_user_of_the_provider_comes_in_as_the_map_says_and_others_stay_outside() {
     let (running, api, _) = up(&home, &[&options[..], &["--oidc-name", "Example"]].concat());
     let page = api.with(None).get("/login?next=/runs").expect(200).text();
     assert!(
-        page.contains("Sign in with Example") && page.contains("/login/oidc?next=%2Fruns"),
+        page.contains("Sign in with <bdi>Example</bdi>") && page.contains("/login/oidc?next=%2Fruns"),
         "{page}"
     );
 

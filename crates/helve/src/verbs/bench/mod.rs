@@ -67,7 +67,7 @@ async fn with_engine(app: &App, args: &BenchArgs, place: &Place, session: &Sessi
     let Some(engine) = session.owned() else {
         return Err(Problem::new("the engine of the measurement is not this process's"));
     };
-    let address = engine.serve_grpc(([127, 0, 0, 1], 0).into(), None).await?;
+    let address = engine.serve_grpc(([127, 0, 0, 1], 0).into(), None, None).await?;
     let job = Job {
         client: session.client.clone(),
         input: job_input(app, place).await?,
