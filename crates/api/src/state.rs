@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
 use helve_ledger::Ledger;
+use helve_metrics::Registry;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
 use tokio::sync::Semaphore;
 
 use crate::feeds::Feeds;
+use crate::figures::ApiFigures;
+use crate::routes::health::Readiness;
 use crate::targets::{TargetIndex, Uploads};
 
 /// What the API stands on.
@@ -32,7 +36,14 @@ pub struct Options {
     pub limits: Limits,
     /// Which hosts requests may be meant for.
     pub hosts: Hosts,
+    /// All figures of the process; those of the API are added.
+    pub metrics: Registry,
+    /// Whether the engine can write, if it is one of this process.
+    pub engine_check: Option<EngineCheck>,
 }
+
+/// Answers whether the engine can write, or why not.
+pub type EngineCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// Bounds of what a request may take.
 #[derive(Debug, Clone)]
@@ -93,6 +104,10 @@ pub(crate) struct Inner {
     pub(crate) packing: Semaphore,
     /// Wrong tokens by address, lately.
     pub(crate) strangers: Mutex<HashMap<std::net::IpAddr, crate::door::Strikes>>,
+    pub(crate) metrics: Registry,
+    pub(crate) figures: Arc<ApiFigures>,
+    pub(crate) engine_check: Option<EngineCheck>,
+    pub(crate) readiness: Readiness,
 }
 
 impl std::ops::Deref for Api {
@@ -120,11 +135,20 @@ impl Api {
             dir,
             limits,
             hosts,
+            metrics,
+            engine_check,
         } = options;
+        let feeds = Feeds::new(limits.streams);
+        let figures = Arc::new(ApiFigures::new(feeds.listeners()));
+        metrics.add(figures.clone());
         Ok(Self(Arc::new(Inner {
             uploads: Uploads::open(&dir.join("uploads"))?,
             targets: TargetIndex::open(&dir.join("targets"))?,
-            feeds: Feeds::new(limits.streams),
+            feeds,
+            metrics,
+            figures,
+            engine_check,
+            readiness: Readiness::default(),
             packing: Semaphore::new(2),
             strangers: Mutex::default(),
             client,

@@ -21,6 +21,7 @@ mod batch;
 mod checkpoint;
 mod driver;
 mod error;
+mod figures;
 mod open;
 #[cfg(feature = "testing")]
 pub mod plans;
@@ -32,6 +33,7 @@ mod writer;
 pub use batch::{Batch, BatchKey, Statement, Value};
 pub use driver::Driver;
 pub use error::{CommitError, OpenError, ReadError};
+pub use figures::Figures;
 pub use open::Options;
 pub use request::{QueuedClose, QueuedCommit, QueuedRead, Request, Requests};
 pub use store::{Stats, Store};

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use helve_api::EngineCheck;
 use helve_engine::{Engine, EngineOptions, Holder, InProcess, OpenError};
+use helve_metrics::Registry;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use tokio::net::TcpListener;
@@ -120,6 +122,27 @@ impl Owned {
     /// How many runs were under way when the engine was opened.
     pub(crate) fn recovered(&self) -> usize {
         self.engine.recovered()
+    }
+
+    /// Adds what is counted of it.
+    pub(crate) fn register(&self, metrics: &Registry) {
+        let (engine, store) = self.engine.figures();
+        metrics.add(Arc::new(engine));
+        metrics.add(Arc::new(store));
+    }
+
+    /// Whether it can write now.
+    pub(crate) fn check(&self) -> EngineCheck {
+        let engine = Arc::downgrade(&self.engine);
+        Arc::new(move || {
+            let engine = engine.upgrade();
+            Box::pin(async move {
+                match engine {
+                    Some(engine) => engine.check_writable().await,
+                    None => Err("it has ended".to_owned()),
+                }
+            })
+        })
     }
 
     /// Ready when the engine has not been able to write for a while, with the reason.

@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use helve_api::{Hosts, Limits, Options};
+use helve_api::{EngineCheck, Hosts, Limits, Options};
 use helve_blobs::BlobStore;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope};
+use helve_metrics::Registry;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
 use tokio::net::TcpListener;
@@ -18,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli::HttpArgs;
 use crate::errors::{Problem, Result};
+use crate::monitoring;
 use crate::paths::DataDir;
 use crate::terminal::eprint_line;
 
@@ -36,6 +38,8 @@ pub(crate) struct Parts {
     pub(crate) engine: String,
     pub(crate) blobs: BlobStore,
     pub(crate) toolbox: Shelf,
+    pub(crate) metrics: Registry,
+    pub(crate) engine_check: Option<EngineCheck>,
 }
 
 /// The API while it is served.
@@ -73,7 +77,10 @@ impl Http {
                 ..Limits::default()
             },
             hosts,
+            engine_check: parts.engine_check,
+            metrics: parts.metrics.clone(),
         };
+        monitoring::add_ledger(&parts.metrics, &ledger);
         let router = helve_api::router(options);
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();

@@ -10,6 +10,7 @@ mod grants;
 mod health;
 mod http;
 mod logging;
+mod monitoring;
 mod paths;
 mod progress;
 mod recycling;

@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::events::{StepEvent, StepEventKind};
+use crate::figures::WorkerFigures;
 use crate::http::Http;
 use crate::step::StepRunner;
 use crate::work::{Control, Slots, Work};
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     /// Room for internal activities that need memory.
     pub(crate) internal: Semaphore,
     pub(crate) work: Arc<Work>,
+    pub(crate) figures: Arc<WorkerFigures>,
 }
 
 impl Activities {
@@ -79,8 +81,10 @@ impl Activities {
                 let result = self.web(token, &start, &control.watch.cancelled).await;
                 result.map_err(|error| control.given_back(error))
             }
-            _ => self
-                .step(token, &start, control)
+            module => self
+                .shared
+                .figures
+                .step(module, self.step(token, &start, control))
                 .await
                 .and_then(|output| payload::encode(&output)),
         };

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod findings;
 pub(crate) mod health;
 pub(crate) mod login;
+pub(crate) mod metrics;
 pub(crate) mod namespaces;
 pub(crate) mod results;
 pub(crate) mod runs;

@@ -138,6 +138,9 @@ fn respond<T: Message>(answer: T, is_near: bool) -> Response<T> {
 /// Writes the trait's methods, each calling the method of the same name that its family's file has.
 macro_rules! rpcs {
     ($($rpc:ident: $request:ty => $response:ty;)*) => {
+        /// Their names.
+        pub(crate) const RPCS: &[&str] = &[$(stringify!($rpc)),*];
+
         #[tonic::async_trait]
         impl WorkflowService for Frontend {
             $(

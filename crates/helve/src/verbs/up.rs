@@ -12,6 +12,7 @@ use crate::cli::{EngineChoice, UpArgs};
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::Result;
 use crate::http::{Http, Parts};
+use crate::monitoring;
 use crate::render::count;
 use crate::rest;
 use crate::retention::Sweeper;
@@ -30,6 +31,16 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if session.is_attached() {
         return Err(in_use(&data));
     }
+    if let Some(engine) = session.owned() {
+        engine.register(&app.metrics);
+    }
+    let _metrics = match monitoring::serve(args.metrics, &app.metrics).await {
+        Ok(metrics) => metrics,
+        Err(problem) => {
+            session.close().await;
+            return Err(problem);
+        }
+    };
     let address = match session.owned() {
         Some(engine) => match engine.serve_grpc(args.grpc).await {
             Ok(address) => Some(address),
@@ -48,6 +59,8 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
                 engine: session.engine.clone(),
                 blobs: blobs.clone(),
                 toolbox: app.shelf.clone(),
+                metrics: app.metrics.clone(),
+                engine_check: session.owned().map(Owned::check),
             };
             match Http::start(&args.http, address, &data, parts).await {
                 Ok(http) => Some(http),
@@ -120,7 +133,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
 
 /// Serves with the worker of this process until somebody asks to stop.
 async fn work(app: &App, args: &UpArgs, worker: &mut WorkerHandle, interrupted: &CancellationToken) -> Result<()> {
-    let _health = staying::health(&args.worker, worker).await?;
+    let _health = staying::health(app, &args.worker, worker).await?;
     staying::serve(app, &args.worker, worker, interrupted.cancelled()).await?;
     eprint_line("stopping: running steps have 10 s to finish; Ctrl-C again leaves at once");
     Ok(())

@@ -102,6 +102,7 @@ impl Ledger {
     /// index says depends on when they closed, not on when they came.
     pub async fn ingest(&self, actor: &Actor, run: RunReport) -> Result<Ingested, Error> {
         check(&run)?;
+        let (findings, ended) = (run.findings.len(), run.at);
         let run = std::sync::Arc::new(run);
         let _only = self.ingesting().lock().await;
         let mut tries = 0;
@@ -114,7 +115,10 @@ impl Ledger {
             };
             tries += 1;
             match self.commit(batch).await {
-                Ok(()) => return Ok(ingested),
+                Ok(()) => {
+                    self.counts().ingested(findings, ended, self.now());
+                    return Ok(ingested);
+                }
                 // Somebody triaged one of its findings meanwhile.
                 Err(error) if error.is_conflict() && tries < MAX_TRIES => {}
                 Err(error) => return Err(error),
