@@ -15,6 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use helve_worker::Allow;
 
+use crate::logging::LogFormat;
+
 pub(crate) use bench::BenchArgs;
 pub(crate) use catalog::{
     ModulesArgs, ModulesVerb, NamedArgs, ToolboxVerb, VerticalsArgs, VerticalsVerb, WorkflowsArgs, WorkflowsVerb,
@@ -24,7 +26,7 @@ pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsVerb;
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
-pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
+pub(crate) use up::{DoctorArgs, HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -102,6 +104,9 @@ pub(crate) struct Global {
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "HELVE_LOG_FORMAT", hide_env_values = true, default_value_t)]
+    pub(crate) log_format: LogFormat,
 }
 
 /// What workflows that are code may do on the network.
@@ -164,6 +169,8 @@ pub(crate) enum Verb {
     /// List the files that the steps of a run left, and get one
     #[command(subcommand)]
     Artifacts(ArtifactsVerb),
+    /// Look for what is wrong with this machine and with the server of the data directory, and say what to do
+    Doctor(DoctorArgs),
     /// Measure how many jobs this machine can take, and how many workers one engine feeds
     Bench(BenchArgs),
     /// Print a completion script for a shell

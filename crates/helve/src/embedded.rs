@@ -233,7 +233,7 @@ async fn call(engine: InProcess, trouble: Arc<Trouble>, request: GrpcRequest) ->
 }
 
 /// The way to the process that holds the data directory, if it answers.
-async fn attach(data: &DataDir, holder: Option<&Holder>) -> Option<Connection> {
+pub(crate) async fn attach(data: &DataDir, holder: Option<&Holder>) -> Option<Connection> {
     let grpc = holder
         .and_then(|holder| holder.grpc.as_ref())
         .map(|address| format!("http://{address}"));

@@ -115,6 +115,11 @@ impl Http {
                 "WARNING  the API is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
             );
         }
+        // For `helve doctor`, which can do without.
+        let address = reachable(self.address).to_string();
+        if let Err(error) = fs::write(data.root().join("http.address"), address) {
+            tracing::warn!(%error, "the address of the HTTP API cannot be written down");
+        }
         let session = NewSession {
             name: "admin".to_owned(),
             role: Role::Admin,

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     };
     // A server has nobody to answer to, so its log is how it speaks.
     let talkative = u8::from(matches!(cli.verb, Verb::Up(_) | Verb::Worker(_)));
-    logging::init(cli.global.verbose.saturating_add(talkative));
+    logging::init(cli.global.verbose.saturating_add(talkative), cli.global.log_format);
     quiet_panics();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())

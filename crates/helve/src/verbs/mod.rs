@@ -6,6 +6,7 @@ mod build;
 mod catalog;
 mod completions;
 mod counting;
+mod doctor;
 mod export;
 mod findings;
 mod follow;
@@ -67,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Findings(args) => findings::findings(&app, *args).await,
         Verb::Targets(verb) => targets::targets(&app, verb).await,
         Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
+        Verb::Doctor(args) => doctor::doctor(&app, &args).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,
         Verb::Completions { shell } => completions::completions(shell),
     }
