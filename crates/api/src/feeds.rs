@@ -81,6 +81,12 @@ impl Feeds {
         }
     }
 
+    /// How many listen: what is not left of the permits.
+    pub(crate) fn listeners(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let (all, left) = (self.listeners.available_permits(), Arc::clone(&self.listeners));
+        move || all.saturating_sub(left.available_permits())
+    }
+
     /// Listens to a run, from the beginning or after an event.
     pub(crate) fn listen(
         &self,

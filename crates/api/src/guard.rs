@@ -1,6 +1,7 @@
 //! What holds for every request and every answer: which host it is meant for, how slowly it may come, what browsers are told.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody};
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
+use crate::figures::ApiFigures;
 use crate::problem::{Problem, shown};
 use crate::state::{Api, Hosts};
 
@@ -38,7 +40,10 @@ pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) 
             // What has no body must go on to have none.
             let body = match body.is_end_stream() {
                 true => body,
-                false => Body::from_stream(in_time(body.into_data_stream(), api.limits.body_idle)),
+                false => Body::from_stream(counted(
+                    in_time(body.into_data_stream(), api.limits.body_idle),
+                    api.figures.clone(),
+                )),
             };
             next.run(Request::from_parts(parts, body)).await
         }
@@ -116,6 +121,18 @@ fn in_time(
                 let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the next bytes did not come in time");
                 Some((Err(error.into()), None))
             }
+        }
+    })
+}
+
+/// The body, whose bytes are counted as they come.
+fn counted<E>(
+    body: impl futures_util::Stream<Item = Result<Bytes, E>> + Send,
+    figures: Arc<ApiFigures>,
+) -> impl futures_util::Stream<Item = Result<Bytes, E>> + Send {
+    body.inspect(move |bytes| {
+        if let Ok(bytes) = bytes {
+            figures.received(bytes.len());
         }
     })
 }

@@ -11,6 +11,7 @@ mod docs;
 mod door;
 mod extract;
 mod feeds;
+mod figures;
 mod guard;
 mod ingest;
 mod oidc;
@@ -33,7 +34,7 @@ use utoipa_axum::routes;
 
 pub use oidc::{InvalidMap, InvalidOidc, OidcMap, OidcOptions};
 pub use serve::{plain, serve};
-pub use state::{Hosts, Limits, Options};
+pub use state::{EngineCheck, Hosts, Limits, Options};
 
 use problem::Problem;
 use routes::{
@@ -65,9 +66,11 @@ pub fn router(options: Options) -> std::io::Result<Router> {
             get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) }),
         )
         .merge(docs::routes())
+        .route("/metrics", get(routes::metrics::metrics))
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
-        .layer(door);
+        .layer(door)
+        .layer(axum::middleware::from_fn(figures::name_route));
     Ok(Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -76,6 +79,7 @@ pub fn router(options: Options) -> std::io::Result<Router> {
         .fallback_service(inside.with_state(api.clone()))
         .layer(axum::middleware::from_fn_with_state(api.clone(), guard::guard))
         .layer(axum::middleware::map_response(no_empty_errors))
+        .layer(axum::middleware::from_fn_with_state(api.clone(), figures::measure))
         .with_state(api))
 }
 

@@ -1,17 +1,21 @@
 //! What every handler has.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
 use helve_ledger::{Ledger, Strangers};
+use helve_metrics::Registry;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
 use tokio::sync::Semaphore;
 
 use crate::feeds::Feeds;
+use crate::figures::ApiFigures;
 use crate::oidc::{Oidc, OidcOptions};
+use crate::routes::health::Readiness;
 use crate::targets::{TargetIndex, Uploads};
 
 /// What the API stands on.
@@ -38,7 +42,14 @@ pub struct Options {
     pub secure: bool,
     /// An identity provider whose users may come in.
     pub oidc: Option<OidcOptions>,
+    /// All figures of the process; those of the API are added.
+    pub metrics: Registry,
+    /// Whether the engine can write, if it is one of this process.
+    pub engine_check: Option<EngineCheck>,
 }
+
+/// Answers whether the engine can write, or why not.
+pub type EngineCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// Bounds of what a request may take.
 #[derive(Debug, Clone)]
@@ -101,6 +112,10 @@ pub(crate) struct Inner {
     /// Archives that are unpacked and packed at a time.
     pub(crate) packing: Semaphore,
     pub(crate) strangers: Arc<Strangers>,
+    pub(crate) metrics: Registry,
+    pub(crate) figures: Arc<ApiFigures>,
+    pub(crate) engine_check: Option<EngineCheck>,
+    pub(crate) readiness: Readiness,
 }
 
 impl std::ops::Deref for Api {
@@ -131,15 +146,24 @@ impl Api {
             hosts,
             secure,
             oidc,
+            metrics,
+            engine_check,
         } = options;
         let jobs = jobs(&client, &engine, &dir)?;
         let oidc = oidc.map(Oidc::new).transpose();
         let oidc = oidc.map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
+        let feeds = Feeds::new(limits.streams);
+        let figures = Arc::new(ApiFigures::new(feeds.listeners()));
+        metrics.add(figures.clone());
         Ok(Self(Arc::new(Inner {
             jobs,
             uploads: Uploads::open(&dir.join("uploads"))?,
             targets: TargetIndex::open(&dir.join("targets"))?,
-            feeds: Feeds::new(limits.streams),
+            feeds,
+            metrics,
+            figures,
+            engine_check,
+            readiness: Readiness::default(),
             packing: Semaphore::new(2),
             strangers,
             client,

@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::cache::{Cache, CacheStats};
 use crate::directory::{BlobReader, Directory, Seen};
+use crate::figures::{BlobFigures, Counts};
 use crate::remote::Remote;
 use crate::{BlobId, BlobInfo, BlobRef, Control, Place, StoreError, TargetManifest, UnpackError};
 
@@ -40,6 +41,7 @@ pub struct BlobStore {
     /// All blobs, or those that are cached.
     directory: Directory,
     cache: Option<Arc<Cache>>,
+    counts: Arc<Counts>,
 }
 
 impl BlobStore {
@@ -48,6 +50,7 @@ impl BlobStore {
         Ok(BlobStore {
             directory: Directory::open(dir.as_ref())?,
             cache: None,
+            counts: Arc::default(),
         })
     }
 
@@ -67,6 +70,7 @@ impl BlobStore {
                 Ok(BlobStore {
                     directory,
                     cache: Some(Arc::new(cache)),
+                    counts: Arc::default(),
                 })
             }
         }
@@ -93,6 +97,20 @@ impl BlobStore {
     /// What the cache did so far, where there is one.
     pub fn cache_stats(&self) -> Option<CacheStats> {
         self.cache.as_ref().map(|cache| cache.stats())
+    }
+
+    /// Whether something could be stored now. Asks the bucket, where there is one.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.directory.temporary()?;
+        match &self.cache {
+            Some(cache) => cache.remote.size(&BlobId::of(b"")).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// What is told of the store to programs of monitoring.
+    pub fn figures(&self) -> BlobFigures {
+        BlobFigures::new(Arc::clone(&self.counts), self.cache.as_ref().map(Arc::downgrade))
     }
 
     /// Stores bytes; cheap when they are there already.
@@ -143,10 +161,11 @@ impl BlobStore {
 
     /// Hands a blob of the directory to the bucket, where there is one. `added` says that it is new in the directory.
     fn published(&self, blob: BlobRef, added: bool, control: &Control<'_>) -> Result<BlobRef, StoreError> {
-        if let Some(cache) = &self.cache {
-            cache.send(&blob, added, control)?;
-        }
-        Ok(blob)
+        let sent = match &self.cache {
+            Some(cache) => cache.send(&blob, added, control),
+            None => Ok(()),
+        };
+        self.counts.put.note(sent.map(|()| blob), |blob| blob.size)
     }
 
     /// The size of the blob, if it is there; its content is checked when it is read.
@@ -189,13 +208,16 @@ impl BlobStore {
 
     /// The same, and a blob that has to be fetched first says how far it is, and can be cancelled.
     pub fn reader_controlled(&self, id: &BlobId, control: &Control<'_>) -> Result<BlobReader, StoreError> {
-        match &self.cache {
+        let reader = match &self.cache {
             Some(cache) => cache.reader(id, control),
-            None => self.directory.reader(id)?.ok_or_else(|| StoreError::Missing {
-                id: *id,
-                store: self.name(),
+            None => self.directory.reader(id).and_then(|reader| {
+                reader.ok_or_else(|| StoreError::Missing {
+                    id: *id,
+                    store: self.name(),
+                })
             }),
-        }
+        };
+        self.counts.get.note(reader, BlobReader::size)
     }
 
     /// Reads once more when what was read was a damaged copy of a cache: that one was set aside, so the blob is fetched.
@@ -211,10 +233,11 @@ impl BlobStore {
 
     /// Removes a blob with all that is known of it; no error when it is not there.
     pub fn remove(&self, id: &BlobId) -> Result<(), StoreError> {
-        if let Some(cache) = &self.cache {
-            cache.remote.remove(id)?;
-        }
-        self.directory.remove(id)?;
+        let removed = match &self.cache {
+            Some(cache) => cache.remote.remove(id).and_then(|()| self.directory.remove(id)),
+            None => self.directory.remove(id),
+        };
+        self.counts.remove.note(removed, |()| 0)?;
         self.directory.forget_target(id);
         Ok(())
     }

@@ -11,12 +11,14 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use rusqlite::Connection;
 
 use crate::{
     error::OpenError,
+    figures::Counters,
     open::{self, Options},
 };
 
@@ -35,14 +37,14 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts its thread, with a connection of its own.
-    pub(crate) fn spawn(path: &Path, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn spawn(path: &Path, options: &Options, counters: Arc<Counters>) -> Result<Self, OpenError> {
         let connection = open::open_checkpointer(path, options)?;
         let is_copied = Arc::new(AtomicBool::new(false));
         let (ask, asked) = sync_channel(1);
         let flag = is_copied.clone();
         let thread = std::thread::Builder::new()
             .name("helve-db-checkpoint".to_owned())
-            .spawn(move || run(&connection, &asked, &flag))
+            .spawn(move || run(&connection, &asked, &flag, &counters))
             .map_err(|error| OpenError::Io {
                 path: path.to_owned(),
                 reason: error.to_string(),
@@ -83,9 +85,9 @@ impl Checkpointer {
     }
 }
 
-fn run(connection: &Connection, asked: &Receiver<()>, is_copied: &AtomicBool) {
+fn run(connection: &Connection, asked: &Receiver<()>, is_copied: &AtomicBool, counters: &Counters) {
     while asked.recv().is_ok() {
-        match copy(connection) {
+        match copy(connection, counters) {
             Ok(()) => is_copied.store(true, Ordering::Relaxed),
             Err(error) => tracing::warn!(%error, "the WAL was not copied into the database; this is tried again"),
         }
@@ -93,8 +95,11 @@ fn run(connection: &Connection, asked: &Receiver<()>, is_copied: &AtomicBool) {
 }
 
 /// Copies as much of the WAL as can be copied without waiting for anybody.
-pub(crate) fn copy(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn copy(connection: &Connection, counters: &Counters) -> rusqlite::Result<()> {
+    let began = Instant::now();
     connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
-        .query_row([], |_| Ok(()))
+        .query_row([], |_| Ok(()))?;
+    counters.checkpoint.took(began.elapsed());
+    Ok(())
 }

@@ -22,6 +22,7 @@ mod checkpoint;
 mod copy;
 mod driver;
 mod error;
+mod figures;
 mod open;
 #[cfg(feature = "testing")]
 pub mod plans;
@@ -34,6 +35,7 @@ pub use batch::{Batch, BatchKey, Statement, Value};
 pub use copy::{Copied, copy};
 pub use driver::Driver;
 pub use error::{CommitError, OpenError, ReadError};
+pub use figures::Figures;
 pub use open::Options;
 pub use request::{QueuedClose, QueuedCommit, QueuedRead, Request, Requests};
 pub use store::{Stats, Store};

@@ -1,13 +1,6 @@
 //! The handle: one per database, cheap to clone.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -17,6 +10,7 @@ use crate::{
     checkpoint::Checkpointer,
     driver::Driver,
     error::{CommitError, OpenError, ReadError},
+    figures::{Counters, Figures},
     open::{self, Options},
     reader::Readers,
     request::{QueuedClose, QueuedCommit, QueuedRead, Request, Requests},
@@ -30,6 +24,7 @@ pub struct Store {
     reads: Reads,
     counters: Arc<Counters>,
     max_batch_bytes: usize,
+    path: Arc<Path>,
 }
 
 /// Where reads are run.
@@ -58,37 +53,15 @@ pub struct Stats {
     pub busy: Duration,
 }
 
-/// Written by the writer alone, once a transaction.
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) commits: AtomicU64,
-    pub(crate) batches: AtomicU64,
-    pub(crate) rows: AtomicU64,
-    pub(crate) bytes: AtomicU64,
-    pub(crate) busy_nanos: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn read(&self) -> Stats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            commits: read(&self.commits),
-            batches: read(&self.batches),
-            rows: read(&self.rows),
-            bytes: read(&self.bytes),
-            busy: Duration::from_nanos(read(&self.busy_nanos)),
-        }
-    }
-}
-
 impl Store {
     /// Opens or creates the database and starts its writer thread. The caller makes sure that no other process has it
     /// open.
     pub fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
         let connection = open::open_writer(path, options)?;
         let readers = Readers::open(path, options.readers)?;
-        let (store, requests, writer) = Store::with(connection, Reads::Pool(Arc::new(readers)), options);
-        let writer = writer.with_checkpointer(Checkpointer::spawn(path, options)?);
+        let (store, requests, writer) = Store::with(path, connection, Reads::Pool(Arc::new(readers)), options);
+        let checkpointer = Checkpointer::spawn(path, options, store.counters.clone())?;
+        let writer = writer.with_checkpointer(checkpointer);
         writer.spawn(requests).map_err(|error| OpenError::Io {
             path: path.to_owned(),
             reason: error.to_string(),
@@ -102,11 +75,11 @@ impl Store {
         let connection = open::open_writer(path, options)?;
         open::forget_durability(path, &connection)?;
         let reader = open::open_reader(path)?;
-        let (store, requests, writer) = Store::with(connection, Reads::Driven, options);
+        let (store, requests, writer) = Store::with(path, connection, Reads::Driven, options);
         Ok((store, requests, Driver::new(writer, reader)))
     }
 
-    fn with(connection: Connection, reads: Reads, options: &Options) -> (Store, Requests, Writer) {
+    fn with(path: &Path, connection: Connection, reads: Reads, options: &Options) -> (Store, Requests, Writer) {
         let counters = Arc::new(Counters::default());
         let (queue, requests) = mpsc::channel(options.max_queued);
         let store = Store {
@@ -114,6 +87,7 @@ impl Store {
             reads,
             counters: counters.clone(),
             max_batch_bytes: options.max_batch_bytes,
+            path: path.into(),
         };
         (store, requests, Writer::new(connection, options, counters))
     }
@@ -169,6 +143,11 @@ impl Store {
             // An error means that the writer is gone already.
             let _ = answered.await;
         }
+    }
+
+    /// What is told of this database to programs of monitoring, under this name. It keeps nothing open.
+    pub fn figures(&self, name: &'static str) -> Figures {
+        Figures::new(name, self.path.clone(), self.counters.clone(), self.queue.downgrade())
     }
 
     /// What the writer did so far.

@@ -15,9 +15,10 @@ use crate::{
     batch::{Batch, BatchKey, Statement},
     checkpoint::{self, Checkpointer},
     error::CommitError,
+    figures::Counters,
     open::Options,
     request::{QueuedClose, QueuedCommit, Request},
-    store::{Counters, Stats},
+    store::Stats,
 };
 
 pub(crate) struct Writer {
@@ -152,7 +153,7 @@ impl Writer {
         if let Some(checkpointer) = &mut self.checkpointer {
             checkpointer.committed(count, bytes);
             if checkpointer.take_copied()
-                && let Err(error) = checkpoint::copy(&self.connection)
+                && let Err(error) = checkpoint::copy(&self.connection, &self.counters)
             {
                 tracing::warn!(%error, "the rest of the WAL was not copied into the database; this is tried again");
             }
@@ -176,12 +177,14 @@ impl Writer {
                 let committed = || members.iter().zip(&results).filter(|(_, result)| result.is_ok());
                 let bytes: usize = committed().map(|(member, _)| member.batch().data()).sum();
                 add(&self.counters.commits, 1);
+                self.counters.group.observe(members.len() as u64);
                 add(&self.counters.batches, committed().count() as u64);
                 add(&self.counters.rows, self.connection.total_changes() - rows);
                 add(&self.counters.bytes, bytes as u64);
                 results
             }
             Err(error) => {
+                self.counters.failures.inc();
                 if !std::mem::replace(&mut self.is_failing, true) {
                     tracing::error!(%error, "the database cannot be written");
                 }
@@ -222,7 +225,7 @@ impl Writer {
                 }
             }
         }
-        self.control("COMMIT")?;
+        self.commit()?;
         Ok(Some(vec![Ok(()); members.len()]))
     }
 
@@ -233,7 +236,7 @@ impl Writer {
         for member in members {
             results.push(self.try_batch(member.batch())?);
         }
-        self.control("COMMIT")?;
+        self.commit()?;
         Ok(results)
     }
 
@@ -303,6 +306,14 @@ impl Writer {
             Ok(new)
         };
         run().map_err(|error| CommitError::from_sqlite(&error, 0))
+    }
+
+    /// Ends the transaction: most of it is the disk's.
+    fn commit(&self) -> Result<(), CommitError> {
+        let began = Instant::now();
+        let ended = self.control("COMMIT");
+        self.counters.sync.took(began.elapsed());
+        ended
     }
 
     /// Runs a statement that controls the transaction: its failure is always the store's.

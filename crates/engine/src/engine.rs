@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use helve_db::Store;
+use helve_db::{Batch, Store};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -17,6 +17,7 @@ use tonic::transport::{
 use crate::{
     access::Access,
     error::OpenError,
+    figures::EngineFigures,
     frontend::Frontend,
     lock::DataDirLock,
     namespaces::Namespaces,
@@ -99,7 +100,7 @@ impl Engine {
         shell.background.spawn(shell.clone().sweep());
         let frontend = Frontend::new(shell.clone());
         frontend.resume_batches().await.map_err(fault)?;
-        let services = Services::new(frontend);
+        let services = Services::new(frontend, shell.clone());
         Ok(Engine {
             shell,
             services,
@@ -110,6 +111,18 @@ impl Engine {
     /// How many runs were under way when the engine was opened.
     pub fn recovered(&self) -> usize {
         self.recovered
+    }
+
+    /// What is told of the engine, and of its database, to programs of monitoring.
+    pub fn figures(&self) -> (EngineFigures, helve_db::Figures) {
+        (EngineFigures::new(&self.shell), self.shell.store.figures("engine"))
+    }
+
+    /// Writes something that means nothing, and waits until it is on disk.
+    pub async fn check_writable(&self) -> Result<(), String> {
+        let key = self.shell.options.ids.fresh().into_bytes();
+        let written = self.shell.store.commit(Batch::new().with_key(key)).await;
+        written.map_err(|error| error.to_string())
     }
 
     /// All services, for any HTTP/2 server.

@@ -81,8 +81,19 @@ impl Registry {
         }
     }
 
+    /// How many runs are open, or owe something.
+    pub(crate) fn open(&self) -> usize {
+        let maps = self.lock();
+        maps.by_row.len().saturating_sub(maps.closed.len())
+    }
+
+    /// What the states of open runs weigh.
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.open_bytes.load(Ordering::Relaxed)
+    }
+
     fn is_crowded(&self) -> bool {
-        self.open_bytes.load(Ordering::Relaxed) > self.max_open_bytes
+        self.open_bytes() > self.max_open_bytes
     }
 
     /// Drops states of open runs that nobody needed lately, if they take too much memory.

@@ -1,6 +1,6 @@
 //! The gRPC services as one stack, the same for every way in: TCP, another transport, or no transport at all.
 
-use std::{convert::Infallible, sync::Arc, task};
+use std::{convert::Infallible, sync::Arc, task, time::Instant};
 
 use bytes::Bytes;
 use helve_protocol::{
@@ -24,6 +24,7 @@ use crate::{
     frontend::Frontend,
     left_out::feature_of,
     reflection,
+    shell::Shell,
 };
 
 /// Largest request that is read. Temporal's own limit for the completion of a workflow task is 40 MiB.
@@ -37,6 +38,7 @@ pub struct Services {
     health: HealthServer<Frontend>,
     /// Who is asked about calls; none: all of them are let in.
     access: Option<Arc<dyn Access>>,
+    shell: Arc<Shell>,
 }
 
 /// What makes the generated servers alike, which have no common trait for it.
@@ -51,12 +53,13 @@ macro_rules! configured {
 }
 
 impl Services {
-    pub(crate) fn new(frontend: Frontend) -> Self {
+    pub(crate) fn new(frontend: Frontend, shell: Arc<Shell>) -> Self {
         Services {
             workflow: configured!(WorkflowServiceServer, frontend.clone()),
             operator: configured!(OperatorServiceServer, frontend.clone()),
             health: configured!(HealthServer, frontend),
             access: None,
+            shell,
         }
     }
 
@@ -66,8 +69,16 @@ impl Services {
         self
     }
 
-    async fn route(mut self, mut request: Request<Body>) -> Response<Body> {
+    async fn route(self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
+        let (shell, began) = (self.shell.clone(), Instant::now());
+        let response = self.answer(&path, request).await;
+        let rpc = path.rsplit('/').next().unwrap_or_default();
+        shell.figures.rpc(rpc).answered(code(response.headers()), began.elapsed());
+        response
+    }
+
+    async fn answer(mut self, path: &str, mut request: Request<Body>) -> Response<Body> {
         let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         // Whether the server lives is no secret.
         if let Some(access) = self
@@ -92,12 +103,18 @@ impl Services {
         };
         match answer {
             Ok(mut response) => {
-                name_unimplemented(&path, response.headers_mut());
+                name_unimplemented(path, response.headers_mut());
                 response
             }
             Err(never) => match never {},
         }
     }
+}
+
+/// The code of an answer: a refusal has it in its headers, anything else behind its message.
+fn code(headers: &HeaderMap) -> usize {
+    let code = headers.get(Status::GRPC_STATUS);
+    code.map_or(0, |code| code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2))
 }
 
 /// The generated stubs do not say what is missing.

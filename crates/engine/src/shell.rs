@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     encoded::EncodedEvents,
     error::{Failed, Fault},
+    figures::Figures,
     lock::DataDirLock,
     matching::Matching,
     namespaces::{Namespace, Namespaces},
@@ -51,6 +52,7 @@ pub(crate) struct Shell {
     pub(crate) schedules: Schedules,
     pub(crate) direct_queries: DirectQueries,
     pub(crate) workers: Workers,
+    pub(crate) figures: Figures,
     /// Told that there is something to delete.
     pub(crate) deletions: Notify,
     /// Work that must not be cut short by a caller who goes away.
@@ -118,6 +120,7 @@ impl Shell {
             schedules: Schedules::default(),
             direct_queries: DirectQueries::default(),
             workers: Workers::default(),
+            figures: Figures::default(),
             deletions: Notify::new(),
             background: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -319,6 +322,9 @@ impl Shell {
         loaded.settled = settled;
         loaded.buffered = buffered;
         loaded.tail.extend(events, &transition.next);
+        if loaded.state.is_running() && !transition.next.is_running() {
+            self.figures.ended(transition.next.status());
+        }
         loaded.state = transition.next;
         let mut effects = Effects::of(obligations(slot, loaded, self, newly_settled).hand_out(ahead, loaded));
         self.install(newborn, &mut effects);
@@ -414,6 +420,7 @@ impl Shell {
     }
 
     fn install(&self, newborn: Vec<Newborn>, effects: &mut Effects) {
+        self.figures.started(newborn.len());
         for Newborn {
             slot,
             mut guard,

@@ -43,6 +43,14 @@ pub(crate) struct Offer {
     ready: Option<Ready>,
 }
 
+/// Where a task waits, for those who count.
+#[derive(Clone, Copy)]
+enum Waits {
+    OnSticky,
+    Here,
+    Query,
+}
+
 /// A task that is started, as its run has it.
 pub(crate) enum Ready {
     WorkflowTask(Box<StartedWithTail>),
@@ -157,6 +165,14 @@ impl Offer {
             Work::Activity { .. } => {}
         }
         self
+    }
+
+    fn waits(&self) -> Waits {
+        match self.work {
+            Work::WorkflowTask { sticky: true, .. } => Waits::OnSticky,
+            Work::WorkflowTask { .. } | Work::Activity { .. } => Waits::Here,
+            Work::Query { .. } => Waits::Query,
+        }
     }
 
     pub(crate) fn slot(&self) -> &Arc<Slot> {
@@ -278,7 +294,9 @@ impl Shell {
             };
             let Some(handed) = handed else { return Ok(None) };
             let mut offer = handed.accept();
+            let (waits, since) = (offer.waits(), offer.since);
             if let Some(ready) = offer.ready.take() {
+                self.note(&queue, waits, since);
                 let slot = offer.slot.clone();
                 let mut delivered = Delivered {
                     handout: None,
@@ -297,12 +315,25 @@ impl Shell {
                 () = self.clock().sleep_until(now + patience.whole) => return Ok(None),
             };
             match answered {
-                Ok(Ok(Some(delivered))) => return Ok(delivered.take()),
+                Ok(Ok(Some(delivered))) => {
+                    self.note(&queue, waits, since);
+                    return Ok(delivered.take());
+                }
                 // The task was stale; the next one may not be.
                 Ok(Ok(None)) => {}
                 Ok(Err(failed)) => return Err(failed),
                 Err(_) => return Err(Fault::Bug("handing out a task was cut short".to_owned()).into()),
             }
+        }
+    }
+
+    /// Counts a task that a worker has now.
+    fn note(&self, queue: &QueueId, waits: Waits, since: Timestamp) {
+        match waits {
+            Waits::OnSticky => self.figures.handed_out(queue, true, self.now().since(since)),
+            Waits::Here => self.figures.handed_out(queue, false, self.now().since(since)),
+            // Its caller waits, but no run does.
+            Waits::Query => {}
         }
     }
 

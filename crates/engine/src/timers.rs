@@ -45,6 +45,11 @@ impl<T> Timers<T> {
         }
     }
 
+    /// How many are set. Some may be stale.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Waits until something is due, and takes all of it.
     pub(crate) async fn due(&self, clock: &dyn Clock) -> Vec<Weak<T>> {
         loop {

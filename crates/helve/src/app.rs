@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use helve_blobs::{BlobStore, Place, StoreOptions};
+use helve_metrics::{Process, Registry};
 use helve_modules::command::Search;
 use helve_runs::{SANDBOX_FACT, verticals};
 use helve_sandbox::Level;
@@ -19,6 +20,7 @@ use crate::cli::{Global, Role, WorkerChoice};
 use crate::connect::{Session, Trust};
 use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
+use crate::monitoring::SandboxFigures;
 use crate::paths::DataDir;
 use crate::terminal::eprint_line;
 use crate::verbs::not_found;
@@ -35,6 +37,8 @@ pub(crate) struct App {
     /// Follows the directories of the toolbox, for commands that stay.
     pub(crate) keeper: Arc<Mutex<Keeper>>,
     pub(crate) shelf: Shelf,
+    /// What is counted in this process.
+    pub(crate) metrics: Registry,
 }
 
 impl App {
@@ -45,7 +49,10 @@ impl App {
                 Problem::new(error.to_string())
                     .help("--toolbox takes a directory that holds `workflows`, `modules` or `verticals`")
             })?;
+        let metrics = Registry::new();
+        metrics.add(Arc::new(Process::new(env!("CARGO_PKG_VERSION"))));
         Ok(Self {
+            metrics,
             global,
             toolbox: Arc::new(toolbox),
             problems,
@@ -82,7 +89,10 @@ impl App {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
         };
-        tokio::task::block_in_place(|| BlobStore::connect(options)).map_err(|error| Problem::new(error.to_string()))
+        let blobs = tokio::task::block_in_place(|| BlobStore::connect(options));
+        let blobs = blobs.map_err(|error| Problem::new(error.to_string()))?;
+        self.metrics.add(Arc::new(blobs.figures()));
+        Ok(blobs)
     }
 
     /// Where the blobs of the data directory are.
@@ -122,6 +132,7 @@ impl App {
         let advertise = tuning.stays.then(|| {
             let level = walls.and_then(|walls| walls.level);
             let level = level.map_or_else(|| "none".to_owned(), |level| level.to_string());
+            self.metrics.add(Arc::new(SandboxFigures(level.clone())));
             vec![(SANDBOX_FACT.to_owned(), level)]
         });
         let options = WorkerOptions {
@@ -151,7 +162,7 @@ impl App {
             events: tuning.events,
             advertise,
         };
-        Worker::start(options).await.map_err(|error| match &error {
+        let worker = Worker::start(options).await.map_err(|error| match &error {
             StartError::Workspace(workspace) => {
                 Problem::io("prepare workspaces in", &data.work(), workspace.io()).detail(error.to_string())
             }
@@ -160,7 +171,9 @@ impl App {
                 session.client.namespace
             )),
             StartError::Options(_) => Problem::new(error.to_string()),
-        })
+        })?;
+        self.metrics.add(worker.figures());
+        Ok(worker)
     }
 
     /// What the owner of this worker lets runs read: all of them, and those that the owner started.

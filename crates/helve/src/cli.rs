@@ -19,6 +19,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use helve_worker::Allow;
 
+use crate::logging::LogFormat;
+
 pub(crate) use backup::{BackupArgs, BackupVerb, RestoreArgs};
 pub(crate) use bench::BenchArgs;
 pub(crate) use catalog::{
@@ -32,7 +34,7 @@ pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsVerb;
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 pub(crate) use tls::{ClientAuth, TlsArgs, TrustArgs};
-pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
+pub(crate) use up::{DoctorArgs, HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -116,6 +118,9 @@ pub(crate) struct Global {
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "HELVE_LOG_FORMAT", hide_env_values = true, default_value_t)]
+    pub(crate) log_format: LogFormat,
 }
 
 /// What workflows that are code may do on the network.
@@ -180,6 +185,8 @@ pub(crate) enum Verb {
     Artifacts(ArtifactsVerb),
     /// Publish and claim jobs, work on them, and look at queues
     Queue(QueueArgs),
+    /// Look for what is wrong with this machine and with the server of the data directory, and say what to do
+    Doctor(DoctorArgs),
     /// Measure how many jobs this machine can take, and how many workers one engine feeds
     Bench(BenchArgs),
     /// Back the data directory up while it is in use; list and verify backups

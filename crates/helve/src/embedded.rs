@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use helve_api::EngineCheck;
 use helve_engine::{Access, Engine, EngineOptions, Holder, InProcess, OpenError};
+use helve_metrics::Registry;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use tokio::net::TcpListener;
@@ -122,6 +124,27 @@ impl Owned {
         self.engine.recovered()
     }
 
+    /// Adds what is counted of it.
+    pub(crate) fn register(&self, metrics: &Registry) {
+        let (engine, store) = self.engine.figures();
+        metrics.add(Arc::new(engine));
+        metrics.add(Arc::new(store));
+    }
+
+    /// Whether it can write now.
+    pub(crate) fn check(&self) -> EngineCheck {
+        let engine = Arc::downgrade(&self.engine);
+        Arc::new(move || {
+            let engine = engine.upgrade();
+            Box::pin(async move {
+                match engine {
+                    Some(engine) => engine.check_writable().await,
+                    None => Err("it has ended".to_owned()),
+                }
+            })
+        })
+    }
+
     /// Ready when the engine has not been able to write for a while, with the reason.
     pub(crate) async fn cannot_write(&self) -> String {
         loop {
@@ -226,7 +249,7 @@ async fn call(engine: InProcess, trouble: Arc<Trouble>, request: GrpcRequest) ->
 }
 
 /// The way to the process that holds the data directory, if it answers.
-async fn attach(data: &DataDir, holder: Option<&Holder>) -> Option<Connection> {
+pub(crate) async fn attach(data: &DataDir, holder: Option<&Holder>) -> Option<Connection> {
     let grpc = holder
         .and_then(|holder| holder.grpc.as_ref())
         .map(|address| format!("http://{address}"));

@@ -40,6 +40,11 @@ impl Problem {
         }
     }
 
+    /// What happened, to what, on one line.
+    pub(crate) fn plain(&self) -> String {
+        self.what.clone()
+    }
+
     /// What to do about it.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

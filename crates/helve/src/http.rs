@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use helve_api::{Hosts, Limits, Options};
+use helve_api::{EngineCheck, Hosts, Limits, Options};
 use helve_blobs::BlobStore;
 use helve_engine::Access;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope, Strangers};
+use helve_metrics::Registry;
 use helve_net::Policy;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
@@ -23,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::LedgerAccess;
 use crate::cli::{HttpArgs, OidcArgs};
 use crate::errors::{Problem, Result};
+use crate::monitoring;
 use crate::oidc;
 use crate::paths::DataDir;
 use crate::terminal::eprint_line;
@@ -43,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) blobs: BlobStore,
     pub(crate) toolbox: Shelf,
     pub(crate) door: Door,
+    pub(crate) metrics: Registry,
+    pub(crate) engine_check: Option<EngineCheck>,
     pub(crate) tls: Option<helve_tls::Server>,
     /// What the server is called by its certificate, as far as that is known.
     pub(crate) name: Option<String>,
@@ -87,6 +91,8 @@ impl Door {
 pub(crate) struct Http {
     /// Where browsers reach it.
     base: String,
+    /// `host:port` where it answers without TLS; empty when it does not.
+    plain: String,
     /// Whether nobody else can read what is said.
     is_private: bool,
     ledger: Ledger,
@@ -141,11 +147,18 @@ impl Http {
             hosts,
             secure,
             oidc: oidc::options(login, &base)?,
+            engine_check: parts.engine_check,
+            metrics: parts.metrics.clone(),
         };
+        monitoring::add_ledger(&parts.metrics, &ledger);
         let router = helve_api::router(options);
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
         let is_private = parts.tls.is_some() || address.ip().is_loopback();
+        let plain = match parts.tls {
+            Some(_) => String::new(),
+            None => reachable(address).to_string(),
+        };
         let server = match parts.tls {
             Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
             None => tokio::spawn(helve_api::serve(helve_api::plain(listener), router, stop.clone())),
@@ -163,6 +176,7 @@ impl Http {
         }));
         Ok(Self {
             base,
+            plain,
             is_private,
             ledger,
             stop,
@@ -183,6 +197,10 @@ impl Http {
             eprint_line(
                 "WARNING  the API is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
             );
+        }
+        // For `helve doctor`, which can do without.
+        if let Err(error) = fs::write(data.root().join("http.address"), &self.plain) {
+            tracing::warn!(%error, "the address of the HTTP API cannot be written down");
         }
         let session = NewSession {
             name: "admin".to_owned(),

@@ -11,6 +11,7 @@ mod grants;
 mod health;
 mod http;
 mod logging;
+mod monitoring;
 mod oidc;
 mod paths;
 mod progress;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     };
     // A server has nobody to answer to, so its log is how it speaks.
     let talkative = u8::from(matches!(cli.verb, Verb::Up(_) | Verb::Worker(_)));
-    logging::init(cli.global.verbose.saturating_add(talkative));
+    logging::init(cli.global.verbose.saturating_add(talkative), cli.global.log_format);
     quiet_panics();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())

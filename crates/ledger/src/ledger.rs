@@ -7,6 +7,7 @@ use helve_db::{Batch, OpenError, ReadError, Store, rusqlite::Connection};
 use crate::{
     access::Door,
     error::Error,
+    figures::LedgerFigures,
     numbers::Numbers,
     schema,
     time::{Clock, Time},
@@ -50,6 +51,7 @@ struct Inner {
     outbox: tokio::sync::Notify,
     /// Held while an ingest reads, decides and commits: two of them would mostly be in each other's way.
     ingesting: tokio::sync::Mutex<()>,
+    figures: Arc<LedgerFigures>,
 }
 
 impl Ledger {
@@ -79,6 +81,7 @@ impl Ledger {
             numbers,
             outbox: tokio::sync::Notify::new(),
             ingesting: tokio::sync::Mutex::new(()),
+            figures: Arc::default(),
         };
         let ledger = Ledger { inner: Arc::new(inner) };
         ledger.release_lost_keys().await?;
@@ -101,6 +104,21 @@ impl Ledger {
         let swept = self.sweep_tokens(self.now()).await;
         self.inner.store.close().await;
         swept
+    }
+
+    /// What is told of the ledger, and of its database, to programs of monitoring.
+    pub fn figures(&self) -> (Arc<LedgerFigures>, helve_db::Figures) {
+        (self.inner.figures.clone(), self.inner.store.figures("ledger"))
+    }
+
+    pub(crate) fn counts(&self) -> &LedgerFigures {
+        &self.inner.figures
+    }
+
+    /// Writes something that means nothing, and waits until it is on disk.
+    pub async fn check_writable(&self) -> Result<(), Error> {
+        let key = crate::access::random()?;
+        self.commit(Batch::new().with_key(key)).await
     }
 
     /// The ledger's clock.

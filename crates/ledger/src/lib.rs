@@ -11,6 +11,7 @@ mod access;
 mod answers;
 mod audit;
 mod error;
+mod figures;
 mod findings;
 mod ledger;
 mod numbers;
@@ -30,6 +31,7 @@ pub use access::{
 pub use answers::{Reservation, StoredAnswer};
 pub use audit::{AuditEntry, AuditFilter};
 pub use error::Error;
+pub use figures::LedgerFigures;
 pub use findings::{
     Baseline, ChangeCounts, DayCounts, Facet, FacetKind, FindingChange, FindingDetail, FindingEvent, FindingFilter,
     FindingOrder, FindingSummary, Happened, IndexedRun, Ingested, MAX_CHANGES, MAX_DIFF, MAX_FINDINGS_OF_RUN,

@@ -17,8 +17,10 @@ use temporalio_sdk_core::{PollError, Worker as CoreWorker};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::Instrument;
 
 use crate::events::{StepEvent, StepEventKind};
+use crate::figures::WorkerFigures;
 use crate::http::Http;
 use crate::step::StepRunner;
 use crate::work::{Control, Slots, Work};
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     /// Room for internal activities that need memory.
     pub(crate) internal: Semaphore,
     pub(crate) work: Arc<Work>,
+    pub(crate) figures: Arc<WorkerFigures>,
 }
 
 impl Activities {
@@ -60,7 +63,8 @@ impl Activities {
                 Some(Variant::Start(start)) => {
                     let control = self.shared.work.begin(task_token.clone());
                     let this = Arc::clone(&self);
-                    attempts.spawn(async move { this.attempt(&task_token, start, &control).await });
+                    let span = span(&start);
+                    attempts.spawn(async move { this.attempt(&task_token, start, &control).await }.instrument(span));
                 }
                 Some(Variant::Cancel(cancel)) => self.shared.work.cancel(&task_token, &cancel),
                 None => tracing::warn!("the engine sent an activity task without a variant"),
@@ -79,8 +83,10 @@ impl Activities {
                 let result = self.web(token, &start, &control.watch.cancelled).await;
                 result.map_err(|error| control.given_back(error))
             }
-            _ => self
-                .step(token, &start, control)
+            module => self
+                .shared
+                .figures
+                .step(module, self.step(token, &start, control))
                 .await
                 .and_then(|output| payload::encode(&output)),
         };
@@ -147,7 +153,10 @@ impl Activities {
                 run.clone(),
                 start.attempt,
             );
-            tokio::task::spawn_blocking(move || shared.runner.run(&run, attempt, &input, &control.watch))
+            let span = tracing::Span::current();
+            tokio::task::spawn_blocking(move || {
+                span.in_scope(|| shared.runner.run(&run, attempt, &input, &control.watch))
+            })
         };
         let result = joined(&module, self.watch_over(token, work, control, &observer).await);
         let result = result.map_err(|error| control.given_back(error).or_no_room());
@@ -185,6 +194,18 @@ impl Activities {
             }
         }
     }
+}
+
+/// What is said while an attempt goes on belongs to it. There whenever errors are logged.
+fn span(start: &Start) -> tracing::Span {
+    let run = start.workflow_execution.as_ref();
+    tracing::error_span!(
+        "step",
+        run_id = run.map_or("", |run| run.workflow_id.as_str()),
+        step = start.activity_id.as_str(),
+        module = start.activity_type.as_str(),
+        attempt = start.attempt,
+    )
 }
 
 /// Tells the observer about one attempt.

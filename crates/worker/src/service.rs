@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use helve_modules::command::{Host, Search, look_for};
+use helve_modules::command::{Host, Runner, Search, look_for};
 use helve_runtime::{WorkflowOptions, WorkflowWorker};
 use helve_toolbox::run::{WORKFLOW_QUEUE, control_queue, vertical_queue};
 use temporalio_client::Connection;
@@ -23,6 +23,7 @@ use crate::activities::{Activities, Shared};
 use crate::code::Code;
 use crate::components::Components;
 use crate::control;
+use crate::figures::{Counted, WorkerFigures};
 use crate::http::Http;
 use crate::modules::Modules;
 use crate::register::Register;
@@ -170,6 +171,11 @@ impl WorkerHandle {
         Arc::clone(&self.shared.work)
     }
 
+    /// What is told of it to programs of monitoring.
+    pub fn figures(&self) -> Arc<WorkerFigures> {
+        Arc::clone(&self.shared.figures)
+    }
+
     /// Whether its polls reach the engine.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
@@ -210,6 +216,7 @@ impl WorkerHandle {
         core.validate().await.map_err(refused)?;
         let slots = Arc::new(Slots::new(concurrency));
         let key = core.worker_instance_key().to_string();
+        self.shared.figures.polls(queue.clone(), Arc::clone(&slots));
         self.announce(&queue, TaskQueueType::Activity, key, Some(Arc::clone(&slots)));
         let activities = Activities {
             core: Arc::clone(&core),
@@ -333,8 +340,14 @@ async fn shared(options: WorkerOptions) -> Result<Arc<Shared>, StartError> {
     let workspaces = tokio::task::spawn_blocking(move || Workspaces::open(&work_dir, blobs, unpack, idle))
         .await
         .map_err(|error| StartError::Options(error.to_string()))??;
-    let components = Components::new(options.compiled);
-    let host = Host::new(options.search, workspaces.root(), options.runner).with_components(Box::new(components));
+    let figures = Arc::new(WorkerFigures::default());
+    let counted = |runner: Box<dyn Runner>| Counted {
+        runner,
+        figures: Arc::clone(&figures),
+    };
+    let components = counted(Box::new(Components::new(options.compiled)));
+    let runner = counted(options.runner);
+    let host = Host::new(options.search, workspaces.root(), Box::new(runner)).with_components(Box::new(components));
     Ok(Arc::new(Shared {
         shelf: options.toolbox.clone(),
         runner: StepRunner {
@@ -348,6 +361,7 @@ async fn shared(options: WorkerOptions) -> Result<Arc<Shared>, StartError> {
         http: Http::new(options.http),
         internal: Semaphore::new(INTERNAL_CONCURRENCY),
         work: Arc::default(),
+        figures,
     }))
 }
 

@@ -143,6 +143,9 @@ fn respond<T: Message>(answer: T, is_near: bool) -> Response<T> {
 /// the call needs.
 macro_rules! rpcs {
     ($($rpc:ident, $need:ident: $request:ty => $response:ty;)*) => {
+        /// Their names.
+        pub(crate) const RPCS: &[&str] = &[$(stringify!($rpc)),*];
+
         #[tonic::async_trait]
         impl WorkflowService for Frontend {
             $(

@@ -36,8 +36,15 @@ impl Frontend {
             request.worker_version_capabilities.as_ref(),
             request.deployment_options.as_ref(),
         )?;
+        let is_sticky = request
+            .task_queue
+            .as_ref()
+            .is_some_and(|queue| queue.kind() == TaskQueueKind::Sticky);
         let queue = self.queue(&namespace, request.task_queue, Kind::Workflow)?;
-        let poller = self.poller(request.identity, request.worker_instance_key, None)?;
+        let poller = Poller {
+            is_sticky,
+            ..self.poller(request.identity, request.worker_instance_key, None)?
+        };
         Ok(match self.shell.poll(queue, poller, patience).await? {
             Some(Handout::WorkflowTask(task)) => convert::workflow_task(*task),
             Some(Handout::Query(query)) => convert::query_task(*query),
@@ -92,6 +99,7 @@ impl Frontend {
         Ok(Poller {
             identity,
             instance,
+            is_sticky: false,
             max_tasks_per_second,
             sdk: None,
         })

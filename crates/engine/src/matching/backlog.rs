@@ -50,6 +50,19 @@ impl<T: Task> Backlog<T> {
         self.len == 0
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Since when the oldest task waits: in each lane that is the first one.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let firsts = self.levels.values().flat_map(|level| {
+            let lanes = level.lanes.values().filter_map(|lane| lane.tasks.front());
+            level.returned.back().into_iter().chain(lanes)
+        });
+        firsts.map(T::waits_since).min()
+    }
+
     /// Adds a task behind the others of its key. Tasks that turn out to be dead are put into `dead`.
     pub(super) fn push(&mut self, task: T, dead: &mut Vec<T>) {
         self.make_room(dead);

@@ -29,7 +29,7 @@ pub(crate) use flow::Stats;
 use helve_history::Timestamp;
 pub(crate) use poll::{Handed, Poll, Reserved};
 pub(crate) use pollers::{Poller, Seen};
-pub(crate) use queue::View;
+pub(crate) use queue::{Surveyed, View};
 use queue::{Delivery, Next, Queue, Waiter};
 pub(crate) use rank::Rank;
 use temporalio_protos::temporal::api::taskqueue::v1::TaskQueueConfig;
@@ -349,6 +349,14 @@ impl<T: Task> Matching<T> {
             .get(id)
             .map(|queue| queue.describe(now))
             .unwrap_or_default()
+    }
+
+    /// A short look at every queue.
+    pub(crate) fn survey(&self) -> Vec<(QueueId, Surveyed)> {
+        let now = self.shared.clock.now();
+        let inner = self.lock();
+        let all = inner.queues.iter().map(|(id, queue)| (id.clone(), queue.survey(now)));
+        all.filter(|(_, queue)| queue.tasks > 0 || queue.pollers > 0).collect()
     }
 
     fn leave(&self, id: &QueueId, number: u64) {

@@ -15,6 +15,8 @@ pub(crate) struct Poller {
     pub(crate) identity: String,
     /// Names the worker process' instance; empty for SDKs that do not send it.
     pub(crate) instance: String,
+    /// The queue is that of one worker, for the runs it has in its cache.
+    pub(crate) is_sticky: bool,
     /// The tasks per second that its queue shall hand out to all workers together, if the worker says so.
     pub(crate) max_tasks_per_second: Option<f64>,
     /// What the worker is made with, if it says so.

@@ -60,6 +60,7 @@ pub(super) struct Queue<T: Task> {
     /// Waiters for whom a task is being made. Those that leave meanwhile are taken out.
     reserved: BTreeSet<u64>,
     pollers: Pollers,
+    is_sticky: bool,
     flow: Flow,
     /// When the queue is looked at again because of a limit.
     pub(super) wakes_at: Option<Timestamp>,
@@ -77,6 +78,7 @@ impl<T: Task> Queue<T> {
             worker_rate: None,
             reserved: BTreeSet::new(),
             pollers: Pollers::default(),
+            is_sticky: false,
             flow: Flow::default(),
             wakes_at: None,
         };
@@ -183,6 +185,7 @@ impl<T: Task> Queue<T> {
 
     pub(super) fn wait(&mut self, number: u64, poller: Poller, sender: oneshot::Sender<Delivery<T>>, now: Timestamp) {
         self.pollers.note(&poller, now);
+        self.is_sticky = poller.is_sticky;
         // The last poll counts, also if it says nothing.
         self.worker_rate = poller.max_tasks_per_second.filter(|rate| !rate.is_nan());
         self.throttle.set(Limit::per_second(self.rate()), now);
@@ -236,6 +239,16 @@ impl<T: Task> Queue<T> {
             && !self.pollers.seen_within(now, after)
     }
 
+    /// A look that is short, however much waits.
+    pub(super) fn survey(&self, now: Timestamp) -> Surveyed {
+        Surveyed {
+            tasks: self.backlog.len(),
+            oldest: self.backlog.oldest().map_or(Duration::ZERO, |since| now.since(since)),
+            pollers: self.waiters.len() + self.reserved.len(),
+            is_sticky: self.is_sticky,
+        }
+    }
+
     pub(super) fn describe(&self, now: Timestamp) -> View {
         let mut stats: BTreeMap<u8, Stats> = BTreeMap::new();
         for level in self.flow.levels() {
@@ -260,6 +273,19 @@ impl<T: Task> Queue<T> {
 
 fn rate(config: Option<&RateLimitConfig>) -> Option<f64> {
     Some(f64::from(config?.rate_limit?.requests_per_second))
+}
+
+/// The least that is to be known of a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Surveyed {
+    /// Tasks that wait; some may be unwanted by now.
+    pub(crate) tasks: usize,
+    /// How long the oldest has waited.
+    pub(crate) oldest: Duration,
+    /// Polls that wait.
+    pub(crate) pollers: usize,
+    /// Whether the queue is that of one worker.
+    pub(crate) is_sticky: bool,
 }
 
 /// What is known of a queue.

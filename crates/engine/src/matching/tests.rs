@@ -77,6 +77,7 @@ pub(super) fn poller(instance: &str) -> Poller {
     Poller {
         identity: format!("{instance}@host"),
         instance: instance.to_owned(),
+        is_sticky: false,
         max_tasks_per_second: None,
         sdk: None,
     }

@@ -38,6 +38,9 @@ pub(crate) struct UpArgs {
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) oidc: OidcArgs,
+    /// Answer `GET /metrics` there without a token, on a loopback address; the HTTP API does so with one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<std::net::SocketAddr>,
     /// How often blobs that have expired are removed
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub(crate) expire_every: Span,
@@ -118,9 +121,17 @@ pub(crate) struct WorkerChoice {
     /// Steps that run at the same time, per vertical [default: number of cores]
     #[arg(long, value_name = "N")]
     pub(crate) concurrency: Option<NonZeroUsize>,
-    /// Answer `GET /healthz` (it lives) and `GET /readyz` (its polls reach the engine) there
+    /// Answer `GET /healthz` (it lives), `GET /readyz` (its polls reach the engine) and `GET /metrics` there
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) health: Option<std::net::SocketAddr>,
+}
+
+/// `helve doctor`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A part of what workers do.

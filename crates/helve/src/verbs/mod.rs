@@ -7,6 +7,7 @@ mod build;
 mod catalog;
 mod completions;
 mod counting;
+mod doctor;
 mod export;
 mod findings;
 mod follow;
@@ -70,6 +71,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
         Verb::Targets(verb) => targets::targets(&app, verb).await,
         Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
         Verb::Queue(args) => queue::queue(&app, args).await,
+        Verb::Doctor(args) => doctor::doctor(&app, &args).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,
         Verb::Backup(args) => backup::backup(&app, &args),
         Verb::Restore(args) => backup::restore(&app, &args),

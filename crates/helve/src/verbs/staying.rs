@@ -49,9 +49,9 @@ pub(crate) async fn serve(
 }
 
 /// The health endpoint, if one was asked for.
-pub(crate) async fn health(choice: &WorkerChoice, worker: &WorkerHandle) -> Result<Option<Health>> {
+pub(crate) async fn health(app: &App, choice: &WorkerChoice, worker: &WorkerHandle) -> Result<Option<Health>> {
     let Some(address) = choice.health else { return Ok(None) };
-    let health = Health::serve(address, worker.pulse()).await?;
+    let health = Health::serve(address, "--health", Some(worker.pulse()), app.metrics.clone()).await?;
     eprint_line(&format!("health   http://{}/readyz", health.address));
     Ok(Some(health))
 }

@@ -16,6 +16,7 @@ use crate::connect::Session;
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::{Problem, Result};
 use crate::http::{Door, Http, Parts, check_exposure};
+use crate::monitoring;
 use crate::paths::DataDir;
 use crate::render::count;
 use crate::rest;
@@ -40,6 +41,16 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if session.is_attached() {
         return Err(in_use(&data));
     }
+    if let Some(engine) = session.owned() {
+        engine.register(&app.metrics);
+    }
+    let _metrics = match monitoring::serve(args.metrics, &app.metrics).await {
+        Ok(metrics) => metrics,
+        Err(problem) => {
+            session.close().await;
+            return Err(problem);
+        }
+    };
     let doors = match Doors::open(app, args, &session, &data, &blobs, tls.as_ref()).await {
         Ok(doors) => doors,
         Err(problem) => {
@@ -149,6 +160,8 @@ impl Doors {
             }
             None => None,
         };
+        // What an earlier server left would mislead.
+        let _ = std::fs::remove_file(data.root().join("http.address"));
         let http = match &door {
             Some(door) if !args.http.no_http => {
                 let parts = Parts {
@@ -159,6 +172,8 @@ impl Doors {
                     door: door.clone(),
                     tls: tls.cloned(),
                     name: args.tls.acme.first().cloned(),
+                    metrics: app.metrics.clone(),
+                    engine_check: session.owned().map(Owned::check),
                 };
                 Some(Http::start(&args.http, &args.oidc, data, parts).await?)
             }
@@ -208,7 +223,7 @@ async fn leave(worker: Option<WorkerHandle>, interrupted: &CancellationToken) {
 
 /// Serves with the worker of this process until somebody asks to stop, or the worker to leave.
 async fn work(app: &App, args: &UpArgs, worker: &mut WorkerHandle, interrupted: &CancellationToken) -> Result<()> {
-    let _health = staying::health(&args.worker, worker).await?;
+    let _health = staying::health(app, &args.worker, worker).await?;
     let asked = worker.asked_to_leave();
     let end = async {
         tokio::select! {

@@ -77,7 +77,7 @@ impl Examined<'_> {
         self.state.as_ref().err().map(ToString::to_string).unwrap_or_default()
     }
 
-    fn is_needed(&self) -> bool {
+    pub(crate) fn is_needed(&self) -> bool {
         self.state.is_err() && !self.tool.optional
     }
 
@@ -97,7 +97,7 @@ impl Examined<'_> {
     }
 }
 
-fn examine<'a>(vertical: &'a Vertical, search: &Search, tools: &Path) -> Vec<Examined<'a>> {
+pub(crate) fn examine<'a>(vertical: &'a Vertical, search: &Search, tools: &Path) -> Vec<Examined<'a>> {
     // Some tools load a virtual machine to say their version: they are asked all at once.
     std::thread::scope(|scope| {
         let asked: Vec<_> = vertical

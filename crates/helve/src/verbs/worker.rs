@@ -36,7 +36,7 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
         "worker   ready for {verticals}; Ctrl-C stops after the running steps"
     ));
     catalog::say_problems(&app.problems);
-    let _health = staying::health(&args.worker, &worker).await?;
+    let _health = staying::health(app, &args.worker, &worker).await?;
     tokio::spawn(rest::after_the_start());
     let work = worker.work();
     let leave = worker.asked_to_leave();

@@ -102,6 +102,7 @@ impl Ledger {
     /// index says depends on when they closed, not on when they came.
     pub async fn ingest(&self, actor: &Actor, run: RunReport) -> Result<Ingested, Error> {
         check(&run)?;
+        let (findings, ended) = (run.findings.len(), run.at);
         let run = std::sync::Arc::new(run);
         let _only = self.ingesting().lock().await;
         let mut tries = 0;
@@ -116,6 +117,7 @@ impl Ledger {
             match self.commit(batch).await {
                 Ok(()) => {
                     self.outbox().notify_one();
+                    self.counts().ingested(findings, ended, self.now());
                     return Ok(ingested);
                 }
                 // Somebody triaged one of its findings meanwhile.

@@ -308,7 +308,9 @@ impl Ledger {
                 done_at.into(),
             ],
         );
-        self.commit(batch).await
+        self.commit(batch).await?;
+        self.counts().attempted(state);
+        Ok(())
     }
 
     /// When the next delivery is due; none: there is none. For whoever delivers to know how long to sleep.
