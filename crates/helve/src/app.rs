@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use helve_client::Client;
 use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_modules::command::Search;
 use helve_runs::{SANDBOX_FACT, verticals};
@@ -35,6 +36,8 @@ pub(crate) struct App {
     /// Follows the directories of the toolbox, for commands that stay.
     pub(crate) keeper: Arc<Mutex<Keeper>>,
     pub(crate) shelf: Shelf,
+    /// The server that commands talk to; none: the data directory.
+    pub(crate) server: Option<Client>,
 }
 
 impl App {
@@ -47,6 +50,7 @@ impl App {
             })?;
         Ok(Self {
             global,
+            server: None,
             toolbox: Arc::new(toolbox),
             problems,
             shelf: keeper.shelf(),

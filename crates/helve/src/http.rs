@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::cli::HttpArgs;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
+use crate::server::Served;
 use crate::terminal::eprint_line;
 
 /// Who acts when nobody does.
@@ -45,6 +46,7 @@ pub(crate) struct Http {
     stop: CancellationToken,
     server: JoinHandle<()>,
     _sweeper: AbortOnDropHandle<()>,
+    _served: Option<Served>,
 }
 
 impl Http {
@@ -87,13 +89,21 @@ impl Http {
                 }
             }
         }));
+        let served = Served::announce(data, &format!("http://{}", reachable(address)));
+        let served = served.inspect_err(|error| tracing::warn!(%error, "other commands will not find the API"));
         Ok(Self {
+            _served: served.ok(),
             address,
             ledger,
             stop,
             server,
             _sweeper: sweeper,
         })
+    }
+
+    /// Where this machine reaches it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", reachable(self.address))
     }
 
     /// Says where it is, and how a browser gets in.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use helve_worker::WorkerHandle;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,7 +17,7 @@ use crate::render::count;
 use crate::rest;
 use crate::retention::Sweeper;
 use crate::signals;
-use crate::terminal::eprint_line;
+use crate::terminal::{eprint_line, print_json_line};
 
 /// How long steps may go on after the first Ctrl-C.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -96,6 +97,17 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         Some(_) => "worker   ready; Ctrl-C stops after the running steps",
         None => "worker   none here (--no-worker); Ctrl-C stops the engine",
     });
+    if app.global.json {
+        // For programs, which need the ports: when this line has come, everything that it names is served.
+        print_json_line(&json!({
+            "event": "ready",
+            "engine": session.engine,
+            "grpc": address.map(|address| address.to_string()),
+            "http": http.as_ref().map(Http::url),
+            "data_dir": data.root(),
+            "worker": worker.is_some(),
+        }));
+    }
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
     tokio::spawn(rest::after_the_start());
