@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use helve_client::Client;
 use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_metrics::{Process, Registry};
 use helve_modules::command::Search;
@@ -39,6 +40,8 @@ pub(crate) struct App {
     pub(crate) shelf: Shelf,
     /// What is counted in this process.
     pub(crate) metrics: Registry,
+    /// The server that commands talk to; none: the data directory.
+    pub(crate) server: Option<Client>,
 }
 
 impl App {
@@ -54,6 +57,7 @@ impl App {
         Ok(Self {
             metrics,
             global,
+            server: None,
             toolbox: Arc::new(toolbox),
             problems,
             shelf: keeper.shelf(),
@@ -110,7 +114,7 @@ impl App {
 
     pub(crate) async fn session(&self, data: &DataDir, role: &str, sharing: Sharing) -> Result<Session> {
         let trust = Trust {
-            token_file: self.global.token_file.as_deref(),
+            token_file: self.global.server.token_file.as_deref(),
             tls: &self.global.trust,
         };
         Session::open(&self.global.engine, trust, data, role, sharing).await

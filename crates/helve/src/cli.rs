@@ -9,6 +9,7 @@ mod oidc;
 mod queue;
 mod run;
 mod runs;
+mod server;
 mod storage;
 mod tls;
 mod up;
@@ -30,11 +31,14 @@ pub(crate) use choices::{DEFAULT_NAMESPACE, EngineChoice, SandboxChoice};
 pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
 pub(crate) use oidc::OidcArgs;
 pub(crate) use queue::{ClaimArgs, PublishArgs, QueueArgs, QueueVerb, WorkArgs};
-pub(crate) use run::RunArgs;
+pub(crate) use run::{KeyValue, RunArgs};
 pub(crate) use runs::RunsVerb;
+pub(crate) use server::{
+    AuditArgs, ContextVerb, FindingsFilter, LoginArgs, McpArgs, NamespacesVerb, ScheduleArgs, SchedulesVerb, ServerChoice, TokensVerb, TriageArgs,
+};
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 pub(crate) use tls::{ClientAuth, TlsArgs, TrustArgs};
-pub(crate) use up::{DoctorArgs, HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
+pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -44,6 +48,7 @@ Examples:
   helve run assessment . --export html=out.html write them as a page for people
   helve run --resume assessment-7k2m9qxa        go on with a run that was interrupted
   helve up                                      serve the engine to other programs and workers
+  helve login https://helve.example.org         talk to that server from now on
 
 Exit codes:
   0  done          1  an error          2  findings reach --fail-on
@@ -77,10 +82,6 @@ pub(crate) struct Global {
         default_value = "embedded"
     )]
     pub(crate) engine: EngineChoice,
-    /// A file with the token for a server that is named by --engine; HELVE_TOKEN may hold the token itself [default: that of the
-    /// `helve up` of the data directory, for servers of this machine]
-    #[arg(long, global = true, value_name = "FILE", env = "HELVE_TOKEN_FILE", hide_env_values = true, value_hint = ValueHint::FilePath)]
-    pub(crate) token_file: Option<PathBuf>,
     /// A directory of workflows, modules and verticals that goes before the built-in ones (repeatable; the last one wins)
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) toolbox: Vec<PathBuf>,
@@ -115,6 +116,11 @@ pub(crate) struct Global {
     pub(crate) web: WebChoice,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) server: ServerChoice,
+    /// Print JSON, errors too: one document on standard output, or a line for each thing that happens
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     /// Log to standard error; twice for more. HELVE_LOG takes filters such as `helve_worker=debug`
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -158,11 +164,7 @@ pub(crate) enum Verb {
     /// Run steps, or workflows, for an engine that runs elsewhere
     Worker(WorkerArgs),
     /// List the workers, with the tools that they carry
-    Workers {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Workers,
     /// List the workflows, show one, or begin a new one
     Workflows(WorkflowsArgs),
     /// List the modules, show one, or begin a new one
@@ -186,7 +188,30 @@ pub(crate) enum Verb {
     /// Publish and claim jobs, work on them, and look at queues
     Queue(QueueArgs),
     /// Look for what is wrong with this machine and with the server of the data directory, and say what to do
-    Doctor(DoctorArgs),
+    Doctor,
+    /// List, make, pause, resume, trigger and remove schedules of a server
+    #[command(subcommand)]
+    Schedules(SchedulesVerb),
+    /// List and make namespaces of a server
+    #[command(subcommand)]
+    Namespaces(NamespacesVerb),
+    /// List, make and take back tokens of a server
+    #[command(subcommand)]
+    Tokens(TokensVerb),
+    /// Show who changed what on a server
+    Audit(AuditArgs),
+    /// Check a token and remember it with its server, which later commands then talk to
+    Login(LoginArgs),
+    /// Forget the token of a server
+    Logout {
+        /// The context [default: the current one]
+        name: Option<String>,
+    },
+    /// List, show, choose and remove the servers that are remembered
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// Speak the Model Context Protocol on standard input and output, for assistants
+    Mcp(McpArgs),
     /// Measure how many jobs this machine can take, and how many workers one engine feeds
     Bench(BenchArgs),
     /// Back the data directory up while it is in use; list and verify backups
@@ -212,6 +237,29 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_can_print_json() {
+        fn leaves<'a>(command: &'a clap::Command, path: String, found: &mut Vec<(String, &'a clap::Command)>) {
+            // A command that has verbs may do something without one, too.
+            found.push((path.clone(), command));
+            for verb in command.get_subcommands() {
+                leaves(verb, format!("{path} {}", verb.get_name()), found);
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        let mut found = Vec::new();
+        leaves(&command, "helve".to_owned(), &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        for (path, command) in found {
+            let json = command.get_arguments().find(|argument| argument.get_id() == "json");
+            assert!(json.is_some_and(|json| json.get_long() == Some("json")), "{path} has no --json");
+        }
+        for line in ["helve runs list --json", "helve --json runs list", "helve runs --json list"] {
+            assert!(parse(line).unwrap().global.json, "{line}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::terminal::clean;
+use serde_json::{Value, json};
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code, Status};
 
@@ -28,6 +29,7 @@ pub(crate) struct Problem {
     what: String,
     details: Vec<String>,
     help: Option<String>,
+    code: Option<String>,
 }
 
 impl Problem {
@@ -37,6 +39,7 @@ impl Problem {
             what: what.into(),
             details: Vec::new(),
             help: None,
+            code: None,
         }
     }
 
@@ -55,6 +58,24 @@ impl Problem {
     pub(crate) fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
         self
+    }
+
+    /// A word for programs.
+    pub(crate) fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// For programs: `{"error": {...}}`.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "error": {
+                "message": plain(&self.what),
+                "help": self.help,
+                "details": self.details,
+                "code": self.code.as_deref().unwrap_or("error"),
+            }
+        })
     }
 
     /// A line of detail, such as one wrong field.
@@ -259,6 +280,16 @@ mod tests {
              assessment` shows the parameters"
         );
         assert!(problem.render(true).starts_with("\x1b[1;31merror:\x1b[0m "));
+    }
+
+    #[test]
+    fn an_error_for_programs_is_one_object() {
+        let problem = Problem::new("no run `x`").detail("a").help("b").code("not-found");
+        assert_eq!(
+            problem.to_json(),
+            json!({"error": {"message": "no run `x`", "help": "b", "details": ["a"], "code": "not-found"}})
+        );
+        assert_eq!(Problem::new("x").to_json()["error"]["code"], "error");
     }
 
     #[test]

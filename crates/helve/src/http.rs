@@ -27,6 +27,7 @@ use crate::errors::{Problem, Result};
 use crate::monitoring;
 use crate::oidc;
 use crate::paths::DataDir;
+use crate::server::Served;
 use crate::terminal::eprint_line;
 
 /// Who acts when nobody does.
@@ -100,6 +101,7 @@ pub(crate) struct Http {
     server: JoinHandle<()>,
     webhooks: Dispatcher,
     _sweeper: AbortOnDropHandle<()>,
+    _served: Option<Served>,
 }
 
 impl Http {
@@ -174,7 +176,10 @@ impl Http {
                 }
             }
         }));
+        let served = Served::announce(data, &base);
+        let served = served.inspect_err(|error| tracing::warn!(%error, "other commands will not find the API"));
         Ok(Self {
+            _served: served.ok(),
             base,
             plain,
             is_private,
@@ -184,6 +189,11 @@ impl Http {
             webhooks,
             _sweeper: sweeper,
         })
+    }
+
+    /// Where this machine reaches it.
+    pub(crate) fn url(&self) -> String {
+        self.base.clone()
     }
 
     /// Says where it is, and how a browser gets in.

@@ -14,11 +14,13 @@ mod logging;
 mod monitoring;
 mod oidc;
 mod paths;
+mod place;
 mod progress;
 mod recycling;
 mod render;
 mod rest;
 mod retention;
+mod server;
 mod signals;
 mod takeover;
 mod terminal;
@@ -33,7 +35,7 @@ use clap::Parser;
 
 use cli::{Cli, Verb};
 use errors::{FAILED, Problem, USAGE};
-use terminal::{Style, eprint_line};
+use terminal::{eprint_line, say_problem};
 
 /// Tasks and messages come and go in great numbers and on many threads: the usual allocator takes a sixth of the engine's
 /// time more.
@@ -43,11 +45,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            match std::env::args_os().any(|argument| argument == "--json") {
+                true => eprint_line(&wrong_usage(&error).to_json().to_string()),
+                false => drop(error.print()),
+            }
+            return ExitCode::from(USAGE);
+        }
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            return ExitCode::SUCCESS;
         }
     };
+    terminal::errors_as_json(cli.global.json);
     // A server has nobody to answer to, so its log is how it speaks.
     let talkative = u8::from(matches!(cli.verb, Verb::Up(_) | Verb::Worker(_)));
     logging::init(cli.global.verbose.saturating_add(talkative), cli.global.log_format);
@@ -70,10 +80,20 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(problem) => {
-            eprint_line(&problem.render(Style::stderr().colour));
+            say_problem(&problem);
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// A command line that makes no sense, for programs: the first lines say what is wrong, the rest how it is used.
+fn wrong_usage(error: &clap::Error) -> Problem {
+    let text = error.render().to_string();
+    let (wrong, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let mut lines = wrong.lines().map(|line| line.trim().to_owned());
+    let problem = Problem::new(lines.next().unwrap_or_default()).details(lines).code("usage");
+    let rest: Vec<&str> = rest.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    problem.help(rest.join("; "))
 }
 
 /// One for every two cores. What computes for long (modules, packing, WebAssembly) and what waits for the disk has threads of

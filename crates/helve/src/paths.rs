@@ -78,6 +78,16 @@ impl DataDir {
         self.root.join("acme")
     }
 
+    /// Says where the HTTP API is served.
+    pub(crate) fn http_note(&self) -> PathBuf {
+        self.root.join("http.json")
+    }
+
+    /// Held as long as it is.
+    pub(crate) fn http_lock(&self) -> PathBuf {
+        self.root.join("http.lock")
+    }
+
     /// Workspaces of running steps.
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join("work")

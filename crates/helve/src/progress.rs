@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use helve_runs::text::{count, millis_between};
-use helve_runs::{Activity, Outcome, Pending, RunHistory, base_id, progress_text};
+use helve_runs::{Activity, Outcome, Pending, RunEventKind, RunHistory, StepEnd, base_id, progress_text};
 use helve_toolbox::run::queue_vertical;
 use helve_worker::{StepEvent, StepEventKind, StepProgress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -132,6 +132,56 @@ impl Display {
         }
     }
 
+    /// Takes in what a server tells of a run.
+    pub(crate) fn told(&mut self, event: &RunEventKind) {
+        match event {
+            RunEventKind::StepScheduled { step, vertical, .. } => {
+                self.taken_up = true;
+                self.waiting(step, vertical);
+            }
+            RunEventKind::StepStarted {
+                step,
+                attempt,
+                last_failure,
+                ..
+            } => {
+                if let Some(failure) = last_failure {
+                    let before = attempt.saturating_sub(1);
+                    self.note(&format!("{}: attempt {before} failed: {}", clean(step), clean(failure)));
+                }
+                self.running(step, *attempt);
+            }
+            RunEventKind::StepProgress {
+                step,
+                done,
+                total,
+                unit,
+                message,
+            } => {
+                let progress = StepProgress {
+                    done: *done,
+                    total: *total,
+                    unit: clean(unit),
+                    message: message.clone(),
+                };
+                self.running(step, 1);
+                self.progress(step, &progress);
+            }
+            RunEventKind::StepEnded(end) => {
+                let outcome = told_outcome(end, self.style);
+                self.close(&end.step, outcome);
+            }
+            _ => {}
+        }
+    }
+
+    /// Names the steps that nobody has taken for a while; to be asked now and then.
+    pub(crate) fn look_at_the_clock(&mut self) {
+        // Only an engine knows whether anybody runs the workflow's code.
+        self.taken_up = true;
+        self.mention_waiting();
+    }
+
     /// Takes in what the engine says about steps that have not ended.
     pub(crate) fn pending(&mut self, pending: &[Pending]) {
         for step in pending
@@ -245,17 +295,21 @@ impl Display {
     }
 
     fn ended(&mut self, activity: &Activity) {
-        let (mode, style) = (self.mode, self.style);
-        let name = base_id(&activity.step).to_owned();
-        let state = self.step(&activity.step);
-        if state.parts.insert(activity.step.clone(), Part::Ended) == Some(Part::Ended) {
+        let outcome = outcome(activity, self.style);
+        self.close(&activity.step, outcome);
+    }
+
+    fn close(&mut self, step: &str, (mark, text): (String, String)) {
+        let mode = self.mode;
+        let name = clean(base_id(step));
+        let state = self.step(step);
+        if state.parts.insert(step.to_owned(), Part::Ended) == Some(Part::Ended) {
             return;
         }
-        let (mark, text) = outcome(activity, style);
         let done = state.parts.values().filter(|part| **part == Part::Ended).count();
         let all_done = done == state.parts.len();
         if mode == Mode::Lines {
-            eprint_line(&format!("{}: {text}", clean(&activity.step)));
+            eprint_line(&format!("{}: {text}", clean(step)));
         }
         let Some(bar) = &state.bar else { return };
         if !all_done {
@@ -338,6 +392,22 @@ fn outcome(activity: &Activity, style: Style) -> (String, String) {
     }
 }
 
+/// The same, of what a server tells.
+fn told_outcome(end: &StepEnd, style: Style) -> (String, String) {
+    let took = end.duration_ms.map(|ms| format!(" in {}", duration(ms))).unwrap_or_default();
+    let findings = count(end.findings, "finding");
+    let reason = clean(end.reason.as_deref().unwrap_or("no reason was given"));
+    match end.status.as_str() {
+        "completed" => (style.paint("32", "✓"), format!("{findings}{took}")),
+        "inconclusive" => (
+            style.paint("33", "!"),
+            format!("{findings}{took}, inconclusive: {reason}"),
+        ),
+        "failed" => (style.paint("31", "✗"), format!("failed{took}: {reason}")),
+        other => (style.paint("33", "!"), clean(other)),
+    }
+}
+
 fn spinner_style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {prefix:16} {msg}")
         .expect("a constant template")
@@ -376,6 +446,33 @@ impl Drop for Spinner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_tells_of_a_step_reads_as_what_a_history_does() {
+        let end = |status: &str, reason: Option<&str>| StepEnd {
+            step: "scan".into(),
+            module: "m".into(),
+            status: status.into(),
+            reason: reason.map(str::to_owned),
+            attempts: 1,
+            worker: String::new(),
+            duration_ms: Some(1_200),
+            findings: 2,
+            by_severity: Default::default(),
+            summary: Default::default(),
+        };
+        for (end, wanted) in [
+            (end("completed", None), "2 findings in 1.2 s"),
+            (
+                end("inconclusive", Some("no\ntool")),
+                "2 findings in 1.2 s, inconclusive: no tool",
+            ),
+            (end("failed", Some("broken")), "failed in 1.2 s: broken"),
+            (end("cancelled", None), "cancelled"),
+        ] {
+            assert_eq!(told_outcome(&end, Style::PLAIN).1, wanted);
+        }
+    }
 
     #[test]
     fn pipes_get_lines_and_quiet_gets_nothing() {

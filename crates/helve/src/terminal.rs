@@ -94,6 +94,26 @@ pub(crate) fn print_json(value: &serde_json::Value) {
     print(&format!("{value:#}\n"));
 }
 
+static JSON: OnceLock<bool> = OnceLock::new();
+
+/// Lets errors be written for programs, or for people.
+pub(crate) fn errors_as_json(json: bool) {
+    let _ = JSON.set(json);
+}
+
+/// Writes an error to standard error: for people, or with `--json` as one line for programs.
+pub(crate) fn say_problem(problem: &crate::errors::Problem) {
+    match JSON.get() {
+        Some(true) => eprint_line(&problem.to_json().to_string()),
+        _ => eprint_line(&problem.render(Style::stderr().colour)),
+    }
+}
+
+/// Writes a JSON document to standard output in a line of its own, for what comes piece by piece.
+pub(crate) fn print_json_line(value: &serde_json::Value) {
+    print(&format!("{value}\n"));
+}
+
 /// Text from a target or a workflow, harmless for a terminal: no control characters, so no escape sequences and no
 /// extra lines, and no characters that reorder what is read.
 pub(crate) fn clean(text: &str) -> String {

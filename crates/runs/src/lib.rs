@@ -16,12 +16,14 @@ mod history;
 mod list;
 mod order;
 mod pending;
+mod received;
 mod record;
 mod result;
 mod schedules;
 mod show;
 mod targets;
 pub mod text;
+mod words;
 mod workers;
 
 pub use artifacts::{Artifact, artifacts, find_artifact};
@@ -34,10 +36,12 @@ pub use list::{Filter, Listed, MEMO_STARTED_BY, STATUSES, closed, list, listed, 
 pub use order::{Order, new_run_id, run_id};
 pub use pending::{Pending, pending, pending_activity};
 pub use record::{EventLine, record};
+pub use received::ResultDocument;
 pub use result::{
     Gap, MEMO_TARGET_FACTS, RunResult, StepSummary, TargetFacts, base_id, facts_in, read_blob, status_text, steps,
 };
 pub use schedules::{Patch, ScheduleOrder, ScheduleView};
 pub use show::{RunDetail, RunStatusName, RunSummary, Said, Shown, StepDetail, StepLine, progress_text, says};
 pub use targets::{LEAST_DIGITS, Target, find_target, runs_on, targets};
+pub use words::Word;
 pub use workers::{SANDBOX_FACT, Worker, drain, unserved, verticals, workers};

@@ -60,7 +60,7 @@ impl TargetFacts {
     }
 
     /// What could not be packed was not looked at.
-    fn notifications(&self) -> Vec<Notification> {
+    pub(crate) fn notifications(&self) -> Vec<Notification> {
         let warning = |message: String, path| Notification {
             level: NotificationLevel::Warning,
             message,
@@ -92,7 +92,7 @@ impl TargetFacts {
 }
 
 /// A step that could not look at everything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// Its id.
     pub step: String,
@@ -101,7 +101,7 @@ pub struct Gap {
 }
 
 /// A step of the plan with what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepSummary {
     /// Id in the plan.
     pub id: String,
@@ -110,7 +110,7 @@ pub struct StepSummary {
     /// Where it stands.
     pub status: StepState,
     /// Why, where there is a reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Attempts of the item that needed most.
     pub attempts: u32,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use helve_toolbox::run::{RunOutput, RunProgress, StepOutput, TargetRef, queue_vertical};
 use helve_worker::StepProgress;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use temporalio_client::tonic::Code;
 
@@ -16,6 +16,7 @@ use crate::list::Listed;
 use crate::pending::Pending;
 use crate::result::{TargetFacts, status_text};
 use crate::text::{count, grouped, millis_between};
+use crate::words::{Word, word};
 
 /// How long a run's code is waited for when it is asked how it stands: longer than it takes to bring it back from its
 /// history, shorter than people wait.
@@ -159,7 +160,7 @@ pub fn progress_text(progress: &StepProgress) -> String {
 }
 
 /// A run in a list, as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunSummary {
     /// The run.
     pub run_id: String,
@@ -168,8 +169,9 @@ pub struct RunSummary {
     /// What its user calls the target.
     pub target: Option<String>,
     /// How it stands or ended.
+    #[serde(deserialize_with = "word")]
     #[schema(value_type = RunStatusName)]
-    pub status: &'static str,
+    pub status: Word,
     /// When it began.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
@@ -219,7 +221,7 @@ impl From<&Listed> for RunSummary {
 }
 
 /// Everything that is known of a run, as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunDetail {
     /// The run.
     pub run_id: String,
@@ -230,8 +232,9 @@ pub struct RunDetail {
     /// BLAKE3 of the plan, or of the code.
     pub plan_digest: Option<String>,
     /// How it stands or ended.
+    #[serde(deserialize_with = "word")]
     #[schema(value_type = RunStatusName)]
-    pub status: &'static str,
+    pub status: Word,
     /// Somebody asked it to stop.
     pub cancel_requested: bool,
     /// What an open run that is code says of itself: `text`, `done` and `total`.
@@ -266,7 +269,7 @@ pub struct RunDetail {
 }
 
 /// An activity of a run, as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StepDetail {
     /// Id of the step, with the item's index for a fan-out.
     pub id: String,
@@ -275,7 +278,9 @@ pub struct StepDetail {
     /// Task queue that it waits in.
     pub queue: String,
     /// `waiting`, `running`, `completed`, `inconclusive`, `failed`, `timed_out` or `cancelled`.
-    pub status: &'static str,
+    #[serde(deserialize_with = "word")]
+    #[schema(value_type = String)]
+    pub status: Word,
     /// The attempt that runs, or was the last.
     pub attempts: u32,
     /// Whose it is, or was.
@@ -294,7 +299,7 @@ pub struct StepDetail {
     /// How many it reported.
     pub findings: Option<u64>,
     /// Findings by severity.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_severity: BTreeMap<String, u64>,
     /// The level of the sandbox that its program ran in.
     pub sandbox: Option<String>,

@@ -57,7 +57,9 @@ impl Finished {
             "exit code {:?}\n{text}",
             self.code
         );
-        assert_eq!(text.matches("error:").count(), 1, "one error, said once:\n{text}");
+        // For people, or with `--json` for programs.
+        let said = text.matches("error:").count() + text.matches("{\"error\":").count();
+        assert_eq!(said, 1, "one error, said once:\n{text}");
         assert!(text.lines().count() <= 16, "an error fits a glance:\n{text}");
         for word in ["panicked", "RUST_BACKTRACE", "Os {", "Error {", "unwrap()", "os error"] {
             assert!(!text.contains(word), "`{word}` is for programmers:\n{text}");

@@ -85,6 +85,7 @@ async fn take(api: &Api, caller: &Caller, file: &str, mut field: Field<'_>) -> R
         format,
         size: None,
         include_ignored: false,
+        left_out: None,
     };
     // The field lives as long as the form, and the body of an upload must live longer.
     let (sender, receiver) = mpsc::channel::<Result<Bytes, axum::BoxError>>(AHEAD);

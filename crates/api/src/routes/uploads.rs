@@ -18,7 +18,7 @@ use crate::extract::{Json, Path, Query, Reply, created, encoded, idempotency_key
 use crate::guard::is_slow;
 use crate::problem::{FieldError, Problem, Result};
 use crate::state::Api;
-use crate::targets::{Format, Upload, UploadError, take_in};
+use crate::targets::{Format, LeftOut, Upload, UploadError, take_in};
 
 /// Characters of a target's name.
 const LONGEST_NAME: usize = 200;
@@ -38,6 +38,9 @@ pub(crate) struct NewUpload {
     /// Take also what `.gitignore` and other ignore files exclude.
     #[serde(default)]
     pub(crate) include_ignored: bool,
+    /// What the client left out when it packed the target, so that reports say where nobody looked.
+    #[serde(default)]
+    pub(crate) left_out: Option<LeftOut>,
 }
 
 /// An upload that is under way.
@@ -129,6 +132,7 @@ async fn checked(api: &Api, caller: &Caller, new: NewUpload, key: Option<&str>) 
         format: new.format,
         size: new.size,
         include_ignored: new.include_ignored,
+        left_out: new.left_out.map(LeftOut::bounded),
         at: Timestamp::now(),
         by: caller.principal.actor.name.clone(),
         target: None,
@@ -353,6 +357,7 @@ pub(crate) async fn whole(
         format: asked.format,
         size,
         include_ignored: asked.include_ignored.unwrap_or(false),
+        left_out: None,
     };
     answered(&at_once(&api, &caller, new, body).await?, &caller)
 }

@@ -38,6 +38,9 @@ pub(crate) fn take_in(
     facts.name.clone_from(&upload.name);
     facts.skipped.extend(left.named);
     facts.skipped_total += left.total;
+    if let Some(left_out) = &upload.left_out {
+        left_out.add_to(&mut facts);
+    }
     Ok(Intake {
         id: packed.id,
         target: KnownTarget {

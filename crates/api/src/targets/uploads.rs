@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
 use super::archive::Format;
+use super::left_out::LeftOut;
 use super::index::{create_private, sync_dir, write_whole};
 
 /// The folder of all uploads.
@@ -40,6 +41,9 @@ pub(crate) struct Upload {
     pub(crate) size: Option<u64>,
     /// Take what ignore files name too.
     pub(crate) include_ignored: bool,
+    /// What whoever packed it left out.
+    #[serde(default)]
+    pub(crate) left_out: Option<LeftOut>,
     /// When it began.
     pub(crate) at: Timestamp,
     /// Who began it.
@@ -240,6 +244,7 @@ mod tests {
             format: Format::Tar,
             size: None,
             include_ignored: false,
+            left_out: None,
             at: Timestamp::UNIX_EPOCH,
             by: "ci".into(),
             target: None,

@@ -25,9 +25,6 @@ pub(crate) struct BackupArgs {
     /// Snapshots that are kept there; older ones are removed
     #[arg(long, value_name = "N", default_value = "7")]
     pub(crate) keep: NonZeroUsize,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) verb: Option<BackupVerb>,
 }
@@ -40,9 +37,6 @@ pub(crate) enum BackupVerb {
         /// The backup
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Compare every byte of a snapshot with its digest
     Verify {
@@ -52,9 +46,6 @@ pub(crate) enum BackupVerb {
         /// Which snapshot [default: the newest]
         #[arg(long, value_name = "NAME")]
         snapshot: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -73,7 +64,4 @@ pub(crate) struct RestoreArgs {
     /// Which snapshot [default: the newest]
     #[arg(long, value_name = "NAME")]
     pub(crate) snapshot: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }

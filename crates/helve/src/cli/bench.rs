@@ -26,9 +26,6 @@ pub(crate) struct BenchArgs {
     /// No round begins after this time, such as `90s` or `10m`
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub(crate) time_limit: Span,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Default numbers, none of which is zero.

@@ -10,9 +10,6 @@ pub(crate) struct NamedArgs {
     /// Show this one in full
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `helve workflows`.
@@ -54,9 +51,6 @@ pub(crate) enum WorkflowsVerb {
         /// The changed workflow.wasm [default: the code that the run began with]
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         with: Option<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -92,7 +86,7 @@ pub(crate) struct VerticalsArgs {
     #[command(flatten)]
     pub(crate) named: NamedArgs,
     /// Print a Dockerfile for workers of this vertical
-    #[arg(long, requires = "name", conflicts_with = "json")]
+    #[arg(long, requires = "name")]
     pub(crate) dockerfile: bool,
     #[command(subcommand)]
     pub(crate) verb: Option<VerticalsVerb>,
@@ -104,9 +98,6 @@ pub(crate) enum VerticalsVerb {
     Doctor {
         /// Only this vertical
         name: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Install the missing tools of a vertical into Helve's own folder, as far as they allow
     Install {
@@ -129,9 +120,6 @@ pub(crate) enum ToolboxVerb {
         /// Further directories, which go before the others
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         dirs: Vec<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -151,10 +139,7 @@ mod tests {
         let Verb::Workflows(args) = verb("helve workflows assessment --json") else {
             panic!("not workflows")
         };
-        assert_eq!(
-            (args.named.name.as_deref(), args.named.json),
-            (Some("assessment"), true)
-        );
+        assert_eq!(args.named.name.as_deref(), Some("assessment"));
         let Verb::Workflows(args) = verb("helve workflows new nightly --uses sast") else {
             panic!("not workflows")
         };

@@ -7,6 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 use helve_findings::Severity;
 use helve_findings::export::Format;
 
+use super::{FindingsFilter, TriageArgs};
+
 const FINDINGS_HELP: &str = "\
 Examples:
   helve findings assessment-7k2m9qxa
@@ -14,6 +16,8 @@ Examples:
   helve findings assessment-7k2m9qxa --format html --output report.html
   helve findings assessment-7k2m9qxa --format csv > findings.csv
   helve findings diff assessment-7k2m9qxa assessment-x01bc9dz
+  helve findings list --target my-app --status new,reopened
+  helve findings triage ID --state accepted_risk --until 90d --comment 'behind the VPN'
 
 Formats: sarif (code-scanning pages), json (docs/schemas/report.schema.json), csv (spreadsheets), junit (continuous
 integration), html (one page, for people), vex (CycloneDX, for findings about components). See docs/findings.md.";
@@ -44,9 +48,6 @@ pub(crate) struct FindingsArgs {
     pub(crate) suppressed: bool,
     #[command(flatten)]
     pub(crate) counting: Counting,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Which findings count.
@@ -62,15 +63,28 @@ pub(crate) struct Counting {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum FindingsVerb {
+    /// List the findings over all runs that a server knows
+    List(Box<FindingsFilter>),
+    /// Show a finding of a server: where it is, what to do about it, what happened to it
+    Show {
+        /// The finding (`helve findings list`)
+        id: String,
+    },
+    /// Decide about findings of a server
+    Triage(Box<TriageArgs>),
+    /// Say something about a finding of a server
+    Comment {
+        /// The finding (`helve findings list`)
+        id: String,
+        /// What to say
+        text: String,
+    },
     /// Compare the findings of two runs: new, unchanged, fixed, and not looked at again
     Diff {
         /// The earlier run
         before: String,
         /// The later run
         after: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 

@@ -25,9 +25,6 @@ They work on the data directory, beside a `helve up` on it. See docs/queue.md.";
 pub(crate) struct QueueArgs {
     #[command(subcommand)]
     pub(crate) verb: QueueVerb,
-    /// Print JSON
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
 }
 
 /// What is done with jobs.

@@ -43,9 +43,6 @@ pub(crate) struct RunArgs {
     pub(crate) export: Vec<Export>,
     #[command(flatten)]
     pub(crate) counting: Counting,
-    /// Print the whole result as one JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
     /// Exit with code 2 when a finding that counts is at least this severe, or a step is inconclusive (`high,inconclusive` for both)
     #[arg(
         long,

@@ -16,25 +16,21 @@ pub(crate) enum RunsVerb {
         /// Also workflows of other programs on the same engine
         #[arg(long)]
         all: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Show a run: target, parameters, and the history of its steps
     Show {
         /// The run
         run_id: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Ask a run to stop; its steps end cleanly and findings so far are kept
     Cancel {
         /// The run
         run_id: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+    },
+    /// Start a run of a server again: the same workflow, target and parameters
+    Retry {
+        /// The run
+        run_id: String,
     },
     /// End a run at once, without cleaning up
     Terminate {
@@ -43,8 +39,5 @@ pub(crate) enum RunsVerb {
         /// Why, for the history
         #[arg(long, default_value = "terminated from the command line")]
         reason: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }

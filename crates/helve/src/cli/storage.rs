@@ -74,17 +74,11 @@ as long as their namespace says (`helve.keep-targets` and `helve.keep-results` i
 pub(crate) enum TargetsVerb {
     /// List the packed targets, the one that was used last first
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Show a target and the runs that scanned it
     Show {
         /// The target: its id, or enough of its beginning
         target: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Remove targets; one that an open run needs is not removed
     Remove {
@@ -94,9 +88,6 @@ pub(crate) enum TargetsVerb {
         /// Also what open runs need: they fail
         #[arg(long)]
         force: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Remove the targets, reports and artifacts that have expired
     #[command(visible_alias = "gc", after_help = PRUNE_HELP)]
@@ -106,9 +97,6 @@ pub(crate) enum TargetsVerb {
         /// Only say what would be removed
         #[arg(long)]
         dry_run: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -119,9 +107,6 @@ pub(crate) enum ArtifactsVerb {
     List {
         /// The run
         run_id: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Write one of them to standard output, or to a file
     Get {
@@ -135,9 +120,6 @@ pub(crate) enum ArtifactsVerb {
         /// The file to write; `-` is standard output
         #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
         output: PathBuf,
-        /// Print what was written as JSON; needs --output
-        #[arg(long)]
-        json: bool,
     },
 }
 

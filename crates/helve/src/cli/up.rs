@@ -126,14 +126,6 @@ pub(crate) struct WorkerChoice {
     pub(crate) health: Option<std::net::SocketAddr>,
 }
 
-/// `helve doctor`.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DoctorArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// A part of what workers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {

@@ -1,55 +1,113 @@
 //! Workflows and modules as text and JSON.
 
-use helve_toolbox::{Metadata, Module, Plan, Workflow};
+use std::collections::BTreeMap;
+
+use helve_toolbox::{Module, Step, Workflow};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::table::{Cell, table, wrap};
 use crate::terminal::{Style, clean};
 
+/// A workflow as its JSON says it: from this toolbox, or from a server.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WorkflowView {
+    name: String,
+    version: String,
+    description: String,
+    author: Option<String>,
+    tags: Vec<String>,
+    vertical: String,
+    requirements: Requirements,
+    parameters: Value,
+    default_parameters: Map<String, Value>,
+    digest: String,
+    origin: String,
+    code: Option<Code>,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Requirements {
+    tools: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Code {
+    bytes: usize,
+}
+
+/// A module as its JSON says it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ModuleView {
+    name: String,
+    version: String,
+    description: String,
+    kind: String,
+    tool: Option<ToolView>,
+    component: Option<Code>,
+    network: Option<bool>,
+    config_schema: Value,
+    outputs: BTreeMap<String, String>,
+    digest: String,
+    origin: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ToolView {
+    name: Option<String>,
+    program: String,
+    version: Option<String>,
+}
+
 /// All workflows.
-pub(crate) fn workflows(all: &[&Workflow], style: Style) -> String {
-    let rows: Vec<Vec<Cell>> = all
+pub(crate) fn workflows(all: &[Value], style: Style) -> serde_json::Result<String> {
+    let rows: Vec<Vec<Cell>> = views::<WorkflowView>(all)?
         .iter()
         .map(|workflow| {
-            let Metadata {
-                name,
-                version,
-                vertical,
-                description,
-                ..
-            } = &workflow.metadata;
             vec![
-                name.as_str().into(),
-                version.as_str().into(),
-                vertical.as_str().into(),
-                clean(description).into(),
+                clean(&workflow.name).into(),
+                clean(&workflow.version).into(),
+                clean(&workflow.vertical).into(),
+                clean(&workflow.description).into(),
             ]
         })
         .collect();
-    table(&["WORKFLOW", "VERSION", "VERTICAL", "DESCRIPTION"], &rows, style)
+    Ok(table(
+        &["WORKFLOW", "VERSION", "VERTICAL", "DESCRIPTION"],
+        &rows,
+        style,
+    ))
 }
 
 /// All modules.
-pub(crate) fn modules(all: &[&Module], style: Style) -> String {
-    let rows: Vec<Vec<Cell>> = all
+pub(crate) fn modules(all: &[Value], style: Style) -> serde_json::Result<String> {
+    let rows: Vec<Vec<Cell>> = views::<ModuleView>(all)?
         .iter()
         .map(|module| {
-            let manifest = &module.manifest;
             vec![
-                manifest.name.as_str().into(),
-                manifest.version.as_str().into(),
-                manifest.kind.name().into(),
-                clean(&manifest.description).into(),
+                clean(&module.name).into(),
+                clean(&module.version).into(),
+                clean(&module.kind).into(),
+                clean(&module.description).into(),
             ]
         })
         .collect();
-    table(&["MODULE", "VERSION", "KIND", "DESCRIPTION"], &rows, style)
+    Ok(table(&["MODULE", "VERSION", "KIND", "DESCRIPTION"], &rows, style))
+}
+
+fn views<T: serde::de::DeserializeOwned>(all: &[Value]) -> serde_json::Result<Vec<T>> {
+    all.iter().map(T::deserialize).collect()
 }
 
 /// One workflow in full.
-pub(crate) fn workflow(workflow: &Workflow, style: Style) -> String {
-    let metadata = &workflow.metadata;
-    let mut text = heading(&metadata.name, &metadata.version, &metadata.description, style);
+pub(crate) fn workflow(workflow: &Value, style: Style) -> serde_json::Result<String> {
+    let view = WorkflowView::deserialize(workflow)?;
+    let mut text = heading(&view.name, &view.version, &view.description, style);
     let mut fact = |name: &str, value: &str| {
         if !value.is_empty() {
             text.push_str(&format!(
@@ -59,63 +117,66 @@ pub(crate) fn workflow(workflow: &Workflow, style: Style) -> String {
             ));
         }
     };
-    fact("author", metadata.author.as_deref().unwrap_or_default());
-    fact("tags", &metadata.tags.join(", "));
-    fact("vertical", &metadata.vertical);
-    fact("tools", &metadata.requirements.tools.join(", "));
-    fact("from", &workflow.origin);
-    let kind = if workflow.code.is_some() { "code" } else { "plan" };
-    fact(kind, &workflow.digest[..workflow.digest.len().min(16)]);
+    fact("author", view.author.as_deref().unwrap_or_default());
+    fact("tags", &view.tags.join(", "));
+    fact("vertical", &view.vertical);
+    fact("tools", &view.requirements.tools.join(", "));
+    fact("from", &view.origin);
+    let kind = if view.code.is_some() { "code" } else { "plan" };
+    fact(kind, &format!("{:.16}", view.digest));
     text.push_str(&section("Parameters", style));
-    text.push_str(&fields(&metadata.parameters, &metadata.default_parameters, style));
+    text.push_str(&fields(&view.parameters, &view.default_parameters, style));
     text.push_str(&section("Steps", style));
-    match &workflow.code {
+    match &view.code {
         Some(code) => text.push_str(&format!(
             "decided by {} KiB of WebAssembly\n",
-            code.len().div_ceil(1024)
+            code.bytes.div_ceil(1024)
         )),
-        None => text.push_str(&plan(&workflow.plan, style)),
+        None => text.push_str(&plan(&view.steps, style)),
     }
-    text
+    Ok(text)
 }
 
 /// One module in full.
-pub(crate) fn module(module: &Module, style: Style) -> String {
-    let manifest = &module.manifest;
-    let mut text = heading(&manifest.name, &manifest.version, &manifest.description, style);
+pub(crate) fn module(module: &Value, style: Style) -> serde_json::Result<String> {
+    let view = ModuleView::deserialize(module)?;
+    let mut text = heading(&view.name, &view.version, &view.description, style);
     let mut fact = |name: &str, value: &str| {
-        text.push_str(&format!(
-            "{} {}\n",
-            style.paint("2", &format!("{name:<10}")),
-            clean(value)
-        ));
+        if !value.is_empty() {
+            text.push_str(&format!(
+                "{} {}\n",
+                style.paint("2", &format!("{name:<10}")),
+                clean(value)
+            ));
+        }
     };
-    fact("kind", manifest.kind.name());
-    if let Some(command) = manifest.kind.command() {
-        if let Some(tool) = &command.tool {
-            let range = tool.version.as_ref().map(|range| format!(" {range}"));
-            fact("tool", &format!("{}{}", tool.name(), range.unwrap_or_default()));
-        }
-        if let Some(component) = &module.bundle.component {
-            let size = component.len().div_ceil(1024);
-            fact("component", &format!("{size} KiB of WebAssembly"));
-        }
-        fact("network", if command.network { "yes" } else { "no" });
+    fact("kind", &view.kind);
+    if let Some(tool) = &view.tool {
+        let range = tool.version.as_ref().map(|range| format!(" {range}"));
+        let name = tool.name.as_ref().unwrap_or(&tool.program);
+        fact("tool", &format!("{name}{}", range.unwrap_or_default()));
     }
-    fact("from", &module.origin);
-    fact("digest", &module.digest[..module.digest.len().min(16)]);
+    if let Some(component) = &view.component {
+        let size = component.bytes.div_ceil(1024);
+        fact("component", &format!("{size} KiB of WebAssembly"));
+    }
+    if let Some(network) = view.network {
+        fact("network", if network { "yes" } else { "no" });
+    }
+    fact("from", &view.origin);
+    fact("digest", &format!("{:.16}", view.digest));
     text.push_str(&section("Configuration", style));
-    text.push_str(&fields(&manifest.config_schema, &Map::new(), style));
-    if !manifest.outputs.is_empty() {
+    text.push_str(&fields(&view.config_schema, &Map::new(), style));
+    if !view.outputs.is_empty() {
         text.push_str(&section("Outputs", style));
-        let rows: Vec<Vec<Cell>> = manifest
+        let rows: Vec<Vec<Cell>> = view
             .outputs
             .iter()
-            .map(|(name, meaning)| vec![name.as_str().into(), clean(meaning).into()])
+            .map(|(name, meaning)| vec![clean(name).into(), clean(meaning).into()])
             .collect();
         text.push_str(&table(&["NAME", "MEANING"], &rows, style));
     }
-    text
+    Ok(text)
 }
 
 /// A module for `--json`.
@@ -123,6 +184,9 @@ pub(crate) fn module_json(module: &Module) -> Value {
     let mut value = json!(module.manifest);
     value["digest"] = json!(module.digest);
     value["origin"] = json!(module.origin);
+    if let Some(component) = &module.bundle.component {
+        value["component"] = json!({"bytes": component.len()});
+    }
     value
 }
 
@@ -141,8 +205,9 @@ pub(crate) fn workflow_json(workflow: &Workflow) -> Value {
 fn heading(name: &str, version: &str, description: &str, style: Style) -> String {
     let width = if style.terminal { style.width } else { usize::MAX };
     format!(
-        "{} {version}\n{}\n\n",
-        style.paint("1", name),
+        "{} {}\n{}\n\n",
+        style.paint("1", &clean(name)),
+        clean(version),
         wrap(&clean(description), width).join("\n")
     )
 }
@@ -176,9 +241,9 @@ fn fields(schema: &Value, defaults: &Map<String, Value>, style: Style) -> String
             };
             let description = property.get("description").and_then(Value::as_str).unwrap_or_default();
             vec![
-                name.as_str().into(),
-                kind(property).into(),
-                default.into(),
+                clean(name).into(),
+                clean(&kind(property)).into(),
+                clean(&default).into(),
                 clean(description).into(),
             ]
         })
@@ -206,9 +271,8 @@ fn kind(property: &Value) -> String {
     }
 }
 
-fn plan(plan: &Plan, style: Style) -> String {
-    let rows: Vec<Vec<Cell>> = plan
-        .steps
+fn plan(steps: &[Step], style: Style) -> String {
+    let rows: Vec<Vec<Cell>> = steps
         .iter()
         .map(|step| {
             let needs = if step.needs.is_empty() {
@@ -217,10 +281,10 @@ fn plan(plan: &Plan, style: Style) -> String {
                 step.needs.join(", ")
             };
             vec![
-                step.id.as_str().into(),
-                step.uses.as_str().into(),
-                needs.into(),
-                step.condition.as_deref().unwrap_or("always").into(),
+                clean(&step.id).into(),
+                clean(&step.uses).into(),
+                clean(&needs).into(),
+                clean(step.condition.as_deref().unwrap_or("always")).into(),
             ]
         })
         .collect();

@@ -2,6 +2,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod findings;
+pub(crate) mod managed;
 pub(crate) mod runs;
 #[cfg(test)]
 pub(crate) mod sample;

@@ -1,7 +1,7 @@
 //! Runs as text.
 
-use helve_runs::{Listed, Said, Shown, StepLine, TargetFacts};
-use helve_toolbox::run::{RunInput, RunProgress};
+use helve_runs::{RunDetail, RunSummary};
+use helve_toolbox::run::RunProgress;
 use jiff::Timestamp;
 
 use super::table::{Cell, table};
@@ -9,16 +9,16 @@ use super::{bytes, count, duration, millis_between, time};
 use crate::terminal::{Style, clean};
 
 /// The table of `helve runs list`.
-pub(crate) fn list(runs: &[Listed], now: Timestamp, style: Style) -> String {
+pub(crate) fn list(runs: &[RunSummary], now: Timestamp, style: Style) -> String {
     let rows: Vec<Vec<Cell>> = runs
         .iter()
         .map(|run| {
-            let took = millis_between(run.started, Some(run.ended.unwrap_or(now)));
+            let took = millis_between(run.started_at, Some(run.ended_at.unwrap_or(now)));
             vec![
                 clean(&run.run_id).into(),
                 clean(&run.workflow).into(),
                 status_cell(run.status),
-                time(run.started).into(),
+                time(run.started_at).into(),
                 took.map_or_else(|| "-".to_owned(), duration).into(),
                 clean(run.target.as_deref().unwrap_or("-")).into(),
             ]
@@ -31,63 +31,54 @@ pub(crate) fn list(runs: &[Listed], now: Timestamp, style: Style) -> String {
     )
 }
 
-/// `helve runs show`.
-pub(crate) fn show(shown: &Shown<'_>, style: Style) -> String {
-    let history = shown.history;
+/// `helve runs show`. What is open has taken until `now`.
+pub(crate) fn show(run: &RunDetail, now: Timestamp, style: Style) -> String {
     let mut text = String::new();
     let mut fact = |name: &str, value: String| {
         text.push_str(&format!("{} {}\n", style.paint("2", &format!("{name:<11}")), value));
     };
-    fact("run", clean(shown.run_id));
-    let version = history
-        .plan
-        .as_ref()
-        .map(|plan| format!(" {}", plan.version))
-        .unwrap_or_default();
-    fact("workflow", clean(&format!("{}{version}", history.workflow)));
-    fact("status", status_line(shown, style));
-    match shown.said {
-        Said::Nothing => {}
-        Said::Progress(progress) => fact("progress", clean(&said_text(progress))),
-        Said::Unknown(reason) => fact("progress", clean(&format!("not known: {reason}"))),
+    fact("run", clean(&run.run_id));
+    let version = run.workflow_version.as_ref().map(|version| format!(" {version}"));
+    fact(
+        "workflow",
+        clean(&format!("{}{}", run.workflow, version.unwrap_or_default())),
+    );
+    fact("status", status_line(run, style));
+    if let Some(progress) = &run.progress {
+        fact("progress", clean(&said_text(progress)));
     }
-    fact("started", format!("{} UTC", time(history.started)));
-    if let Some(end) = &history.end {
-        let took = millis_between(history.started, end.at)
-            .map(duration)
-            .unwrap_or_default();
-        fact("ended", format!("{} UTC, after {took}", time(end.at)));
-        if let Some(reason) = &end.reason {
-            fact("reason", clean(reason));
-        }
-        if let Some(output) = &end.output {
-            fact("findings", findings_line(output.total, &output.by_severity));
-            if !output.output.is_null() {
-                fact("output", clean(&output.output.to_string()));
-            }
+    if let Some(reason) = &run.progress_unknown {
+        fact("progress", clean(&format!("not known: {reason}")));
+    }
+    fact("started", format!("{} UTC", time(run.started_at)));
+    if run.ended_at.is_some() {
+        let took = run.duration_ms.map(duration).unwrap_or_default();
+        fact("ended", format!("{} UTC, after {took}", time(run.ended_at)));
+    }
+    if let Some(reason) = &run.reason {
+        fact("reason", clean(reason));
+    }
+    if let Some(output) = &run.result {
+        fact("findings", findings_line(output.total, &output.by_severity));
+        if !output.output.is_null() {
+            fact("output", clean(&output.output.to_string()));
         }
     }
-    if let Some(input) = &history.input {
-        if let Some(target) = target_line(input, shown.facts) {
-            fact("target", target);
-        }
-        if !input.parameters.is_empty() {
-            let pairs: Vec<String> = input
-                .parameters
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
-            fact("parameters", clean(&pairs.join(" ")));
-        }
+    if let Some(target) = target_line(run) {
+        fact("target", target);
+    }
+    if let Some(parameters) = run.parameters.as_ref().filter(|parameters| !parameters.is_empty()) {
+        let pairs: Vec<String> = parameters.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        fact("parameters", clean(&pairs.join(" ")));
     }
     text.push_str(&format!("\n{}\n", style.paint("1", "Steps")));
-    text.push_str(&steps(shown, style));
+    text.push_str(&steps(run, now, style));
     text
 }
 
-fn status_line(shown: &Shown<'_>, style: Style) -> String {
-    let mut text = style.paint(status_colour(shown.status), shown.status);
-    if shown.history.cancel_requested && shown.history.end.is_none() {
+fn status_line(run: &RunDetail, style: Style) -> String {
+    let mut text = style.paint(status_colour(run.status), run.status);
+    if run.cancel_requested && run.ended_at.is_none() {
         text.push_str(", asked to stop");
     }
     text
@@ -108,10 +99,10 @@ fn said_text(progress: &RunProgress) -> String {
     }
 }
 
-fn target_line(input: &RunInput, facts: Option<&TargetFacts>) -> Option<String> {
-    let target = input.target.as_ref()?;
+fn target_line(run: &RunDetail) -> Option<String> {
+    let target = run.target.as_ref()?;
     let mut text = format!("{} ({:.16})", clean(&target.name), target.id);
-    if let Some(facts) = facts {
+    if let Some(facts) = &run.target_facts {
         text.push_str(&format!(", {}, {}", count(facts.files, "file"), bytes(facts.bytes)));
     }
     Some(text)
@@ -135,28 +126,26 @@ fn findings_line(total: u64, by_severity: &std::collections::BTreeMap<String, u6
 }
 
 /// One row per activity: each step, each part of a fan-out, and Helve's own activities.
-fn steps(shown: &Shown<'_>, style: Style) -> String {
-    if shown.history.activities.is_empty() {
+fn steps(run: &RunDetail, now: Timestamp, style: Style) -> String {
+    if run.steps.is_empty() {
         return "none yet\n".to_owned();
     }
-    let rows: Vec<Vec<Cell>> = shown
-        .history
-        .activities
+    let rows: Vec<Vec<Cell>> = run
+        .steps
         .iter()
-        .map(|activity| {
-            let row = StepLine::new(activity, shown);
-            let took = row
-                .started
-                .and(millis_between(row.started, Some(activity.ended.unwrap_or(shown.now))));
+        .map(|step| {
+            let took = step
+                .started_at
+                .and(millis_between(step.started_at, Some(step.ended_at.unwrap_or(now))));
             vec![
-                clean(&activity.step).into(),
-                clean(&activity.uses).into(),
-                row.attempt.to_string().into(),
-                Cell::coloured(row.state, status_colour(row.state)),
-                time(row.started.or(activity.scheduled)).into(),
+                clean(&step.id).into(),
+                clean(&step.uses).into(),
+                step.attempts.to_string().into(),
+                Cell::coloured(step.status, status_colour(step.status)),
+                time(step.started_at.or(step.scheduled_at)).into(),
                 took.map_or_else(|| "-".to_owned(), duration).into(),
-                clean(if row.worker.is_empty() { "-" } else { &row.worker }).into(),
-                clean(&row.outcome).into(),
+                clean(step.worker.as_deref().unwrap_or("-")).into(),
+                clean(&step.outcome).into(),
             ]
         })
         .collect();
@@ -192,7 +181,7 @@ fn status_colour(status: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use helve_runs::{RunDetail, RunHistory};
+    use helve_runs::{RunHistory, Said, Shown};
     use serde_json::{Value, json};
 
     use super::*;
@@ -203,18 +192,18 @@ mod tests {
 
     #[test]
     fn a_list_shows_what_runs_and_for_how_long() {
-        let run = Listed {
+        let run = RunSummary {
             run_id: "assessment-7k2m9qxa".into(),
             workflow: "assessment".into(),
             target: Some("app".into()),
             status: "running",
-            started: at(0),
-            ended: None,
-            started_by: None,
+            started_at: at(0),
+            ended_at: None,
+            duration_ms: None,
         };
-        let done = Listed {
+        let done = RunSummary {
             status: "completed",
-            ended: at(3),
+            ended_at: at(3),
             target: None,
             ..run.clone()
         };
@@ -239,7 +228,8 @@ mod tests {
                 pending: &[],
                 now: Timestamp::UNIX_EPOCH,
             };
-            (show(&shown, Style::PLAIN), json!(RunDetail::from(&shown)))
+            let detail = RunDetail::from(&shown);
+            (show(&detail, Timestamp::UNIX_EPOCH, Style::PLAIN), json!(detail))
         };
         let said = |text: &str, done, total| {
             let text = text.to_owned();

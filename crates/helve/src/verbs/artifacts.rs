@@ -4,59 +4,50 @@ use std::fs;
 use std::io::{IsTerminal, Write, stdout};
 use std::path::Path;
 
-use helve_runs::{Artifact, Client, artifacts as artifacts_of, find_artifact, history_so_far, read_blob};
+use helve_runs::{Artifact, find_artifact};
 use serde_json::json;
 
-use super::run::no_such_run;
 use crate::app::App;
 use crate::cli::ArtifactsVerb;
-use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
+use crate::place::Place;
 use crate::render::storage;
 use crate::terminal::{Style, clean, eprint_line, print, print_json};
 
 pub(crate) async fn artifacts(app: &App, verb: ArtifactsVerb) -> Result<u8> {
-    let data = app.data_dir()?;
-    let blobs = app.blobs(&data)?;
-    let session = app.session(&data, "helve artifacts", Sharing::Brief).await?;
-    let (ArtifactsVerb::List { run_id, .. } | ArtifactsVerb::Get { run_id, .. }) = &verb;
-    let found = of_run(&session.client, run_id).await;
-    session.close().await;
-    let found = found?;
+    Place::with(app, "helve artifacts", async |place| dispatch(app, place, verb).await).await
+}
+
+async fn dispatch(app: &App, place: &Place<'_>, verb: ArtifactsVerb) -> Result<u8> {
+    let json = app.global.json;
     match verb {
-        ArtifactsVerb::List { json: true, .. } => {
-            print_json(&json!(found.iter().map(Artifact::to_json).collect::<Vec<_>>()));
+        ArtifactsVerb::List { run_id } => {
+            let found = place.artifacts(&run_id).await?;
+            match json {
+                true => print_json(&json!(found.iter().map(Artifact::to_json).collect::<Vec<_>>())),
+                false if found.is_empty() => print(&format!("run {} has left nothing so far\n", clean(&run_id))),
+                false => print(&storage::artifacts(&found, Style::stdout())),
+            }
         }
-        ArtifactsVerb::List { run_id, .. } if found.is_empty() => {
-            print(&format!("run {} has left nothing so far\n", clean(&run_id)));
-        }
-        ArtifactsVerb::List { .. } => print(&storage::artifacts(&found, Style::stdout())),
         ArtifactsVerb::Get {
             run_id,
             name,
             step,
             output,
-            json,
         } => {
-            let artifact = find_artifact(&found, &run_id, &name, step.as_deref())?;
             if json && output == Path::new("-") {
                 return Err(Problem::new("--json says what was written to a file").help("name the file with --output"));
             }
+            let found = place.artifacts(&run_id).await?;
+            let artifact = find_artifact(&found, &run_id, &name, step.as_deref())?;
             // All of it was checked before the first byte is written.
-            let bytes = read_blob(&blobs, &run_id, &artifact.blob())?;
-            write(&bytes, &output)?;
+            write(&place.artifact(&run_id, &artifact).await?, &output)?;
             if json {
                 print_json(&artifact.to_json());
             }
         }
     }
     Ok(0)
-}
-
-async fn of_run(client: &Client, run_id: &str) -> Result<Vec<Artifact>> {
-    let history = history_so_far(client, run_id).await;
-    let history = history.map_err(|status| no_such_run(run_id, &status))?;
-    Ok(artifacts_of(&history))
 }
 
 /// To a file that is whole or not there, or to standard output.

@@ -17,8 +17,8 @@ use crate::terminal::{eprint_line, print, print_json};
 
 pub(crate) fn backup(app: &App, args: &BackupArgs) -> Result<u8> {
     match (&args.verb, &args.dir) {
-        (Some(BackupVerb::List { dir, json }), _) => list(dir, *json),
-        (Some(BackupVerb::Verify { dir, snapshot, json }), _) => check(dir, snapshot.as_deref(), *json),
+        (Some(BackupVerb::List { dir }), _) => list(dir, app.global.json),
+        (Some(BackupVerb::Verify { dir, snapshot }), _) => check(dir, snapshot.as_deref(), app.global.json),
         (None, Some(dir)) => make(app, dir, args),
         (None, None) => Err(Problem::new("say where to back up to").help("helve backup DIR")),
     }
@@ -42,7 +42,7 @@ fn make(app: &App, dir: &Path, args: &BackupArgs) -> Result<u8> {
         keep: args.keep.get(),
     };
     let made = block_in_place(|| back_up(&source, dir, &options)).map_err(|error| problem(&error))?;
-    match args.json {
+    match app.global.json {
         true => print_json(&made_json(&made, dir)),
         false => print(&said(&made, dir)),
     }
@@ -157,7 +157,7 @@ pub(crate) fn restore(app: &App, args: &RestoreArgs) -> Result<u8> {
     let mut value = summary(&restored.manifest);
     value["snapshot"] = json!(restored.snapshot.name);
     value["data_dir"] = json!(restored.to);
-    match args.json {
+    match app.global.json {
         true => print_json(&value),
         false => print(&format!(
             "restored {} from {}, {} old\n         `helve up` goes on from there, and writes a new admin.token\n",

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use helve_worker::check_code;
+use serde_json::json;
 
 use crate::app::App;
 use crate::build::{Build, Language, Tools};
 use crate::errors::{Problem, Result};
-use crate::terminal::{eprint_line, print};
+use crate::terminal::{eprint_line, print, print_json};
 
 /// The code in a workflow's folder.
 const CODE: &str = "workflow.wasm";
@@ -44,7 +45,10 @@ pub(crate) fn build_workflow(app: &App, dir: Option<PathBuf>) -> Result<u8> {
     let file = folder.join(CODE);
     replace(&file, &code, scratch.path())?;
     let (size, took) = (code.len().div_ceil(1024), began.elapsed().as_secs_f64());
-    print(&format!("{}  {size} KiB  {took:.1} s\n", file.display()));
+    match app.global.json {
+        true => print_json(&json!({"file": file, "bytes": code.len(), "seconds": took})),
+        false => print(&format!("{}  {size} KiB  {took:.1} s\n", file.display())),
+    }
     if !folder.join("metadata.yaml").is_file() {
         eprint_line("next: metadata.yaml with its name, version, description and parameters, beside it");
     }

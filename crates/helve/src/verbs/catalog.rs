@@ -6,47 +6,53 @@ use serde_json::Value;
 use crate::app::App;
 use crate::cli::NamedArgs;
 use crate::errors::{FAILED, Problem, Result};
-use crate::render::catalog;
-use crate::terminal::{Style, eprint_line, print, print_json};
+use crate::place;
+use crate::render::{catalog, verticals as render_verticals};
+use crate::terminal::{Style, print, print_json, say_problem};
 
-pub(crate) fn workflows(app: &App, args: &NamedArgs) -> Result<u8> {
-    let style = Style::stdout();
-    if let Some(name) = &args.name {
-        let workflow = app.toolbox.workflow(name).map_err(not_found)?;
-        match args.json {
-            true => print_json(&catalog::workflow_json(workflow)),
-            false => print(&catalog::workflow(workflow, style)),
-        }
-        return Ok(0);
-    }
-    let all: Vec<_> = app.toolbox.workflows().collect();
-    match args.json {
-        true => print_json(&Value::Array(
-            all.iter().map(|workflow| catalog::workflow_json(workflow)).collect(),
-        )),
-        false => print(&catalog::workflows(&all, style)),
-    }
-    Ok(report_problems(app))
+/// How a list, or one of its items, is shown to people.
+type Show<T> = fn(&T, Style) -> serde_json::Result<String>;
+
+pub(crate) async fn workflows(app: &App, args: &NamedArgs) -> Result<u8> {
+    named(app, "workflows", args, catalog::workflow, |all, style| catalog::workflows(all, style)).await
 }
 
-pub(crate) fn modules(app: &App, args: &NamedArgs) -> Result<u8> {
+pub(crate) async fn modules(app: &App, args: &NamedArgs) -> Result<u8> {
+    named(app, "modules", args, catalog::module, |all, style| catalog::modules(all, style)).await
+}
+
+pub(crate) async fn verticals(app: &App, args: &NamedArgs) -> Result<u8> {
+    named(app, "verticals", args, render_verticals::vertical, |all, style| {
+        render_verticals::verticals(all, style)
+    })
+    .await
+}
+
+async fn named(app: &App, what: &str, args: &NamedArgs, one: Show<Value>, many: Show<Vec<Value>>) -> Result<u8> {
     let style = Style::stdout();
     if let Some(name) = &args.name {
-        let module = app.toolbox.module(name).map_err(not_found)?;
-        match args.json {
-            true => print_json(&catalog::module_json(module)),
-            false => print(&catalog::module(module, style)),
+        let item = place::catalog_item(app, what, name).await?;
+        match app.global.json {
+            true => print_json(&item),
+            false => print(&one(&item, style).map_err(|error| not_understood(&error))?),
         }
         return Ok(0);
     }
-    let all: Vec<_> = app.toolbox.modules().collect();
-    match args.json {
-        true => print_json(&Value::Array(
-            all.iter().map(|module| catalog::module_json(module)).collect(),
-        )),
-        false => print(&catalog::modules(&all, style)),
+    let all = place::catalog(app, what).await?;
+    match app.global.json {
+        true => print_json(&Value::Array(all)),
+        false => print(&many(&all, style).map_err(|error| not_understood(&error))?),
     }
-    Ok(report_problems(app))
+    match app.server {
+        // What is wrong with the toolbox of this machine is nothing of the server's.
+        Some(_) => Ok(0),
+        None => Ok(report_problems(app)),
+    }
+}
+
+fn not_understood(error: &serde_json::Error) -> Problem {
+    Problem::new(format!("what the server says of it is not understood: {error}"))
+        .help("--json shows it as it is; server and helve are to be of about the same age")
 }
 
 /// Broken workflows and modules are left out of a listing, but never without a word.
@@ -57,13 +63,13 @@ pub(crate) fn report_problems(app: &App) -> u8 {
 
 /// What is wrong with files of the toolbox, on standard error.
 pub(crate) fn say_problems(problems: &[helve_toolbox::Problem]) {
-    let colour = Style::stderr().colour;
     for problem in problems {
         let place = format!("{}:{}:{}", problem.file, problem.line, problem.column);
         let text = Problem::new(problem.message.clone())
             .detail(place)
-            .maybe_help(problem.hint.clone());
-        eprint_line(&text.render(colour));
+            .maybe_help(problem.hint.clone())
+            .code("toolbox");
+        say_problem(&text);
     }
 }
 

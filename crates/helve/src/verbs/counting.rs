@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use helve_blobs::BlobStore;
 use helve_findings::Baseline;
 use helve_runs::RunResult;
 
-use super::findings::collect;
 use crate::cli::Counting;
-use crate::connect::Session;
 use crate::errors::{Problem, Result};
 
 /// What `--baseline` names.
@@ -40,13 +37,13 @@ impl Known {
         Ok(Self::File(baseline))
     }
 
-    /// The baseline itself.
-    pub(crate) async fn load(self, session: &Session, blobs: &BlobStore) -> Result<Option<Baseline>> {
+    /// The baseline itself; `result` looks a run up.
+    pub(crate) async fn load(self, result: impl AsyncFnOnce(&str) -> Result<RunResult>) -> Result<Option<Baseline>> {
         match self {
             Self::None => Ok(None),
             Self::File(baseline) => Ok(Some(baseline)),
             Self::Run(run_id) => {
-                let result = collect(&session.client, &session.engine, &run_id, blobs).await?;
+                let result = result(&run_id).await?;
                 match result.has_report {
                     true => Ok(Some(Baseline::from(&result.report))),
                     false => Err(Problem::new(format!(

@@ -1,22 +1,25 @@
 //! `helve findings`.
 
 use helve_findings::{Finding, diff};
-use helve_runs::{Client, RunResult, facts_in, history_so_far};
 use serde_json::json;
 
 use super::counting::{Known, apply};
 use super::export::{check_destinations, text, write_files};
-use super::run::no_such_run;
+use super::managed;
 use crate::app::App;
 use crate::cli::{Export, FindingsArgs, FindingsVerb};
-use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
+use crate::place::Place;
 use crate::render::findings::{findings as table, summary};
 use crate::terminal::{Style, print, print_json};
 
 pub(crate) async fn findings(app: &App, args: FindingsArgs) -> Result<u8> {
     match (args.verb, &args.run_id) {
-        (Some(FindingsVerb::Diff { before, after, json }), _) => compare(app, &before, &after, json).await,
+        (Some(FindingsVerb::Diff { before, after }), _) => compare(app, &before, &after).await,
+        (Some(FindingsVerb::List(filter)), _) => managed::list(app, *filter).await,
+        (Some(FindingsVerb::Show { id }), _) => managed::show(app, &id).await,
+        (Some(FindingsVerb::Triage(args)), _) => managed::triage(app, *args).await,
+        (Some(FindingsVerb::Comment { id, text }), _) => managed::comment(app, &id, text).await,
         (None, Some(run_id)) => {
             let run_id = run_id.clone();
             show(app, &run_id, FindingsArgs { verb: None, ..args }).await
@@ -33,18 +36,13 @@ async fn show(app: &App, run_id: &str, args: FindingsArgs) -> Result<u8> {
         .collect();
     check_destinations(args.sarif.as_deref(), &files)?;
     let known = Known::new(&args.counting)?;
-    let data = app.data_dir()?;
-    let blobs = app.blobs(&data)?;
-    let session = app.session(&data, "helve findings", Sharing::Brief).await?;
-    let result = async {
-        let baseline = known.load(&session, &blobs).await?;
-        let mut result = collect(&session.client, &session.engine, run_id, &blobs).await?;
+    let result = Place::with(app, "helve findings", async |place| {
+        let baseline = known.load(async |run_id| place.result(run_id).await).await?;
+        let mut result = place.result(run_id).await?;
         apply(&mut result, &args.counting, baseline.as_ref());
-        Ok::<_, Problem>(result)
-    };
-    let result = result.await;
-    session.close().await;
-    let result = result?;
+        Ok(result)
+    });
+    let result = result.await?;
     write_files(&result, args.sarif.as_deref(), &files)?;
     if let Some(format) = args.format {
         if files.is_empty() {
@@ -56,7 +54,7 @@ async fn show(app: &App, run_id: &str, args: FindingsArgs) -> Result<u8> {
     if let Some(least) = args.severity {
         shown.retain(|finding| finding.severity >= least);
     }
-    if args.json {
+    if app.global.json {
         print_json(&json!(shown));
         return Ok(0);
     }
@@ -69,19 +67,12 @@ async fn show(app: &App, run_id: &str, args: FindingsArgs) -> Result<u8> {
     Ok(0)
 }
 
-async fn compare(app: &App, before: &str, after: &str, json: bool) -> Result<u8> {
-    let data = app.data_dir()?;
-    let blobs = app.blobs(&data)?;
-    let session = app.session(&data, "helve findings diff", Sharing::Brief).await?;
-    let mut results = Vec::new();
-    for run_id in [before, after] {
-        results.push(collect(&session.client, &session.engine, run_id, &blobs).await);
-    }
-    session.close().await;
-    let results: Vec<RunResult> = results.into_iter().collect::<Result<_>>()?;
-    let [old, new] = results.as_slice() else {
-        unreachable!("two runs were asked for")
-    };
+async fn compare(app: &App, before: &str, after: &str) -> Result<u8> {
+    let results = Place::with(app, "helve findings diff", async |place| {
+        Ok([place.result(before).await?, place.result(after).await?])
+    });
+    let results = results.await?;
+    let [old, new] = &results;
     if let Some(without) = results.iter().find(|result| !result.has_report) {
         return Err(Problem::new(format!(
             "run {} ({}) has no report to compare",
@@ -89,7 +80,7 @@ async fn compare(app: &App, before: &str, after: &str, json: bool) -> Result<u8>
         )));
     }
     let diff = diff(&old.report, &new.report);
-    if json {
+    if app.global.json {
         print_json(&json!({
             "before": old.run_id,
             "after": new.run_id,
@@ -121,22 +112,4 @@ async fn compare(app: &App, before: &str, after: &str, json: bool) -> Result<u8>
         diff.unknown.len()
     ));
     Ok(0)
-}
-
-/// The result of a run that has ended.
-pub(crate) async fn collect(
-    client: &Client,
-    engine: &str,
-    run_id: &str,
-    blobs: &helve_blobs::BlobStore,
-) -> Result<RunResult> {
-    let described = client
-        .describe(run_id)
-        .await
-        .map_err(|status| no_such_run(run_id, &status))?;
-    let facts = facts_in(described.workflow_execution_info.unwrap_or_default().memo.as_ref());
-    let history = history_so_far(client, run_id)
-        .await
-        .map_err(|status| no_such_run(run_id, &status))?;
-    Ok(RunResult::collect(run_id, engine.to_owned(), &history, facts, blobs)?)
 }

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod access;
 mod artifacts;
 mod backup;
 mod bench;
@@ -11,12 +12,16 @@ mod doctor;
 mod export;
 mod findings;
 mod follow;
+mod login;
+mod managed;
+mod mcp;
 mod parameters;
 mod queue;
 mod replay;
 mod report;
 mod run;
 mod runs;
+mod schedules;
 mod staying;
 mod targets;
 mod toolbox;
@@ -29,8 +34,9 @@ pub(crate) use catalog::not_found;
 pub(crate) use verticals::Examined;
 
 use crate::app::App;
-use crate::cli::{Cli, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
-use crate::errors::Result;
+use crate::cli::{Cli, Global, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
+use crate::errors::{Problem, Result};
+use crate::server;
 
 /// Runs the verb and returns the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8> {
@@ -38,12 +44,17 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
     if let Verb::Toolbox(ToolboxVerb::Check { dirs, .. }) = &cli.verb {
         global.toolbox.extend_from_slice(dirs);
     }
-    let app = App::new(global)?;
+    let mut app = App::new(global)?;
+    match reach(&cli.verb) {
+        Reach::Anywhere => app.server = server::chosen(&app.global)?,
+        Reach::Here(what) => refuse_server(&app.global, what)?,
+        Reach::Own => {}
+    }
     match cli.verb {
         Verb::Run(args) => run::run(&app, *args).await,
         Verb::Up(args) => up::up(&app, &args).await,
         Verb::Worker(args) => worker::worker(&app, &args).await,
-        Verb::Workers { json } => workers::workers(&app, json).await,
+        Verb::Workers => workers::workers(&app).await,
         Verb::Workflows(args) => match args.verb {
             Some(WorkflowsVerb::New {
                 name, dir, code: true, ..
@@ -52,29 +63,70 @@ pub(crate) async fn run(cli: Cli) -> Result<u8> {
                 toolbox::new_workflow(&app, &name, dir, uses.as_deref())
             }
             Some(WorkflowsVerb::Build { dir }) => build::build_workflow(&app, dir),
-            Some(WorkflowsVerb::Replay { run_id, with, json }) => {
-                replay::replay_run(&app, &run_id, with.as_deref(), json).await
-            }
-            None => catalog::workflows(&app, &args.named),
+            Some(WorkflowsVerb::Replay { run_id, with }) => replay::replay_run(&app, &run_id, with.as_deref()).await,
+            None => catalog::workflows(&app, &args.named).await,
         },
         Verb::Modules(args) => match args.verb {
             Some(ModulesVerb::New { name, dir, wasm }) => match wasm {
                 true => toolbox::new_code_module(&app, &name, dir),
                 false => toolbox::new_module(&app, &name, dir),
             },
-            None => catalog::modules(&app, &args.named),
+            None => catalog::modules(&app, &args.named).await,
         },
-        Verb::Verticals(args) => verticals::verticals(&app, args),
-        Verb::Toolbox(ToolboxVerb::Check { json, .. }) => toolbox::check(&app, json),
+        Verb::Verticals(args) => verticals::verticals(&app, args).await,
+        Verb::Toolbox(ToolboxVerb::Check { .. }) => toolbox::check(&app),
         Verb::Runs(verb) => runs::runs(&app, verb).await,
         Verb::Findings(args) => findings::findings(&app, *args).await,
         Verb::Targets(verb) => targets::targets(&app, verb).await,
         Verb::Artifacts(verb) => artifacts::artifacts(&app, verb).await,
         Verb::Queue(args) => queue::queue(&app, args).await,
-        Verb::Doctor(args) => doctor::doctor(&app, &args).await,
+        Verb::Doctor => doctor::doctor(&app).await,
+        Verb::Schedules(verb) => schedules::schedules(&app, verb).await,
+        Verb::Namespaces(verb) => access::namespaces(&app, verb).await,
+        Verb::Tokens(verb) => access::tokens(&app, verb).await,
+        Verb::Audit(args) => access::audit(&app, args).await,
+        Verb::Login(args) => login::login(&app, args).await,
+        Verb::Logout { name } => login::logout(&app, name),
+        Verb::Context(verb) => login::context(&app, verb).await,
+        Verb::Mcp(args) => mcp::mcp(&app, args).await,
         Verb::Bench(args) => bench::bench(&app, &args).await,
         Verb::Backup(args) => backup::backup(&app, &args),
         Verb::Restore(args) => backup::restore(&app, &args),
         Verb::Completions { shell } => completions::completions(shell),
+    }
+}
+
+/// Where a verb does what it does.
+enum Reach {
+    /// In a data directory, or at a server.
+    Anywhere,
+    /// On this machine only.
+    Here(&'static str),
+    /// It finds its way itself.
+    Own,
+}
+
+fn reach(verb: &Verb) -> Reach {
+    match verb {
+        Verb::Up(_) => Reach::Here("`helve up`"),
+        Verb::Worker(_) => Reach::Here("`helve worker`"),
+        Verb::Toolbox(_) => Reach::Here("`helve toolbox`"),
+        Verb::Bench(_) => Reach::Here("`helve bench`"),
+        Verb::Workflows(args) if args.verb.is_some() => Reach::Here("this"),
+        Verb::Modules(args) if args.verb.is_some() => Reach::Here("this"),
+        Verb::Verticals(args) if args.verb.is_some() || args.dockerfile => Reach::Here("this"),
+        Verb::Login(_) | Verb::Logout { .. } | Verb::Context(_) | Verb::Completions { .. } => Reach::Own,
+        _ => Reach::Anywhere,
+    }
+}
+
+/// A server that was chosen once is no matter; one that is named now would be left out without a word.
+fn refuse_server(global: &Global, what: &str) -> Result<()> {
+    match &global.server.server {
+        None => Ok(()),
+        Some(_) => Err(
+            Problem::new(format!("{what} works on this machine, and not at a server"))
+                .help("leave out --server, or unset HELVE_SERVER"),
+        ),
     }
 }

@@ -2,34 +2,20 @@
 
 use std::path::Path;
 
+use helve_client::Client;
 use helve_toolbox::run::{PlanInput, PlanOutput};
-use helve_toolbox::{ParameterError, PinError};
+use helve_toolbox::{Metadata, ParameterError, PinError};
 use serde_json::{Map, Value};
 
 use super::catalog::not_found;
 use crate::app::App;
-use crate::cli::RunArgs;
+use crate::cli::{KeyValue, RunArgs};
 use crate::errors::{Problem, Result};
 
 /// Looks the workflow up, collects and checks the parameters, and pins the plan.
 pub(crate) fn pin(app: &App, workflow: &str, args: &RunArgs) -> Result<PlanOutput> {
     let metadata = &app.toolbox.workflow(workflow).map_err(not_found)?.metadata;
-    let mut parameters = match &args.params_file {
-        Some(path) => read_file(path)?,
-        None => Map::new(),
-    };
-    let mut wrong = Vec::new();
-    for pair in &args.params {
-        match metadata.coerce_parameter(&pair.key, &pair.value) {
-            Ok(value) => {
-                parameters.insert(pair.key.clone(), value);
-            }
-            Err(error) => wrong.push(error),
-        }
-    }
-    if !wrong.is_empty() {
-        return Err(do_not_fit(workflow, &wrong));
-    }
+    let parameters = given(workflow, metadata, args.params_file.as_deref(), &args.params)?;
     app.toolbox
         .pin(&PlanInput {
             workflow: workflow.to_owned(),
@@ -39,6 +25,52 @@ pub(crate) fn pin(app: &App, workflow: &str, args: &RunArgs) -> Result<PlanOutpu
             PinError::NotFound(error) => not_found(error),
             PinError::Parameters { errors, .. } => do_not_fit(workflow, &errors),
         })
+}
+
+/// The parameters of a workflow that a server has, collected and checked before anything is sent.
+pub(crate) async fn there(
+    client: &Client,
+    workflow: &str,
+    file: Option<&Path>,
+    pairs: &[KeyValue],
+) -> Result<Map<String, Value>> {
+    let known = client.one("workflows", workflow).await?;
+    let metadata = Metadata {
+        parameters: known["parameters"].clone(),
+        default_parameters: known["default_parameters"].as_object().cloned().unwrap_or_default(),
+        ..Metadata::default()
+    };
+    let parameters = given(workflow, &metadata, file, pairs)?;
+    match metadata.resolve_parameters(parameters.clone()) {
+        Ok(_) => Ok(parameters),
+        Err(errors) => Err(do_not_fit(workflow, &errors)),
+    }
+}
+
+/// Those of the file, and over them those of the command line.
+fn given(
+    workflow: &str,
+    metadata: &Metadata,
+    file: Option<&Path>,
+    pairs: &[KeyValue],
+) -> Result<Map<String, Value>> {
+    let mut parameters = match file {
+        Some(path) => read_file(path)?,
+        None => Map::new(),
+    };
+    let mut wrong = Vec::new();
+    for pair in pairs {
+        match metadata.coerce_parameter(&pair.key, &pair.value) {
+            Ok(value) => {
+                parameters.insert(pair.key.clone(), value);
+            }
+            Err(error) => wrong.push(error),
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(parameters),
+        false => Err(do_not_fit(workflow, &wrong)),
+    }
 }
 
 fn do_not_fit(workflow: &str, errors: &[ParameterError]) -> Problem {

@@ -9,14 +9,14 @@ use helve_worker::{Code, Verdict, replay};
 use serde_json::json;
 use temporalio_protos::temporal::api::history::v1::History;
 
-use super::run::no_such_run;
 use crate::app::App;
 use crate::embedded::Sharing;
 use crate::errors::{FAILED, Problem, Result};
+use crate::place;
 use crate::terminal::{print, print_json};
 
 /// `helve workflows replay`.
-pub(crate) async fn replay_run(app: &App, run_id: &str, with: Option<&Path>, json: bool) -> Result<u8> {
+pub(crate) async fn replay_run(app: &App, run_id: &str, with: Option<&Path>) -> Result<u8> {
     let code = with.map(fs::read).transpose();
     let code = code.map_err(|error| Problem::io("read", with.unwrap_or(Path::new("")), &error))?;
     let data = app.data_dir()?;
@@ -29,7 +29,7 @@ pub(crate) async fn replay_run(app: &App, run_id: &str, with: Option<&Path>, jso
         Verdict::Compatible => (true, None),
         Verdict::Incompatible { reason } => (false, Some(reason.as_str())),
     };
-    match (json, reason) {
+    match (app.global.json, reason) {
         (true, _) => print_json(&json!({"run_id": run_id, "compatible": compatible, "reason": reason})),
         (false, None) => print(&format!("run {run_id}: compatible\n")),
         (false, Some(reason)) => print(&format!("run {run_id}: not compatible\n  {reason}\n")),
@@ -61,7 +61,7 @@ async fn history(client: &Client, run_id: &str) -> Result<History> {
     let mut token = Vec::new();
     loop {
         let page = client.history(run_id, token, Wait::No).await;
-        let (events, next) = page.map_err(|status| no_such_run(run_id, &status))?;
+        let (events, next) = page.map_err(place::of_run(run_id))?;
         history.events.extend(events);
         if next.is_empty() {
             return Ok(history);

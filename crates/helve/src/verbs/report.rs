@@ -7,18 +7,18 @@ use super::export::write_files;
 use crate::cli::RunArgs;
 use crate::errors::{FAILED, FINDINGS, Problem, Result};
 use crate::render::findings::{SHOWN, findings, summary};
-use crate::terminal::{Style, eprint_line, print, print_json};
+use crate::terminal::{Style, print, print_json, say_problem};
 
 /// Shows the result and returns the exit code.
-pub(crate) fn present(result: &RunResult, args: &RunArgs) -> Result<u8> {
+pub(crate) fn present(result: &RunResult, args: &RunArgs, json: bool) -> Result<u8> {
     let written = write_files(result, args.sarif.as_deref(), &args.export);
-    match args.json {
+    match json {
         true => print_json(&result.to_json()),
         false => print(&text(result)),
     }
     if let Some(problem) = failure(result) {
         // What went wrong with the run explains what went wrong with its file.
-        eprint_line(&problem.render(Style::stderr().colour));
+        say_problem(&problem);
         return Ok(FAILED);
     }
     written?;

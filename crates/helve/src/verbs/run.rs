@@ -1,5 +1,7 @@
 //! `helve run`: pack, start, follow, report.
 
+mod there;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::connect::Session;
 use crate::embedded::Sharing;
 use crate::errors::{INTERRUPTED, Problem, Result, refused};
 use crate::paths::DataDir;
+use crate::place;
 use crate::progress::{Display, Mode};
 use crate::render::{bytes, count};
 use crate::signals;
@@ -42,6 +45,9 @@ const PACKING_NEWS: Duration = Duration::from_millis(100);
 
 /// Runs the verb and returns the exit code.
 pub(crate) async fn run(app: &App, args: RunArgs) -> Result<u8> {
+    if let Some(client) = &app.server {
+        return there::run(app, client, &args).await;
+    }
     // Whatever can be refused is refused before anything is opened.
     let order = match (&args.resume, &args.workflow, &args.target) {
         (None, Some(workflow), Some(target)) => Some(Order {
@@ -202,7 +208,7 @@ impl Run<'_> {
             }
             Err(status) => {
                 open.close().await;
-                Err(no_such_run(&run_id, &status))
+                Err(place::of_run(&run_id)(status))
             }
         }
     }
@@ -210,7 +216,8 @@ impl Run<'_> {
     /// Looks the baseline up while nothing has been started.
     async fn load_baseline(&mut self, open: &Open) -> Result<()> {
         let known = std::mem::replace(&mut self.known, Known::None);
-        self.baseline = known.load(&open.session, &self.blobs).await?;
+        let result = async |run_id: &str| place::result(&open.session, &self.blobs, run_id).await;
+        self.baseline = known.load(result).await?;
         Ok(())
     }
 
@@ -266,46 +273,15 @@ impl Run<'_> {
     }
 
     async fn pack(&self, order: &Order, stop: &Arc<AtomicBool>) -> Result<Packed> {
-        let spinner = self.display.spinner(&format!("packing {}", order.target.display()));
-        let (files, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let work = {
-            let (path, blobs, stop, files, sent) = (
-                order.target.clone(),
-                self.blobs.clone(),
-                Arc::clone(stop),
-                Arc::clone(&files),
-                Arc::clone(&sent),
-            );
-            let options = PackOptions {
-                ignore_files: order.ignore_files,
-                ..PackOptions::default()
-            };
-            tokio::task::spawn_blocking(move || {
-                let progress = |progress: helve_blobs::Progress| {
-                    files.fetch_max(progress.files, Ordering::Relaxed);
-                    sent.store(progress.transferred, Ordering::Relaxed);
-                };
-                pack(&path, &options, &blobs, &Control::new(&progress, &stop))
-            })
-        };
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                packed = &mut work => {
-                    return packed
-                        .map_err(|error| Problem::new(format!("packing {} failed: {error}", order.target.display())))?
-                        .map_err(cannot_pack);
-                }
-                () = self.interrupted.cancelled(), if !stop.load(Ordering::Relaxed) => stop.store(true, Ordering::Relaxed),
-                () = tokio::time::sleep(PACKING_NEWS) => {
-                    let packed = count(files.load(Ordering::Relaxed), "file");
-                    spinner.message(match sent.load(Ordering::Relaxed) {
-                        0 => format!("packing {}: {packed}", order.target.display()),
-                        sent => format!("sending {}: {}", order.target.display(), bytes(sent)),
-                    });
-                }
-            }
-        }
+        pack_shown(
+            &order.target,
+            order.ignore_files,
+            &self.blobs,
+            &self.display,
+            &self.interrupted,
+            stop,
+        )
+        .await
     }
 
     /// Follows the run and presents its result.
@@ -321,7 +297,7 @@ impl Run<'_> {
                     .map_err(Problem::from)
                     .and_then(|mut result| {
                         apply(&mut result, &args.counting, self.baseline.as_ref());
-                        report::present(&result, args)
+                        report::present(&result, args, self.app.global.json)
                     })
             }
             Ok(None) => {
@@ -343,7 +319,7 @@ impl Run<'_> {
         if session.owned().is_none() {
             return;
         }
-        let open = super::runs::collect(&session.client, OTHERS_MENTIONED, true, false)
+        let open = helve_runs::list(&session.client, OTHERS_MENTIONED, true, false)
             .await
             .unwrap_or_default();
         for run in open.iter().filter(|run| run.run_id != run_id) {
@@ -381,14 +357,60 @@ impl Run<'_> {
     }
 }
 
+/// Packs a target and shows how far it is.
+async fn pack_shown(
+    target: &Path,
+    ignore_files: bool,
+    blobs: &BlobStore,
+    display: &Display,
+    interrupted: &CancellationToken,
+    stop: &Arc<AtomicBool>,
+) -> Result<Packed> {
+    let spinner = display.spinner(&format!("packing {}", target.display()));
+    let (files, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let work = {
+        let (path, blobs, stop, files, sent) = (
+            target.to_owned(),
+            blobs.clone(),
+            Arc::clone(stop),
+            Arc::clone(&files),
+            Arc::clone(&sent),
+        );
+        let options = PackOptions {
+            ignore_files,
+            ..PackOptions::default()
+        };
+        tokio::task::spawn_blocking(move || {
+            let progress = |progress: helve_blobs::Progress| {
+                files.fetch_max(progress.files, Ordering::Relaxed);
+                sent.store(progress.transferred, Ordering::Relaxed);
+            };
+            pack(&path, &options, &blobs, &Control::new(&progress, &stop))
+        })
+    };
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            packed = &mut work => {
+                return packed
+                    .map_err(|error| Problem::new(format!("packing {} failed: {error}", target.display())))?
+                    .map_err(cannot_pack);
+            }
+            () = interrupted.cancelled(), if !stop.load(Ordering::Relaxed) => stop.store(true, Ordering::Relaxed),
+            () = tokio::time::sleep(PACKING_NEWS) => {
+                let packed = count(files.load(Ordering::Relaxed), "file");
+                spinner.message(match sent.load(Ordering::Relaxed) {
+                    0 => format!("packing {}: {packed}", target.display()),
+                    sent => format!("sending {}: {}", target.display(), bytes(sent)),
+                });
+            }
+        }
+    }
+}
+
 /// The process that had the engine is gone, so whoever is attached to it may take over.
 fn holder_left(session: &Session, status: &Status) -> bool {
     session.is_attached() && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
-}
-
-/// The engine does not know the run.
-pub(crate) fn no_such_run(run_id: &str, status: &Status) -> Problem {
-    helve_runs::Error::of_run(run_id, status.clone()).into()
 }
 
 fn existing(target: &Path) -> Result<PathBuf> {

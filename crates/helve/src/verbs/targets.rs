@@ -1,37 +1,34 @@
 //! `helve targets`.
 
-use helve_blobs::BlobStore;
-use helve_runs::{Client, Target, find_target, runs_on};
+use helve_runs::Target;
 use serde_json::json;
-use tokio::task::block_in_place;
 
 use crate::app::App;
 use crate::cli::TargetsVerb;
-use crate::embedded::Sharing;
-use crate::errors::{Problem, Result, refused};
+use crate::errors::Result;
+use crate::place::Place;
 use crate::render::storage;
 use crate::retention::Sweeper;
 use crate::terminal::{Style, print, print_json};
 
 pub(crate) async fn targets(app: &App, verb: TargetsVerb) -> Result<u8> {
-    let data = app.data_dir()?;
-    let blobs = app.blobs(&data)?;
-    if let TargetsVerb::List { json } = verb {
-        return list(&blobs, json).map(|()| 0);
-    }
-    let session = app.session(&data, "helve targets", Sharing::Brief).await?;
-    let outcome = with_engine(&session.client, blobs, verb).await;
-    session.close().await;
-    outcome.map(|()| 0)
+    Place::with(app, "helve targets", async |place| dispatch(app, place, verb).await).await
 }
 
-async fn with_engine(client: &Client, blobs: BlobStore, verb: TargetsVerb) -> Result<()> {
+async fn dispatch(app: &App, place: &Place<'_>, verb: TargetsVerb) -> Result<u8> {
+    let json = app.global.json;
     match verb {
-        TargetsVerb::List { json } => list(&blobs, json),
-        TargetsVerb::Show { target, json } => {
-            let target = find_target(&collect(&blobs)?, &target)?;
-            let runs = runs_on(client, &target.blob.id).await;
-            let runs = runs.map_err(|status| refused("cannot list the runs", &status))?;
+        TargetsVerb::List => {
+            let targets = place.targets().await?;
+            match json {
+                true => print_json(&json!(targets.iter().map(Target::to_json).collect::<Vec<_>>())),
+                false if targets.is_empty() => print("no targets yet; `helve run WORKFLOW TARGET` packs one\n"),
+                false => print(&storage::targets(&targets, Style::stdout())),
+            }
+        }
+        TargetsVerb::Show { target } => {
+            let target = place.target(&target).await?;
+            let runs = place.runs_on(&target).await?;
             match json {
                 true => {
                     let mut value = target.to_json();
@@ -40,62 +37,32 @@ async fn with_engine(client: &Client, blobs: BlobStore, verb: TargetsVerb) -> Re
                 }
                 false => print(&storage::target(&target, &runs)),
             }
-            Ok(())
         }
-        TargetsVerb::Remove { targets, force, json } => {
-            let known = collect(&blobs)?;
+        TargetsVerb::Remove { targets, force } => {
+            let known = place.targets().await?;
             // All are found before any is removed.
             let found: Vec<Target> = targets
                 .iter()
-                .map(|text| find_target(&known, text))
+                .map(|text| helve_runs::find_target(&known, text))
                 .collect::<Result<_, _>>()?;
-            if !force {
-                refuse_needed(client, &blobs, &found).await?;
+            place.remove_targets(&found, force).await?;
+            match json {
+                true => print_json(&json!(found.iter().map(Target::to_json).collect::<Vec<_>>())),
+                false => found
+                    .iter()
+                    .for_each(|target| print(&format!("removed {}\n", target.blob.id))),
             }
-            for target in &found {
-                block_in_place(|| blobs.remove(&target.blob.id)).map_err(|error| Problem::new(error.to_string()))?;
-                if !json {
-                    print(&format!("removed {}\n", target.blob.id));
-                }
-            }
-            if json {
-                print_json(&json!(found.iter().map(Target::to_json).collect::<Vec<_>>()));
-            }
-            Ok(())
         }
-        TargetsVerb::Prune { keep, dry_run, json } => {
-            let swept = Sweeper::new(client.clone(), blobs, keep.into()).sweep(dry_run).await?;
+        TargetsVerb::Prune { keep, dry_run } => {
+            let here = place.here("`helve targets prune`")?;
+            let client = here.session().await?.client.clone();
+            let sweeper = Sweeper::new(client, here.blobs().await?.clone(), keep.into());
+            let swept = sweeper.sweep(dry_run).await?;
             match json {
                 true => print_json(&storage::swept_json(&swept, dry_run)),
                 false => print(&storage::swept(&swept, dry_run)),
             }
-            Ok(())
         }
     }
-}
-
-fn list(blobs: &BlobStore, json: bool) -> Result<()> {
-    let targets = collect(blobs)?;
-    match json {
-        true => print_json(&json!(targets.iter().map(Target::to_json).collect::<Vec<_>>())),
-        false if targets.is_empty() => print("no targets yet; `helve run WORKFLOW TARGET` packs one\n"),
-        false => print(&storage::targets(&targets, Style::stdout())),
-    }
-    Ok(())
-}
-
-/// The one that was used last first.
-fn collect(blobs: &BlobStore) -> Result<Vec<Target>> {
-    block_in_place(|| helve_runs::targets(blobs)).map_err(|error| Problem::new(error.to_string()))
-}
-
-async fn refuse_needed(client: &Client, blobs: &BlobStore, targets: &[Target]) -> Result<()> {
-    let needed = Sweeper::new(client.clone(), blobs.clone(), Default::default())
-        .needed()
-        .await?;
-    match targets.iter().find(|target| needed.contains(&target.blob.id)) {
-        None => Ok(()),
-        Some(target) => Err(Problem::new(format!("an open run needs target {}", target.blob.id))
-            .help("`helve runs list --open` shows it; cancel it, or remove the target with --force and let it fail")),
-    }
+    Ok(0)
 }

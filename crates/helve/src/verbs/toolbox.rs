@@ -16,7 +16,7 @@ use crate::terminal::{eprint_line, print, print_json};
 const SLOW: usize = 4 << 20;
 
 /// `helve toolbox check`, of the toolbox that was loaded.
-pub(crate) fn check(app: &App, json: bool) -> Result<u8> {
+pub(crate) fn check(app: &App) -> Result<u8> {
     let toolbox = &app.toolbox;
     let mut problems = app.problems.clone();
     // What is well-formed may still hold rules that do not compile.
@@ -27,7 +27,7 @@ pub(crate) fn check(app: &App, json: bool) -> Result<u8> {
         (toolbox.modules().count(), "module"),
         (toolbox.verticals().count(), "vertical"),
     ];
-    if json {
+    if app.global.json {
         print_json(&json!({
             "workflows": counts[0].0,
             "modules": counts[1].0,
@@ -71,7 +71,7 @@ pub(crate) fn new_workflow(app: &App, name: &str, dir: Option<PathBuf>, uses: Op
     }
     let dir = destination(app, dir);
     let files = scaffold::workflow(&dir, name, uses).map_err(refused)?;
-    written(&files, &format!("helve run {name} . --toolbox {}", dir.display()));
+    written(app, &files, &format!("helve run {name} . --toolbox {}", dir.display()));
     Ok(0)
 }
 
@@ -81,6 +81,7 @@ pub(crate) fn new_module(app: &App, name: &str, dir: Option<PathBuf>) -> Result<
     let files = scaffold::module(&dir, name).map_err(refused)?;
     let toolbox = dir.display();
     written(
+        app,
         &files,
         &format!("helve workflows new {name}-scan --uses {name} --dir {toolbox} --toolbox {toolbox}"),
     );
@@ -92,7 +93,7 @@ pub(crate) fn new_code_workflow(app: &App, name: &str, dir: Option<PathBuf>) -> 
     let dir = destination(app, dir);
     let files = scaffold::code_workflow(&dir, name).map_err(refused)?;
     let project = dir.join("workflows").join(name);
-    written(&files, &build(&project, name, "workflow.wasm"));
+    written(app, &files, &build(&project, name, "workflow.wasm"));
     Ok(0)
 }
 
@@ -101,7 +102,7 @@ pub(crate) fn new_code_module(app: &App, name: &str, dir: Option<PathBuf>) -> Re
     let dir = destination(app, dir);
     let files = scaffold::code_module(&dir, name).map_err(refused)?;
     let project = dir.join("modules").join(name);
-    written(&files, &build(&project, name, "module.wasm"));
+    written(app, &files, &build(&project, name, "module.wasm"));
     Ok(0)
 }
 
@@ -123,7 +124,11 @@ fn destination(app: &App, dir: Option<PathBuf>) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("toolbox"))
 }
 
-fn written(files: &[PathBuf], next: &str) {
+fn written(app: &App, files: &[PathBuf], next: &str) {
+    if app.global.json {
+        print_json(&json!({"files": files, "next": next}));
+        return;
+    }
     for file in files {
         print(&format!("{}\n", file.display()));
     }

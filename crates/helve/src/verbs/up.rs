@@ -6,6 +6,7 @@ use std::time::Duration;
 use helve_blobs::BlobStore;
 use helve_tls::Server;
 use helve_worker::WorkerHandle;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,7 +23,7 @@ use crate::render::count;
 use crate::rest;
 use crate::retention::Sweeper;
 use crate::signals;
-use crate::terminal::eprint_line;
+use crate::terminal::{eprint_line, print_json_line};
 use crate::tls;
 
 /// How long steps may go on after the first Ctrl-C.
@@ -97,6 +98,17 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
         Some(_) => "worker   ready; Ctrl-C stops after the running steps",
         None => "worker   none here (--no-worker); Ctrl-C stops the engine",
     });
+    if app.global.json {
+        // For programs, which need the ports: when this line has come, everything that it names is served.
+        print_json_line(&json!({
+            "event": "ready",
+            "engine": session.engine,
+            "grpc": doors.grpc.map(|address| address.to_string()),
+            "http": doors.http.as_ref().map(Http::url),
+            "data_dir": data.root(),
+            "worker": worker.is_some(),
+        }));
+    }
     super::catalog::say_problems(&app.problems);
     let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeper.keep_on(args.expire_every.duration())));
     let _certificates = tls.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.keep_fresh())));

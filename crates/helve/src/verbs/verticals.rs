@@ -7,7 +7,7 @@ use helve_modules::command::{Found, Missing, Search, look_for};
 use helve_toolbox::vertical::{Installer, Tool, Vertical, shell_line};
 use serde_json::{Value, json};
 
-use super::catalog::{not_found, report_problems};
+use super::catalog::{self, not_found};
 use crate::app::App;
 use crate::cli::{VerticalsArgs, VerticalsVerb};
 use crate::errors::{FAILED, Problem, Result};
@@ -15,33 +15,22 @@ use crate::render::verticals as render;
 use crate::terminal::{Style, eprint_line, print, print_json};
 
 /// `helve verticals`.
-pub(crate) fn verticals(app: &App, args: VerticalsArgs) -> Result<u8> {
-    match args.verb {
-        Some(VerticalsVerb::Doctor { name, json }) => doctor(app, name.as_deref(), json),
-        Some(VerticalsVerb::Install { name, all, dry_run }) => install(app, &name, all, dry_run),
-        None => list(app, &args),
+pub(crate) async fn verticals(app: &App, args: VerticalsArgs) -> Result<u8> {
+    match (args.verb, &args.named.name) {
+        (Some(VerticalsVerb::Doctor { name }), _) => doctor(app, name.as_deref()),
+        (Some(VerticalsVerb::Install { name, all, dry_run }), _) => install(app, &name, all, dry_run),
+        (None, Some(name)) if args.dockerfile => dockerfile(app, name),
+        (None, _) => catalog::verticals(app, &args.named).await,
     }
 }
 
-fn list(app: &App, args: &VerticalsArgs) -> Result<u8> {
-    let style = Style::stdout();
-    if let Some(name) = &args.named.name {
-        let vertical = app.toolbox.vertical(name).map_err(not_found)?;
-        if args.dockerfile {
-            print(&vertical.dockerfile());
-        } else if args.named.json {
-            print_json(&json!(vertical));
-        } else {
-            print(&render::vertical(vertical, style));
-        }
-        return Ok(0);
+fn dockerfile(app: &App, name: &str) -> Result<u8> {
+    let vertical = app.toolbox.vertical(name).map_err(not_found)?;
+    match app.global.json {
+        true => print_json(&json!({"vertical": name, "dockerfile": vertical.dockerfile()})),
+        false => print(&vertical.dockerfile()),
     }
-    let all: Vec<&Vertical> = app.toolbox.verticals().collect();
-    match args.named.json {
-        true => print_json(&json!(all)),
-        false => print(&render::verticals(&all, style)),
-    }
-    Ok(report_problems(app))
+    Ok(0)
 }
 
 /// One tool as this machine has it.
@@ -139,7 +128,7 @@ fn fixes(tool: &Tool, tools: &Path) -> Vec<String> {
         .collect()
 }
 
-fn doctor(app: &App, name: Option<&str>, json: bool) -> Result<u8> {
+fn doctor(app: &App, name: Option<&str>) -> Result<u8> {
     let data = app.data_dir()?;
     let (search, tools) = (app.search(&data)?, app.tools_dir(&data)?);
     let verticals: Vec<&Vertical> = match name {
@@ -147,7 +136,7 @@ fn doctor(app: &App, name: Option<&str>, json: bool) -> Result<u8> {
         None => app.toolbox.verticals().collect(),
     };
     let examined: Vec<Examined<'_>> = verticals.iter().flat_map(|v| examine(v, &search, &tools)).collect();
-    match json {
+    match app.global.json {
         true => print_json(&Value::Array(examined.iter().map(Examined::to_json).collect())),
         false => print(&render::doctor(&examined, Style::stdout())),
     }
@@ -163,11 +152,15 @@ fn install(app: &App, name: &str, all: bool, dry_run: bool) -> Result<u8> {
     let wanted: Vec<_> = wanted
         .filter(|tool| tool.state.is_err() && (all || !tool.tool.optional))
         .collect();
+    let json = app.global.json;
     if wanted.is_empty() {
-        eprint_line(&format!("every tool that `{name}` needs is there"));
+        match json {
+            true => print_json(&json!({"vertical": name, "installed": []})),
+            false => eprint_line(&format!("every tool that `{name}` needs is there")),
+        }
         return Ok(0);
     }
-    let mut by_hand = Vec::new();
+    let (mut by_hand, mut installed, mut planned) = (Vec::new(), Vec::new(), Vec::new());
     for examined in &wanted {
         let tool = examined.tool;
         let Some(recipe) = tool.own_recipe() else {
@@ -177,14 +170,15 @@ fn install(app: &App, name: &str, all: bool, dry_run: bool) -> Result<u8> {
         let folder = tools.join(tool.name());
         let commands = recipe.commands(&folder.to_string_lossy());
         if dry_run {
-            commands
-                .iter()
-                .for_each(|words| print(&format!("{}\n", shell_line(words))));
+            planned.extend(commands.iter().map(|words| shell_line(words)));
             continue;
         }
-        follow(tool.name(), &folder, &commands)?;
+        follow(tool.name(), &folder, &commands, json)?;
         match look_for(&search, &tool.requirement()) {
-            Ok(found) => eprint_line(&format!("installed {}", found.path.display())),
+            Ok(found) => {
+                eprint_line(&format!("installed {}", found.path.display()));
+                installed.push(json!({"tool": tool.name(), "path": found.path}));
+            }
             Err(missing) => {
                 return Err(
                     Problem::new(format!("what was installed for `{}` will not do", tool.name()))
@@ -192,6 +186,11 @@ fn install(app: &App, name: &str, all: bool, dry_run: bool) -> Result<u8> {
                 );
             }
         }
+    }
+    match (json, dry_run) {
+        (true, true) => print_json(&json!({"vertical": name, "commands": planned})),
+        (true, false) => print_json(&json!({"vertical": name, "installed": installed})),
+        (false, _) => planned.iter().for_each(|command| print(&format!("{command}\n"))),
     }
     if by_hand.is_empty() {
         return Ok(0);
@@ -203,12 +202,18 @@ fn install(app: &App, name: &str, all: bool, dry_run: bool) -> Result<u8> {
 }
 
 /// Runs the commands. What failed half-way is removed: a folder that is there means a tool that is there.
-fn follow(program: &str, folder: &PathBuf, commands: &[Vec<String>]) -> Result<()> {
+fn follow(program: &str, folder: &PathBuf, commands: &[Vec<String>], json: bool) -> Result<()> {
     let parent = folder.parent().unwrap_or(folder);
     std::fs::create_dir_all(parent).map_err(|error| Problem::io("create", parent, &error))?;
     for words in commands {
         eprint_line(&shell_line(words));
-        let status = Command::new(&words[0]).args(&words[1..]).status();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        if json {
+            // Standard output is for one document.
+            command.stdout(std::io::stderr());
+        }
+        let status = command.status();
         let failed = match status {
             Ok(status) if status.success() => continue,
             Ok(status) => format!("`{}` ended with {status}", words[0]),

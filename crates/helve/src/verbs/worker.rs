@@ -1,5 +1,7 @@
 //! `helve worker`: a worker for an engine that runs elsewhere, until somebody asks to stop.
 
+use serde_json::json;
+
 use super::up::DRAIN_GRACE;
 use super::{catalog, staying};
 use crate::app::App;
@@ -10,7 +12,7 @@ use crate::recycling::Recycling;
 use crate::render::count;
 use crate::rest;
 use crate::signals;
-use crate::terminal::eprint_line;
+use crate::terminal::{eprint_line, print_json_line};
 
 pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
     let interrupted = signals::listen();
@@ -24,7 +26,7 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
         return Err(Problem::new("no engine runs on this data directory")
             .help("start `helve up` on it first, or name a server with --engine temporal://HOST:PORT"));
     }
-    let verticals = tuning.verticals.join(", ");
+    let (served, verticals) = (tuning.verticals.clone(), tuning.verticals.join(", "));
     let store = blobs.name();
     let mut worker = app.worker(&session, &data, blobs, tuning).await?;
     eprint_line(&format!("engine   {}", session.engine));
@@ -36,7 +38,17 @@ pub(crate) async fn worker(app: &App, args: &WorkerArgs) -> Result<u8> {
         "worker   ready for {verticals}; Ctrl-C stops after the running steps"
     ));
     catalog::say_problems(&app.problems);
-    let _health = staying::health(app, &args.worker, &worker).await?;
+    let health = staying::health(app, &args.worker, &worker).await?;
+    if app.global.json {
+        print_json_line(&json!({
+            "event": "ready",
+            "identity": session.worker_identity(),
+            "engine": session.engine,
+            "data_dir": data.root(),
+            "verticals": served,
+            "health": health.as_ref().map(|health| format!("http://{}", health.address)),
+        }));
+    }
     tokio::spawn(rest::after_the_start());
     let work = worker.work();
     let leave = worker.asked_to_leave();

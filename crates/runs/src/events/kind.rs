@@ -7,8 +7,10 @@ use std::str::FromStr;
 use helve_findings::{Confidence, Severity};
 use helve_toolbox::run::TargetRef;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::words::{Word, word};
 
 /// Where an event stands in a run: `17.0` is the first one that the seventeenth entry of the history gives rise to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +64,7 @@ pub struct RunEvent {
 }
 
 /// What happened in a run.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RunEventKind {
     /// It began.
@@ -119,7 +121,9 @@ pub enum RunEventKind {
         /// Id of the step.
         step: Option<String>,
         /// `note`, `warning` or `error`.
-        level: &'static str,
+        #[serde(deserialize_with = "word")]
+        #[schema(value_type = String)]
+        level: Word,
         /// What happened.
         message: String,
         /// The file it is about, relative to the target.
@@ -128,7 +132,9 @@ pub enum RunEventKind {
     /// The run ended: the last event of all.
     RunEnded {
         /// `completed`, `failed`, `canceled`, `terminated`, `timed_out` or `continued_as_new`.
-        status: &'static str,
+        #[serde(deserialize_with = "word")]
+        #[schema(value_type = String)]
+        status: Word,
         /// Why it ended so, where there is a reason.
         reason: Option<String>,
         /// Findings after deduplication, if there is a report.
@@ -156,7 +162,7 @@ impl RunEventKind {
 }
 
 /// A step of a plan, for a picture of it.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlannedStep {
     /// Its id.
     pub id: String,
@@ -167,7 +173,7 @@ pub struct PlannedStep {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StepEnd {
     /// Id of the step.
     pub step: String,
@@ -193,7 +199,7 @@ pub struct StepEnd {
 }
 
 /// A finding as a step reports it, before those of other steps are merged with it.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FoundFinding {
     /// Id of the step.
     pub step: String,

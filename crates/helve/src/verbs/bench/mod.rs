@@ -44,7 +44,7 @@ pub(crate) async fn bench(app: &App, args: &BenchArgs) -> Result<u8> {
         }
         rounds = measure(app, args, &place) => rounds?,
     };
-    if args.json {
+    if app.global.json {
         print_json(&json!({
             "cores": usage::cores(),
             "rounds": rounds.iter().map(Round::json).collect::<Vec<_>>(),

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::App;
-use crate::cli::DoctorArgs;
 use crate::errors::{FAILED, Problem, Result};
 use crate::terminal::{Style, clean, print, print_json};
 
@@ -68,7 +67,7 @@ impl Check {
 }
 
 /// `helve doctor`.
-pub(crate) async fn doctor(app: &App, args: &DoctorArgs) -> Result<u8> {
+pub(crate) async fn doctor(app: &App) -> Result<u8> {
     let mut checks = Vec::new();
     match app.data_dir() {
         Ok(data) => {
@@ -87,7 +86,7 @@ pub(crate) async fn doctor(app: &App, args: &DoctorArgs) -> Result<u8> {
         }
     }
     let worst = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
-    match args.json {
+    match app.global.json {
         true => print_json(&json!({"state": worst, "checks": checks})),
         false => print(&text(&checks, Style::stdout())),
     }

@@ -41,7 +41,7 @@ pub(crate) async fn queue(app: &App, args: QueueArgs) -> Result<u8> {
     let session = app.session(&data, "helve queue", Sharing::Brief).await?;
     let outcome = async {
         let backend = Backend::local(&session, &data)?;
-        dispatch(&backend, args.verb, args.json).await
+        dispatch(&backend, args.verb, app.global.json).await
     };
     let outcome = outcome.await;
     session.close().await;
