@@ -277,9 +277,10 @@ impl Taking<'_> {
         let tasks = std::mem::take(&mut self.taken);
         let calls = tasks.into_iter().map(|task| self.claimed(task).boxed());
         let claimed = together(calls.collect()).await;
-        Ok(Claimed {
-            jobs: claimed.into_iter().flatten().collect(),
-        })
+        let mut jobs: Vec<ClaimedJob> = claimed.into_iter().flatten().collect();
+        // Their polls were answered in any order.
+        jobs.sort_by_key(|job| (job.priority, job.published_at));
+        Ok(Claimed { jobs })
     }
 
     /// None for what is no job, which is left to its own timeout: somebody started an activity of another type on a queue of

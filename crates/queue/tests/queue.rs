@@ -190,6 +190,7 @@ async fn a_claim_of_many_takes_all_that_wait_and_no_more() {
     let published = world.publish("a", numbered(120)).await;
     let taken = world.take("a", 100).await;
     assert_eq!(taken.len(), 100, "nothing is left lying while there is room");
+    assert!(taken.is_sorted_by_key(|job| job.published_at));
     let rest = world.take("a", 100).await;
     assert_eq!(rest.len(), 20);
     let all: BTreeSet<String> = published.into_iter().map(|job| job.id).collect();
