@@ -113,7 +113,9 @@ impl Refusal {
     /// From an answer that is none; whatever stands between may have made it.
     pub(crate) fn read(status: u16, retry_after: Option<u64>, body: &[u8]) -> Self {
         let body = serde_json::from_slice::<Body>(body).ok();
-        let code = body.as_ref().map(|body| body.kind.rsplit(':').next().unwrap_or_default());
+        let code = body
+            .as_ref()
+            .map(|body| body.kind.rsplit(':').next().unwrap_or_default());
         let code = code.filter(|code| !code.is_empty()).unwrap_or("refused").to_owned();
         let (detail, errors) = body.map(|body| (body.detail, body.errors)).unwrap_or_default();
         let detail = match detail.is_empty() {
@@ -139,7 +141,10 @@ mod tests {
         let body = br#"{"type": "urn:helve:problem:invalid", "title": "A value is wrong", "status": 422,
             "detail": "the parameters do not fit", "errors": [{"field": "parameters.x", "message": "is required"}]}"#;
         let refusal = Refusal::read(422, None, body);
-        assert_eq!((refusal.code.as_str(), refusal.detail.as_str()), ("invalid", "the parameters do not fit"));
+        assert_eq!(
+            (refusal.code.as_str(), refusal.detail.as_str()),
+            ("invalid", "the parameters do not fit")
+        );
         assert_eq!(refusal.errors[0].field, "parameters.x");
     }
 

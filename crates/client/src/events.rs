@@ -110,7 +110,10 @@ impl Events {
             self.away = Some((Instant::now(), PAUSES.0));
         }
         let url = self.client.url(&["runs", &self.run_id, "events"], &[]);
-        let mut request = self.client.request(Method::GET, url).header(ACCEPT, "text/event-stream");
+        let mut request = self
+            .client
+            .request(Method::GET, url)
+            .header(ACCEPT, "text/event-stream");
         if let Some(last) = &self.last {
             request = request.header(LAST, last);
         }

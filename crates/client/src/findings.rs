@@ -47,7 +47,9 @@ pub struct FindingsAsked {
 
 impl FindingsAsked {
     fn query(&self) -> Vec<(&str, &str)> {
-        let suppressed = self.suppressed.map(|suppressed| if suppressed { "true" } else { "false" });
+        let suppressed = self
+            .suppressed
+            .map(|suppressed| if suppressed { "true" } else { "false" });
         [
             ("severity", self.severity.as_deref()),
             ("status", self.status.as_deref()),
@@ -82,7 +84,12 @@ pub struct Decision {
 
 impl Client {
     /// The first findings of an order: `severity`, `newest`, `last_seen` or `path`.
-    pub async fn findings(&self, asked: &FindingsAsked, order: Option<&str>, limit: usize) -> Result<Vec<Value>, Error> {
+    pub async fn findings(
+        &self,
+        asked: &FindingsAsked,
+        order: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Value>, Error> {
         let mut query = asked.query();
         query.extend(order.map(|order| ("order", order)));
         self.first(&["findings"], &query, limit).await

@@ -92,7 +92,9 @@ impl Client {
 
     /// Asks a run to stop.
     pub async fn cancel(&self, run_id: &str, reason: Option<&str>) -> Result<(), Error> {
-        let _: Value = self.post(&["runs", run_id, "cancel"], &json!({ "reason": reason })).await?;
+        let _: Value = self
+            .post(&["runs", run_id, "cancel"], &json!({ "reason": reason }))
+            .await?;
         Ok(())
     }
 

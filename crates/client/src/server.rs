@@ -19,7 +19,8 @@ impl Server {
     /// When it is no address of a server, or one that a token must not be sent to.
     pub fn parse(text: &str, insecure: bool) -> Result<Self, Error> {
         let wrong = |why: &str| Error::Address(format!("`{text}` is no address of a server: {why}"));
-        let mut url = Url::parse(text.trim()).map_err(|_| wrong("write it as https://HOST or http://127.0.0.1:8080"))?;
+        let mut url =
+            Url::parse(text.trim()).map_err(|_| wrong("write it as https://HOST or http://127.0.0.1:8080"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("it begins with https:// or http://"));
         }
@@ -88,11 +89,19 @@ mod tests {
     #[test]
     fn an_address_is_written_as_people_write_it() {
         for (text, shown, host) in [
-            ("https://helve.example.org/", "https://helve.example.org", "helve.example.org"),
+            (
+                "https://helve.example.org/",
+                "https://helve.example.org",
+                "helve.example.org",
+            ),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080", "127.0.0.1:8080"),
             ("http://[::1]:8080/", "http://[::1]:8080", "[::1]:8080"),
             ("http://localhost:1", "http://localhost:1", "localhost:1"),
-            ("https://proxy.example/helve/", "https://proxy.example/helve", "proxy.example"),
+            (
+                "https://proxy.example/helve/",
+                "https://proxy.example/helve",
+                "proxy.example",
+            ),
         ] {
             let server = Server::parse(text, false).unwrap();
             assert_eq!((server.to_string().as_str(), server.host().as_str()), (shown, host));
@@ -101,7 +110,11 @@ mod tests {
 
     #[test]
     fn a_token_does_not_go_anywhere_in_the_clear() {
-        for text in ["http://helve.example.org", "http://192.0.2.1:8080", "http://127.0.0.1.example.org"] {
+        for text in [
+            "http://helve.example.org",
+            "http://192.0.2.1:8080",
+            "http://127.0.0.1.example.org",
+        ] {
             let error = Server::parse(text, false).unwrap_err().to_string();
             assert!(error.contains("not encrypted"), "{error}");
             assert!(Server::parse(text, true).is_ok());
@@ -110,7 +123,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_said() {
-        for text in ["", "helve", "127.0.0.1:8080", "ftp://x", "https://a/?b", "https://me:secret@a"] {
+        for text in [
+            "",
+            "helve",
+            "127.0.0.1:8080",
+            "ftp://x",
+            "https://a/?b",
+            "https://me:secret@a",
+        ] {
             let error = Server::parse(text, true).unwrap_err().to_string();
             assert!(!error.contains("secret@"), "{error}");
         }

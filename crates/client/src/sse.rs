@@ -69,7 +69,8 @@ impl Parser {
 mod tests {
     use super::*;
 
-    const STREAM: &str = ": still there\n\nid: 3.1\nevent: log\ndata: {\"a\":\ndata: 1}\n\nevent: x\r\ndata:é\r\n\r\nid: 9\n\n";
+    const STREAM: &str =
+        ": still there\n\nid: 3.1\nevent: log\ndata: {\"a\":\ndata: 1}\n\nevent: x\r\ndata:é\r\n\r\nid: 9\n\n";
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut() {

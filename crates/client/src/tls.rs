@@ -26,12 +26,15 @@ pub(crate) fn config(authorities: Option<&[u8]>) -> Result<ClientConfig, Error> 
 fn named(pem: &[u8]) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| Error::Setup(format!("a certificate cannot be read: {error}")))?;
+        let certificate =
+            certificate.map_err(|error| Error::Setup(format!("a certificate cannot be read: {error}")))?;
         let added = roots.add(certificate);
         added.map_err(|error| Error::Setup(format!("a certificate cannot be trusted: {error}")))?;
     }
     match roots.is_empty() {
-        true => Err(Error::Setup("there is no certificate in it: it is to be PEM".to_owned())),
+        true => Err(Error::Setup(
+            "there is no certificate in it: it is to be PEM".to_owned(),
+        )),
         false => Ok(roots),
     }
 }

@@ -103,9 +103,7 @@ impl Client {
             };
             offset = match error {
                 None => came,
-                Some(error) => {
-                    self.offset_after(&id, offset, error, &mut broken).await?
-                }
+                Some(error) => self.offset_after(&id, offset, error, &mut broken).await?,
             };
             progress(offset);
         }
@@ -116,7 +114,8 @@ impl Client {
     /// Where to go on after a part did not get through.
     async fn offset_after(&self, id: &str, offset: u64, error: Error, broken: &mut u32) -> Result<u64, Error> {
         // A conflict says that the server has more, or less, than we think.
-        let is_passing = matches!(error, Error::Unreachable { .. }) || matches!(error.status(), Some(408 | 409 | 502..=504));
+        let is_passing =
+            matches!(error, Error::Unreachable { .. }) || matches!(error.status(), Some(408 | 409 | 502..=504));
         if !is_passing || *broken >= TRIES {
             return Err(error);
         }

@@ -74,7 +74,10 @@ impl Services {
         let (shell, began) = (self.shell.clone(), Instant::now());
         let response = self.answer(&path, request).await;
         let rpc = path.rsplit('/').next().unwrap_or_default();
-        shell.figures.rpc(rpc).answered(code(response.headers()), began.elapsed());
+        shell
+            .figures
+            .rpc(rpc)
+            .answered(code(response.headers()), began.elapsed());
         response
     }
 
@@ -114,7 +117,9 @@ impl Services {
 /// The code of an answer: a refusal has it in its headers, anything else behind its message.
 fn code(headers: &HeaderMap) -> usize {
     let code = headers.get(Status::GRPC_STATUS);
-    code.map_or(0, |code| code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2))
+    code.map_or(0, |code| {
+        code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2)
+    })
 }
 
 /// The generated stubs do not say what is missing.

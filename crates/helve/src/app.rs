@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use helve_client::Client;
 use helve_blobs::{BlobStore, Place, StoreOptions};
+use helve_client::Client;
 use helve_metrics::{Process, Registry};
 use helve_modules::command::Search;
 use helve_runs::{SANDBOX_FACT, verticals};

@@ -34,7 +34,8 @@ pub(crate) use queue::{ClaimArgs, PublishArgs, QueueArgs, QueueVerb, WorkArgs};
 pub(crate) use run::{KeyValue, RunArgs};
 pub(crate) use runs::RunsVerb;
 pub(crate) use server::{
-    AuditArgs, ContextVerb, FindingsFilter, LoginArgs, McpArgs, NamespacesVerb, ScheduleArgs, SchedulesVerb, ServerChoice, TokensVerb, TriageArgs,
+    AuditArgs, ContextVerb, FindingsFilter, LoginArgs, McpArgs, NamespacesVerb, ScheduleArgs, SchedulesVerb,
+    ServerChoice, TokensVerb, TriageArgs,
 };
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 pub(crate) use tls::{ClientAuth, TlsArgs, TrustArgs};
@@ -125,7 +126,15 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// How log lines look
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "HELVE_LOG_FORMAT", hide_env_values = true, default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "HELVE_LOG_FORMAT",
+        hide_env_values = true,
+        default_value_t
+    )]
     pub(crate) log_format: LogFormat,
 }
 
@@ -255,9 +264,16 @@ mod tests {
         assert!(found.len() > 40, "{found:?}");
         for (path, command) in found {
             let json = command.get_arguments().find(|argument| argument.get_id() == "json");
-            assert!(json.is_some_and(|json| json.get_long() == Some("json")), "{path} has no --json");
+            assert!(
+                json.is_some_and(|json| json.get_long() == Some("json")),
+                "{path} has no --json"
+            );
         }
-        for line in ["helve runs list --json", "helve --json runs list", "helve runs --json list"] {
+        for line in [
+            "helve runs list --json",
+            "helve --json runs list",
+            "helve runs --json list",
+        ] {
             assert!(parse(line).unwrap().global.json, "{line}");
         }
     }

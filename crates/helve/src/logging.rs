@@ -38,7 +38,9 @@ pub(crate) fn init(verbose: u8, format: LogFormat) {
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(default));
     // A second subscriber in one process is refused; tests that start several do not care.
-    let _ = tracing_subscriber::registry().with(lines(format).with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines(format).with_filter(filter))
+        .try_init();
 }
 
 fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>

@@ -91,7 +91,9 @@ fn wrong_usage(error: &clap::Error) -> Problem {
     let text = error.render().to_string();
     let (wrong, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let mut lines = wrong.lines().map(|line| line.trim().to_owned());
-    let problem = Problem::new(lines.next().unwrap_or_default()).details(lines).code("usage");
+    let problem = Problem::new(lines.next().unwrap_or_default())
+        .details(lines)
+        .code("usage");
     let rest: Vec<&str> = rest.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     problem.help(rest.join("; "))
 }

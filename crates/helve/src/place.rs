@@ -27,7 +27,7 @@ const LOOKED_AT: usize = 100;
 /// Where runs are.
 pub(crate) enum Place<'a> {
     /// In a data directory, or on the engine of `--engine`.
-    Here(Here<'a>),
+    Here(Box<Here<'a>>),
     /// At a server.
     There(Client),
 }
@@ -47,21 +47,17 @@ impl<'a> Place<'a> {
         if let Some(client) = &app.server {
             return Ok(Self::There(client.clone()));
         }
-        Ok(Self::Here(Here {
+        Ok(Self::Here(Box::new(Here {
             app,
             data: app.data_dir()?,
             role,
             blobs: OnceCell::new(),
             session: OnceCell::new(),
-        }))
+        })))
     }
 
     /// Does something there, and leaves in good order whatever came of it.
-    pub(crate) async fn with<T>(
-        app: &'a App,
-        role: &'a str,
-        work: impl AsyncFnOnce(&Self) -> Result<T>,
-    ) -> Result<T> {
+    pub(crate) async fn with<T>(app: &'a App, role: &'a str, work: impl AsyncFnOnce(&Self) -> Result<T>) -> Result<T> {
         let place = Self::new(app, role)?;
         let outcome = work(&place).await;
         if let Self::Here(here) = place
@@ -76,8 +72,11 @@ impl<'a> Place<'a> {
     pub(crate) fn here(&self, what: &str) -> Result<&Here<'a>> {
         match self {
             Self::Here(here) => Ok(here),
-            Self::There(client) => Err(Problem::new(format!("{what} is not for a server, and {} is one", client.server()))
-                .help("`--context local` talks to the data directory of this machine")),
+            Self::There(client) => Err(Problem::new(format!(
+                "{what} is not for a server, and {} is one",
+                client.server()
+            ))
+            .help("`--context local` talks to the data directory of this machine")),
         }
     }
 
@@ -113,7 +112,11 @@ impl<'a> Place<'a> {
     pub(crate) async fn cancel(&self, run_id: &str) -> Result<()> {
         match self {
             Self::Here(here) => {
-                let asked = here.session().await?.client.cancel(run_id, "cancelled from the command line");
+                let asked = here
+                    .session()
+                    .await?
+                    .client
+                    .cancel(run_id, "cancelled from the command line");
                 asked.await.map_err(of_run(run_id))
             }
             Self::There(client) => Ok(client.cancel(run_id, Some("from the command line")).await?),
@@ -189,7 +192,10 @@ impl<'a> Place<'a> {
                 // Runs of one name may have scanned different contents.
                 for run in client.runs(&asked, LOOKED_AT).await? {
                     let detail = client.run(&run.run_id).await?;
-                    if detail.target.is_some_and(|scanned| scanned.id == target.blob.id.to_hex()) {
+                    if detail
+                        .target
+                        .is_some_and(|scanned| scanned.id == target.blob.id.to_hex())
+                    {
                         found.push(run.run_id);
                     }
                 }
@@ -207,12 +213,15 @@ impl<'a> Place<'a> {
                 }
                 let blobs = here.blobs().await?;
                 for target in targets {
-                    block_in_place(|| blobs.remove(&target.blob.id)).map_err(|error| Problem::new(error.to_string()))?;
+                    block_in_place(|| blobs.remove(&target.blob.id))
+                        .map_err(|error| Problem::new(error.to_string()))?;
                 }
                 Ok(())
             }
-            Self::There(_) if force => Err(Problem::new("a server keeps the bytes of a target as long as a run needs them")
-                .help("leave out --force: the target is forgotten, and its runs go on")),
+            Self::There(_) if force => Err(Problem::new(
+                "a server keeps the bytes of a target as long as a run needs them",
+            )
+            .help("leave out --force: the target is forgotten, and its runs go on")),
             Self::There(client) => {
                 for target in targets {
                     client.forget_target(&target.blob.id.to_hex()).await?;
@@ -273,7 +282,13 @@ pub(crate) async fn result(session: &Session, blobs: &BlobStore, run_id: &str) -
     let described = session.client.describe(run_id).await.map_err(of_run(run_id))?;
     let facts = facts_in(described.workflow_execution_info.unwrap_or_default().memo.as_ref());
     let history = history_so_far(&session.client, run_id).await.map_err(of_run(run_id))?;
-    Ok(RunResult::collect(run_id, session.engine.clone(), &history, facts, blobs)?)
+    Ok(RunResult::collect(
+        run_id,
+        session.engine.clone(),
+        &history,
+        facts,
+        blobs,
+    )?)
 }
 
 /// What the engine's answer means when it was asked about a run.
@@ -288,7 +303,9 @@ impl Here<'_> {
     }
 
     pub(crate) async fn blobs(&self) -> Result<&BlobStore> {
-        self.blobs.get_or_try_init(|| async { self.app.blobs(&self.data) }).await
+        self.blobs
+            .get_or_try_init(|| async { self.app.blobs(&self.data) })
+            .await
     }
 
     async fn run(&self, run_id: &str) -> Result<RunDetail> {
@@ -312,13 +329,15 @@ impl Here<'_> {
 
     async fn refuse_needed(&self, targets: &[Target]) -> Result<()> {
         let client = self.session().await?.client.clone();
-        let sweeper = Sweeper::new(client, self.blobs().await?.clone(), Default::default());
+        let mut sweeper = Sweeper::new(client, self.blobs().await?.clone(), Default::default());
         let needed = sweeper.needed().await?;
         match targets.iter().find(|target| needed.contains(&target.blob.id)) {
             None => Ok(()),
-            Some(target) => Err(Problem::new(format!("an open run needs target {}", target.blob.id)).help(
-                "`helve runs list --open` shows it; cancel it, or remove the target with --force and let it fail",
-            )),
+            Some(target) => Err(
+                Problem::new(format!("an open run needs target {}", target.blob.id)).help(
+                    "`helve runs list --open` shows it; cancel it, or remove the target with --force and let it fail",
+                ),
+            ),
         }
     }
 }

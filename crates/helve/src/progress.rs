@@ -394,7 +394,10 @@ fn outcome(activity: &Activity, style: Style) -> (String, String) {
 
 /// The same, of what a server tells.
 fn told_outcome(end: &StepEnd, style: Style) -> (String, String) {
-    let took = end.duration_ms.map(|ms| format!(" in {}", duration(ms))).unwrap_or_default();
+    let took = end
+        .duration_ms
+        .map(|ms| format!(" in {}", duration(ms)))
+        .unwrap_or_default();
     let findings = count(end.findings, "finding");
     let reason = clean(end.reason.as_deref().unwrap_or("no reason was given"));
     match end.status.as_str() {

@@ -51,9 +51,13 @@ impl From<Error> for Failure {
         }
         let failure = Self::new(message);
         match error.status() {
-            Some(401) => failure.help("the token of this server is wrong or over; its owner must run `helve login` again"),
+            Some(401) => {
+                failure.help("the token of this server is wrong or over; its owner must run `helve login` again")
+            }
             Some(403) => failure.help("the token does not allow it; do not try again, tell the user"),
-            Some(404) => failure.help("list what there is first: list_workflows, list_runs, list_findings, list_targets"),
+            Some(404) => {
+                failure.help("list what there is first: list_workflows, list_runs, list_findings, list_targets")
+            }
             Some(422) => failure.help("show_workflow has the schema of a workflow's parameters"),
             Some(429 | 503) => failure.help("try again in a while"),
             _ => failure,

@@ -27,7 +27,9 @@ pub(crate) async fn call(
 ) -> Result<Answer, Failure> {
     // Not offered is not enough: a client may call what it likes.
     if !tools::needs(name).is_some_and(|needs| needs.is_met(allowed)) {
-        return Err(Failure::new(format!("there is no tool `{name}`, or it is not allowed here")));
+        return Err(Failure::new(format!(
+            "there is no tool `{name}`, or it is not allowed here"
+        )));
     }
     match name {
         "list_workflows" => {
@@ -50,8 +52,9 @@ pub(crate) async fn call(
         "start_run" => start(client, allowed, read(arguments)?).await,
         "list_runs" => {
             let asked: Runs = read(arguments)?;
+            let filter = asked.asked();
             let page = client
-                .runs_page(&asked.asked(), limit(asked.limit), asked.cursor.as_deref())
+                .runs_page(&filter, limit(asked.limit), asked.cursor.as_deref())
                 .await?;
             Ok(Answer::untrusted(
                 json!({"items": page.items, "next_cursor": page.next_cursor}),
@@ -87,8 +90,9 @@ pub(crate) async fn call(
         }
         "list_findings" => {
             let asked: Findings = read(arguments)?;
+            let filter = asked.asked();
             let page = client.findings_page(
-                &asked.asked(),
+                &filter,
                 asked.order.as_deref(),
                 limit(asked.limit),
                 asked.cursor.as_deref(),
@@ -122,7 +126,10 @@ pub(crate) async fn call(
 /// A workflow in a list.
 fn brief(workflow: &Value) -> Value {
     let keys = ["name", "version", "vertical", "description", "tags"];
-    keys.into_iter().map(|key| (key.to_owned(), workflow[key].clone())).collect::<Map<_, _>>().into()
+    keys.into_iter()
+        .map(|key| (key.to_owned(), workflow[key].clone()))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 async fn start(client: &Client, allowed: &Allowed, start: Start) -> Result<Answer, Failure> {

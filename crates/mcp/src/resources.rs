@@ -71,7 +71,13 @@ mod tests {
     fn an_address_names_a_report_or_a_finding() {
         assert_eq!(address("helve://runs/a-1/report"), Some(Address::Report("a-1")));
         assert_eq!(address("helve://findings/f"), Some(Address::Finding("f")));
-        for wrong in ["helve://runs/a", "helve://runs//report", "file:///etc/passwd", "helve://findings/a/b", ""] {
+        for wrong in [
+            "helve://runs/a",
+            "helve://runs//report",
+            "file:///etc/passwd",
+            "helve://findings/a/b",
+            "",
+        ] {
             assert_eq!(address(wrong), None, "{wrong}");
         }
     }

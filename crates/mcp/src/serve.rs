@@ -65,7 +65,10 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if tools::needs(&request.name).is_none() {
-            return Err(ErrorData::invalid_params(format!("there is no tool `{}`", request.name), None));
+            return Err(ErrorData::invalid_params(
+                format!("there is no tool `{}`", request.name),
+                None,
+            ));
         }
         let call = call::call(&self.client, &self.allowed, &request.name, request.arguments);
         // Whoever takes a call back need not wait for it.

@@ -39,7 +39,10 @@ struct Offer {
 
 /// What a tool needs; none if there is no such tool.
 pub(crate) fn needs(name: &str) -> Option<Needs> {
-    offers().into_iter().find(|offer| offer.name == name).map(|offer| offer.needs)
+    offers()
+        .into_iter()
+        .find(|offer| offer.name == name)
+        .map(|offer| offer.needs)
 }
 
 /// Those that an assistant gets.

@@ -35,8 +35,8 @@ pub use history::{Activity, End, Ending, Outcome, RunHistory, failure_message, t
 pub use list::{Filter, Listed, MEMO_STARTED_BY, STATUSES, closed, list, listed, page, status_name};
 pub use order::{Order, new_run_id, run_id};
 pub use pending::{Pending, pending, pending_activity};
-pub use record::{EventLine, record};
 pub use received::ResultDocument;
+pub use record::{EventLine, record};
 pub use result::{
     Gap, MEMO_TARGET_FACTS, RunResult, StepSummary, TargetFacts, base_id, facts_in, read_blob, status_text, steps,
 };

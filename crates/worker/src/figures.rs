@@ -160,7 +160,12 @@ fn steps(name: &str, module: &OfModule, text: &mut Text) {
         &labels,
         &module.started,
     );
-    text.gauge("helve_worker_steps_running", "Steps that run now.", &labels, &module.running);
+    text.gauge(
+        "helve_worker_steps_running",
+        "Steps that run now.",
+        &labels,
+        &module.running,
+    );
     for (outcome, count) in OUTCOMES.iter().zip(&module.ended) {
         text.counter(
             "helve_worker_steps_ended_total",

@@ -40,7 +40,9 @@ impl LeftOut {
     /// As much of it as is kept.
     pub(crate) fn bounded(self) -> Self {
         let text = |text: String| -> String {
-            let plain = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+            let plain = text
+                .chars()
+                .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
             plain.take(LONGEST).collect()
         };
         let (forced, skipped) = (self.forced.len() as u64, self.skipped.len() as u64);
@@ -94,6 +96,11 @@ mod tests {
         };
         left.bounded().add_to(&mut facts);
         assert_eq!((facts.skipped.len(), facts.skipped_total), (NAMES, 31));
-        assert!(facts.skipped.iter().all(|entry| entry.path.chars().count() == LONGEST && !entry.path.contains('\n')));
+        assert!(
+            facts
+                .skipped
+                .iter()
+                .all(|entry| entry.path.chars().count() == LONGEST && !entry.path.contains('\n'))
+        );
     }
 }

@@ -8,6 +8,6 @@ mod uploads;
 
 pub(crate) use archive::Format;
 pub(crate) use index::{KnownTarget, TargetIndex, write_whole};
-pub(crate) use left_out::LeftOut;
 pub(crate) use intake::take_in;
+pub(crate) use left_out::LeftOut;
 pub(crate) use uploads::{Upload, UploadError, Uploads};

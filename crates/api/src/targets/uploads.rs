@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
 use super::archive::Format;
-use super::left_out::LeftOut;
 use super::index::{create_private, sync_dir, write_whole};
+use super::left_out::LeftOut;
 
 /// The folder of all uploads.
 #[derive(Debug, Clone)]

@@ -141,7 +141,12 @@ pub(crate) struct ScheduleArgs {
     #[arg(short, long = "param", value_name = "KEY=VALUE")]
     pub(crate) params: Vec<super::run::KeyValue>,
     /// When, as a cron expression such as `30 2 * * *` (repeatable)
-    #[arg(long, value_name = "CRON", required_unless_present = "every", conflicts_with = "every")]
+    #[arg(
+        long,
+        value_name = "CRON",
+        required_unless_present = "every",
+        conflicts_with = "every"
+    )]
     pub(crate) cron: Vec<String>,
     /// Or how often, such as `6h`
     #[arg(long, value_name = "TIME")]

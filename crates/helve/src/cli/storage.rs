@@ -73,8 +73,7 @@ as long as their namespace says (`helve.keep-targets` and `helve.keep-results` i
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum TargetsVerb {
     /// List the packed targets, the one that was used last first
-    List {
-    },
+    List,
     /// Show a target and the runs that scanned it
     Show {
         /// The target: its id, or enough of its beginning

@@ -77,11 +77,7 @@ pub(crate) fn workflows(all: &[Value], style: Style) -> serde_json::Result<Strin
             ]
         })
         .collect();
-    Ok(table(
-        &["WORKFLOW", "VERSION", "VERTICAL", "DESCRIPTION"],
-        &rows,
-        style,
-    ))
+    Ok(table(&["WORKFLOW", "VERSION", "VERTICAL", "DESCRIPTION"], &rows, style))
 }
 
 /// All modules.

@@ -25,7 +25,9 @@ fn text(value: &Value, key: &str) -> String {
 
 /// `2026-11-23T10:00:00.000Z` as lists show times.
 fn time(value: &Value, key: &str) -> String {
-    let at = value[key].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let at = value[key]
+        .as_str()
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
     super::time(at)
 }
 
@@ -66,7 +68,9 @@ pub(crate) fn list(findings: &[Value], style: Style) -> String {
         ]
     });
     table(
-        &["FINDING", "SEVERITY", "STATUS", "TRIAGE", "TARGET", "RULE", "PLACE", "MESSAGE"],
+        &[
+            "FINDING", "SEVERITY", "STATUS", "TRIAGE", "TARGET", "RULE", "PLACE", "MESSAGE",
+        ],
         &rows,
         style,
     )
@@ -105,10 +109,16 @@ pub(crate) fn show(finding: &Value, style: Style) -> String {
     }
     if let Some(snippet) = finding["finding"]["location"]["snippet"].as_str() {
         out.push_str(&format!("\n{}\n", style.paint("1", "Code")));
-        snippet.lines().for_each(|line| out.push_str(&format!("  {}\n", clean(line))));
+        snippet
+            .lines()
+            .for_each(|line| out.push_str(&format!("  {}\n", clean(line))));
     }
     if let Some(remediation) = finding["rule"]["remediation"].as_str().filter(|text| !text.is_empty()) {
-        out.push_str(&format!("\n{}\n{}\n", style.paint("1", "What to do"), wrap(&clean(remediation), width).join("\n")));
+        out.push_str(&format!(
+            "\n{}\n{}\n",
+            style.paint("1", "What to do"),
+            wrap(&clean(remediation), width).join("\n")
+        ));
     }
     let history = finding["history"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !history.is_empty() {
@@ -129,7 +139,12 @@ fn happened(event: &Value) -> String {
     match event["what"].as_str().unwrap_or_default() {
         "triaged" => said(format!("{} by {}", text(event, "to"), by())),
         "commented" => said(format!("comment by {}", by())),
-        "severity_changed" => format!("{} → {}, run {}", text(event, "from"), text(event, "to"), text(event, "run_id")),
+        "severity_changed" => format!(
+            "{} → {}, run {}",
+            text(event, "from"),
+            text(event, "to"),
+            text(event, "run_id")
+        ),
         what if event["run_id"].is_string() => format!("{}, run {}", clean(what), text(event, "run_id")),
         what => clean(what),
     }
@@ -186,7 +201,15 @@ pub(crate) fn tokens(all: &[Value], style: Style) -> String {
         ]
     });
     table(
-        &["TOKEN", "NAME", "ROLE", "NAMESPACES", "STATE", "ENDS (UTC)", "LAST USED (UTC)"],
+        &[
+            "TOKEN",
+            "NAME",
+            "ROLE",
+            "NAMESPACES",
+            "STATE",
+            "ENDS (UTC)",
+            "LAST USED (UTC)",
+        ],
         &rows,
         style,
     )
@@ -240,6 +263,9 @@ mod tests {
     #[test]
     fn what_is_not_there_is_a_dash() {
         let text = tokens(&[json!({"id": "t", "name": "ci", "role": "analyst"})], Style::PLAIN);
-        assert!(text.contains("t      ci    analyst  all         valid  -           -"), "{text}");
+        assert!(
+            text.contains("t      ci    analyst  all         valid  -           -"),
+            "{text}"
+        );
     }
 }

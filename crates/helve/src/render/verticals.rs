@@ -53,10 +53,7 @@ pub(crate) fn vertical_json(vertical: &Vertical) -> Value {
 
 /// All verticals.
 pub(crate) fn verticals(all: &[Value], style: Style) -> serde_json::Result<String> {
-    let views: Vec<VerticalView> = all
-        .iter()
-        .map(VerticalView::deserialize)
-        .collect::<Result<_, _>>()?;
+    let views: Vec<VerticalView> = all.iter().map(VerticalView::deserialize).collect::<Result<_, _>>()?;
     let rows: Vec<Vec<Cell>> = views
         .iter()
         .map(|vertical| {

@@ -64,8 +64,9 @@ pub(crate) struct Contexts {
 impl Contexts {
     /// Of this account; none when nothing was ever remembered.
     pub(crate) fn load() -> Result<Self> {
-        let strategy = etcetera::choose_base_strategy()
-            .map_err(|_| Problem::new("this account has no home directory, so there is no place for its configuration"))?;
+        let strategy = etcetera::choose_base_strategy().map_err(|_| {
+            Problem::new("this account has no home directory, so there is no place for its configuration")
+        })?;
         Self::read(strategy.config_dir().join("helve").join("contexts.json"))
     }
 
@@ -160,7 +161,10 @@ mod tests {
         let file = dir.path().join("contexts.json");
         fs::write(&file, r#"{"contexts": {"x": {"token": helve_secret}}}"#).unwrap();
         let error = Contexts::read(file).err().unwrap().to_string();
-        assert!(error.contains("contexts.json is broken") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("contexts.json is broken") && !error.contains("secret"),
+            "{error}"
+        );
     }
 
     #[test]

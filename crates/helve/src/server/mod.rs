@@ -79,7 +79,9 @@ fn by_address(global: &Global, url: &str) -> Result<Client> {
 /// The `helve up` of the data directory.
 pub(crate) fn local(app: &App) -> Result<Option<Client>> {
     let data = app.data_dir()?;
-    let Some(url) = Served::find(&data) else { return Ok(None) };
+    let Some(url) = Served::find(&data) else {
+        return Ok(None);
+    };
     let global = &app.global;
     let server = address(&url, true)?;
     let token = match given(global)? {
@@ -127,7 +129,10 @@ pub(crate) fn own(global: &Global, server: &Server) -> Result<Option<Token>> {
     let data = DataDir::open(global.data_dir.as_deref())?;
     let is_own = Served::find(&data).is_some_and(|url| {
         // `localhost` and `127.0.0.1` are the same place.
-        let port = |url: &str| url.rsplit_once(':').map(|(_, port)| port.trim_end_matches('/').to_owned());
+        let port = |url: &str| {
+            url.rsplit_once(':')
+                .map(|(_, port)| port.trim_end_matches('/').to_owned())
+        };
         url == server.to_string() || (server.host().starts_with("localhost") && port(&url) == port(&server.to_string()))
     });
     match is_own {
@@ -148,7 +153,9 @@ fn read_token(file: &Path) -> Result<Token> {
 fn no_token(server: &Server) -> Problem {
     Problem::new(format!("there is no token for {server}"))
         .code("no-token")
-        .help(format!("`helve login {server}` remembers one; --token-file FILE or {TOKEN_VARIABLE} give one"))
+        .help(format!(
+            "`helve login {server}` remembers one; --token-file FILE or {TOKEN_VARIABLE} give one"
+        ))
 }
 
 pub(crate) fn client(server: Server, token: Token, ca: Option<&Path>, namespace: Option<String>) -> Result<Client> {
@@ -212,13 +219,20 @@ mod tests {
     #[test]
     fn a_token_is_not_sent_in_the_clear_unless_somebody_says_so() {
         let error = refused("helve runs list --server http://192.0.2.1:8080");
-        assert!(error.contains("not encrypted") && error.contains("--insecure-http"), "{error}");
+        assert!(
+            error.contains("not encrypted") && error.contains("--insecure-http"),
+            "{error}"
+        );
     }
 
     #[test]
     fn who_names_a_data_directory_means_it() {
         assert!(chosen(&global("helve runs list --data-dir /d")).unwrap().is_none());
-        assert!(chosen(&global("helve runs list --engine temporal://h:1")).unwrap().is_none());
+        assert!(
+            chosen(&global("helve runs list --engine temporal://h:1"))
+                .unwrap()
+                .is_none()
+        );
         assert!(chosen(&global("helve runs list --context local")).unwrap().is_none());
         let error = refused("helve runs list --server https://h --engine temporal://h:1");
         assert!(error.contains("different places"), "{error}");
@@ -229,9 +243,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         fs::write(&file, "two words\n").unwrap();
-        let line = format!("helve runs list --server https://h.example --token-file {}", file.display());
+        let line = format!(
+            "helve runs list --server https://h.example --token-file {}",
+            file.display()
+        );
         let error = refused(&line);
-        assert!(error.contains("does not hold a token") && !error.contains("two words"), "{error}");
+        assert!(
+            error.contains("does not hold a token") && !error.contains("two words"),
+            "{error}"
+        );
         fs::write(&file, "helve_x\n").unwrap();
         assert!(chosen(&global(&line)).unwrap().is_some());
     }

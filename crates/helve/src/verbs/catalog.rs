@@ -14,11 +14,17 @@ use crate::terminal::{Style, print, print_json, say_problem};
 type Show<T> = fn(&T, Style) -> serde_json::Result<String>;
 
 pub(crate) async fn workflows(app: &App, args: &NamedArgs) -> Result<u8> {
-    named(app, "workflows", args, catalog::workflow, |all, style| catalog::workflows(all, style)).await
+    named(app, "workflows", args, catalog::workflow, |all, style| {
+        catalog::workflows(all, style)
+    })
+    .await
 }
 
 pub(crate) async fn modules(app: &App, args: &NamedArgs) -> Result<u8> {
-    named(app, "modules", args, catalog::module, |all, style| catalog::modules(all, style)).await
+    named(app, "modules", args, catalog::module, |all, style| {
+        catalog::modules(all, style)
+    })
+    .await
 }
 
 pub(crate) async fn verticals(app: &App, args: &NamedArgs) -> Result<u8> {

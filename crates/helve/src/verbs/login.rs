@@ -20,8 +20,10 @@ pub(crate) async fn login(app: &App, args: LoginArgs) -> Result<u8> {
     let global = &app.global;
     let choice = &global.server;
     if choice.server.is_some() {
-        return Err(Problem::new("`helve login` is given the address itself: helve login URL")
-            .help("leave out --server, or unset HELVE_SERVER"));
+        return Err(
+            Problem::new("`helve login` is given the address itself: helve login URL")
+                .help("leave out --server, or unset HELVE_SERVER"),
+        );
     }
     let address = server::address(&args.url, choice.insecure_http)?;
     let name = args.name.unwrap_or_else(|| address.host());
@@ -41,12 +43,10 @@ pub(crate) async fn login(app: &App, args: LoginArgs) -> Result<u8> {
     let client = server::client(address, token.clone(), ca.as_deref(), choice.namespace.clone())?;
     let me = client.me().await?;
     let mut contexts = Contexts::load()?;
-    let context = Context {
-        server_ca: ca,
-        insecure_http: choice.insecure_http && !client.server().is_loopback(),
-        namespace: choice.namespace.clone(),
-        ..Context::new(client.server().to_string(), &token)
-    };
+    let mut context = Context::new(client.server().to_string(), &token);
+    context.server_ca = ca;
+    context.insecure_http = choice.insecure_http && !client.server().is_loopback();
+    context.namespace.clone_from(&choice.namespace);
     contexts.contexts.insert(name.clone(), context);
     contexts.current = Some(name.clone());
     contexts.save()?;
@@ -59,7 +59,9 @@ pub(crate) async fn login(app: &App, args: LoginArgs) -> Result<u8> {
                 clean(&me.name),
                 clean(&me.role)
             ));
-            eprint_line(&format!("`helve context use {LOCAL}` goes back to the data directory of this machine"));
+            eprint_line(&format!(
+                "`helve context use {LOCAL}` goes back to the data directory of this machine"
+            ));
         }
     }
     if std::env::var_os("HELVE_DATA_DIR").is_some() {
@@ -80,7 +82,10 @@ fn ask(address: &Server) -> Result<Token> {
         return token_of(&line);
     }
     let mut text = String::new();
-    stdin().take(LONGEST_INPUT).read_to_string(&mut text).map_err(no_input)?;
+    stdin()
+        .take(LONGEST_INPUT)
+        .read_to_string(&mut text)
+        .map_err(no_input)?;
     token_of(&text)
 }
 
@@ -214,13 +219,20 @@ fn list(app: &App, contexts: &Contexts) {
         })
         .collect();
     let here = if contexts.current.is_none() { "*" } else { "" };
-    rows.push(vec![here.into(), LOCAL.into(), "the data directory of this machine".into(), "-".into()]);
+    rows.push(vec![
+        here.into(),
+        LOCAL.into(),
+        "the data directory of this machine".into(),
+        "-".into(),
+    ]);
     print(&table(&["", "CONTEXT", "SERVER", "NAMESPACE"], &rows, Style::stdout()));
     tracing::debug!(file = %contexts.file().display(), "contexts");
 }
 
 async fn show(app: &App, contexts: &Contexts, name: Option<String>) -> Result<u8> {
-    let name = name.or_else(|| app.global.server.context.clone()).or_else(|| contexts.current.clone());
+    let name = name
+        .or_else(|| app.global.server.context.clone())
+        .or_else(|| contexts.current.clone());
     let Some(name) = name.filter(|name| name != LOCAL) else {
         match app.global.json {
             true => print_json(&json!({"name": LOCAL, "server": null})),

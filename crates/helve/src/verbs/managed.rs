@@ -27,9 +27,7 @@ pub(crate) async fn list(app: &App, filter: FindingsFilter) -> Result<u8> {
         path: filter.path,
         q: filter.search,
     };
-    let found = client
-        .findings(&asked, filter.order.as_deref(), filter.limit)
-        .await?;
+    let found = client.findings(&asked, filter.order.as_deref(), filter.limit).await?;
     match app.global.json {
         true => print_json(&Value::Array(found)),
         false if found.is_empty() => print("no findings\n"),
@@ -60,9 +58,17 @@ pub(crate) async fn triage(app: &App, args: TriageArgs) -> Result<u8> {
     let outcome = client.triage_many(&args.ids, &decision).await?;
     match app.global.json {
         true => print_json(&outcome),
-        false => print(&format!("{} changed, {} as before\n", outcome["changed"], outcome["unchanged"])),
+        false => print(&format!(
+            "{} changed, {} as before\n",
+            outcome["changed"], outcome["unchanged"]
+        )),
     }
-    let missing: Vec<&str> = outcome["missing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let missing: Vec<&str> = outcome["missing"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     match missing.as_slice() {
         [] => Ok(0),
         missing => Err(Problem::new("some of these are no findings of the namespace")

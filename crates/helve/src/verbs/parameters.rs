@@ -48,12 +48,7 @@ pub(crate) async fn there(
 }
 
 /// Those of the file, and over them those of the command line.
-fn given(
-    workflow: &str,
-    metadata: &Metadata,
-    file: Option<&Path>,
-    pairs: &[KeyValue],
-) -> Result<Map<String, Value>> {
+fn given(workflow: &str, metadata: &Metadata, file: Option<&Path>, pairs: &[KeyValue]) -> Result<Map<String, Value>> {
     let mut parameters = match file {
         Some(path) => read_file(path)?,
         None => Map::new(),

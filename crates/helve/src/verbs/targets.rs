@@ -56,7 +56,7 @@ async fn dispatch(app: &App, place: &Place<'_>, verb: TargetsVerb) -> Result<u8>
         TargetsVerb::Prune { keep, dry_run } => {
             let here = place.here("`helve targets prune`")?;
             let client = here.session().await?.client.clone();
-            let sweeper = Sweeper::new(client, here.blobs().await?.clone(), keep.into());
+            let mut sweeper = Sweeper::new(client, here.blobs().await?.clone(), keep.into());
             let swept = sweeper.sweep(dry_run).await?;
             match json {
                 true => print_json(&storage::swept_json(&swept, dry_run)),

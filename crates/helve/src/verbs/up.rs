@@ -33,7 +33,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let interrupted = signals::listen();
     let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
     if args.http.no_http && (!args.tls.acme.is_empty() || args.oidc.oidc_issuer.is_some()) {
-        return Err(Problem::new("--acme and --oidc-issuer are for the HTTP listener").help("add --http ADDRESS"));
+        return Err(Problem::new("--acme and --oidc-issuer are for the HTTP listener").help("leave out --no-http"));
     }
     let data = app.data_dir()?;
     let tls = tls::server(&args.tls, &data)?;

@@ -6,7 +6,7 @@ use super::settings::tabs;
 use crate::frame::{Area, Frame, Page, document};
 use crate::parts::{cell, code, confirm, empty, icon, section};
 use crate::routes::{self, actions, pages};
-use crate::text::{Plain, name};
+use crate::text::{Plain, name, short};
 use crate::time::{Millis, when};
 use crate::words::Role;
 
@@ -250,7 +250,7 @@ fn form(frame: &Frame, webhook: Option<&Webhook>) -> Markup {
             div.field.whole {
                 label for="webhook-url" { "Address" }
                 input.mono #webhook-url type="url" name="url" required[webhook.is_none()] maxlength="2048" autocomplete="off"
-                    placeholder=(webhook.map_or("https://hooks.example.org/helve", |webhook| &webhook.url))
+                    placeholder=(webhook.map_or_else(|| "https://hooks.example.org/helve".to_owned(), |webhook| short(&webhook.url, 120)))
                     aria-describedby="webhook-url-help";
                 p.help #webhook-url-help {
                     @if webhook.is_some() { "Empty: it stays as it is. " }

@@ -86,7 +86,9 @@ impl Assistant {
     fn data(&mut self, tool: &str, arguments: Value) -> (Value, bool) {
         let result = self.call(tool, arguments);
         assert_ne!(result["isError"], true, "{result}");
-        let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
+        let text = result["content"][0]["text"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{result}"));
         let value: Value = serde_json::from_str(text).unwrap();
         let note = value["note"].as_str().unwrap_or_default();
         (value["data"].clone(), note.contains("untrusted"))
@@ -105,9 +107,15 @@ impl Assistant {
         let tools = listed["result"]["tools"].as_array().unwrap();
         for tool in tools {
             assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
-            assert!(tool["description"].as_str().is_some_and(|text| text.len() > 20), "{tool}");
+            assert!(
+                tool["description"].as_str().is_some_and(|text| text.len() > 20),
+                "{tool}"
+            );
         }
-        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+        tools
+            .iter()
+            .map(|tool| tool["name"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Leaves, and waits for the server to do so too.
@@ -142,12 +150,24 @@ fn an_assistant_scans_a_folder_and_reads_what_was_found() {
     let root = small(&home);
     let mut assistant = Assistant::new(&mut home.command(&["mcp", "--allow-triage", "--allow-scan", &root]));
     let tools = assistant.tools();
-    for tool in ["list_workflows", "start_run", "cancel_run", "list_findings", "triage_finding"] {
+    for tool in [
+        "list_workflows",
+        "start_run",
+        "cancel_run",
+        "list_findings",
+        "triage_finding",
+    ] {
         assert!(tools.iter().any(|name| name == tool), "{tools:?}");
     }
 
     let (workflows, _) = assistant.data("list_workflows", json!({}));
-    assert!(workflows.as_array().unwrap().iter().any(|workflow| workflow["name"] == "assessment"));
+    assert!(
+        workflows
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|workflow| workflow["name"] == "assessment")
+    );
     let (workflow, _) = assistant.data("show_workflow", json!({"name": "assessment"}));
     assert_eq!(workflow["parameters"]["type"], "object", "{workflow}");
 
@@ -161,7 +181,13 @@ fn an_assistant_scans_a_folder_and_reads_what_was_found() {
         }
     };
     assert_eq!(ended["status"], "completed", "{ended}");
-    assert!(ended["steps"].as_array().unwrap().iter().all(|step| step["internal"] == false));
+    assert!(
+        ended["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|step| step["internal"] == false)
+    );
 
     // Findings of the run, and over all runs, always marked.
     let (page, is_marked) = assistant.data("list_run_findings", json!({"run_id": run_id, "limit": 5}));
@@ -197,7 +223,10 @@ fn an_assistant_scans_a_folder_and_reads_what_was_found() {
     assert!(report["note"].as_str().unwrap().contains("untrusted"));
     assert_eq!(report["data"]["run_id"], run_id);
     let nothing = assistant.ask("resources/read", json!({"uri": "file:///etc/passwd"}));
-    assert!(nothing["error"]["message"].as_str().unwrap().contains("nothing at"), "{nothing}");
+    assert!(
+        nothing["error"]["message"].as_str().unwrap().contains("nothing at"),
+        "{nothing}"
+    );
 
     // What goes wrong is an answer that helps.
     let error = assistant.error("show_run", json!({"run_id": "nothing"}));
@@ -232,7 +261,10 @@ fn an_assistant_may_do_what_it_was_allowed_and_no_more() {
     looks.data("list_runs", json!({}));
 
     // Whatever is said on the command line, the token decides.
-    let made = api.post("/api/v1/tokens", &json!({"name": "eye", "role": "viewer"})).expect(201).json();
+    let made = api
+        .post("/api/v1/tokens", &json!({"name": "eye", "role": "viewer"}))
+        .expect(201)
+        .json();
     let server = format!("http://{}", api.address);
     let mut command = home.command(&["mcp", "--allow-triage", "--server", &server]);
     command.env("HELVE_TOKEN", made["secret"].as_str().unwrap());

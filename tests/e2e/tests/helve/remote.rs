@@ -54,7 +54,9 @@ impl<'a> Account<'a> {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare(arguments);
-        command.env("HELVE_SERVER", &self.server).env("HELVE_TOKEN", &self.token);
+        command
+            .env("HELVE_SERVER", &self.server)
+            .env("HELVE_TOKEN", &self.token);
         command
     }
 
@@ -120,9 +122,20 @@ fn a_run_at_a_server_gives_what_a_run_here_gives() {
 
     // The same document, and the same files, as without a server.
     let sarif = home.path().join("out.sarif");
-    let there = account.run(&["run", "assessment", &root, "--json", "--sarif", &sarif.to_string_lossy()]);
+    let there = account.run(&[
+        "run",
+        "assessment",
+        &root,
+        "--json",
+        "--sarif",
+        &sarif.to_string_lossy(),
+    ]);
     assert!(there.stderr.contains("sending "), "{}", there.stderr);
-    assert!(there.stderr.contains(": started"), "progress comes as it does here:\n{}", there.stderr);
+    assert!(
+        there.stderr.contains(": started"),
+        "progress comes as it does here:\n{}",
+        there.stderr
+    );
     let result = there.expect_code(0).json();
     assert_eq!(essence(&result), essence(&other.scan(&root)));
     let written: Value = serde_json::from_slice(&std::fs::read(&sarif).unwrap()).unwrap();
@@ -132,9 +145,19 @@ fn a_run_at_a_server_gives_what_a_run_here_gives() {
     );
 
     // What the server has is not sent again; exit codes are the same.
-    let again = account.run(&["run", "assessment", &root, "--fail-on", "high", "--baseline", "none.sarif"]);
+    let again = account.run(&[
+        "run",
+        "assessment",
+        &root,
+        "--fail-on",
+        "high",
+        "--baseline",
+        "none.sarif",
+    ]);
     again.expect_clear_error(&["none.sarif"]);
-    let again = account.run(&["run", "assessment", &root, "--fail-on", "high"]).expect_code(2);
+    let again = account
+        .run(&["run", "assessment", &root, "--fail-on", "high"])
+        .expect_code(2);
     assert!(!again.stderr.contains("sending "), "{}", again.stderr);
     let run_id = result["run_id"].as_str().unwrap();
     let baseline = account.run(&["run", "assessment", &root, "--fail-on", "high", "--baseline", run_id]);
@@ -146,39 +169,71 @@ fn a_run_at_a_server_gives_what_a_run_here_gives() {
     assert_eq!(account.json(&["runs", "list", "-n", "1"]).as_array().unwrap().len(), 1);
     assert!(account.json(&["runs", "list", "--open"]).as_array().unwrap().is_empty());
     let shown = account.json(&["runs", "show", run_id]);
-    assert_eq!((&shown["status"], &shown["target"]["name"]), (&json!("completed"), &json!("small")));
+    assert_eq!(
+        (&shown["status"], &shown["target"]["name"]),
+        (&json!("completed"), &json!("small"))
+    );
     let text = account.run(&["runs", "show", run_id]).expect_code(0).stdout;
     assert!(text.contains("completed") && text.contains("small ("), "{text}");
     let local = home.run(&["runs", "show", run_id]).expect_code(0).stdout;
     assert_eq!(text, local);
-    account.run(&["runs", "show", "nothing"]).expect_clear_error(&["nothing"]);
+    account
+        .run(&["runs", "show", "nothing"])
+        .expect_clear_error(&["nothing"]);
 
     // Findings in every form.
     let findings = account.json(&["findings", run_id]);
     assert_eq!(findings, result["findings"]);
-    let csv = account.run(&["findings", run_id, "--format", "csv"]).expect_code(0).stdout;
-    assert_eq!(csv, home.run(&["findings", run_id, "--format", "csv"]).expect_code(0).stdout);
+    let csv = account
+        .run(&["findings", run_id, "--format", "csv"])
+        .expect_code(0)
+        .stdout;
+    assert_eq!(
+        csv,
+        home.run(&["findings", run_id, "--format", "csv"]).expect_code(0).stdout
+    );
     let second = runs[0]["run_id"].as_str().unwrap();
     let diff = account.json(&["findings", "diff", run_id, second]);
     assert!(diff["new"].as_array().unwrap().is_empty() && !diff["unchanged"].as_array().unwrap().is_empty());
 
     // Files of a run, byte for byte.
     let artifacts = account.json(&["artifacts", "list", run_id]);
-    assert_eq!(artifacts, home.run(&["artifacts", "list", run_id, "--json"]).expect_code(0).json());
-    let report = account.run(&["artifacts", "get", run_id, "report.json"]).expect_code(0).stdout;
-    assert_eq!(report, home.run(&["artifacts", "get", run_id, "report.json"]).expect_code(0).stdout);
+    assert_eq!(
+        artifacts,
+        home.run(&["artifacts", "list", run_id, "--json"]).expect_code(0).json()
+    );
+    let report = account
+        .run(&["artifacts", "get", run_id, "report.json"])
+        .expect_code(0)
+        .stdout;
+    assert_eq!(
+        report,
+        home.run(&["artifacts", "get", run_id, "report.json"])
+            .expect_code(0)
+            .stdout
+    );
 
     // Targets, workers, the catalog.
     let id = result["target"]["id"].as_str().unwrap();
     let target = account.json(&["targets", "show", &id[..12]]);
-    assert_eq!((&target["name"], target["runs"].as_array().unwrap().len()), (&json!("small"), 3));
-    account.run(&["targets", "prune"]).expect_clear_error(&["targets prune", "server"]);
+    assert_eq!(
+        (&target["name"], target["runs"].as_array().unwrap().len()),
+        (&json!("small"), 3)
+    );
+    account
+        .run(&["targets", "prune"])
+        .expect_clear_error(&["targets prune", "server"]);
     assert_eq!(account.json(&["targets", "remove", &id[..12]])[0]["id"], *id);
     assert!(account.json(&["targets", "list"]).as_array().unwrap().is_empty());
     assert_eq!(account.json(&["workers"])["workers"].as_array().unwrap().len(), 1);
     for what in ["workflows", "modules", "verticals"] {
         let names = |listed: &Value| -> Vec<Value> {
-            listed.as_array().unwrap().iter().map(|item| item["name"].clone()).collect()
+            listed
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["name"].clone())
+                .collect()
         };
         let here = other.run(&[what, "--json"]).expect_code(0).json();
         assert_eq!(names(&account.json(&[what])), names(&here));
@@ -186,7 +241,10 @@ fn a_run_at_a_server_gives_what_a_run_here_gives() {
         assert_eq!(text, other.run(&[what]).expect_code(0).stdout);
     }
     let workflow = account.run(&["workflows", "assessment"]).expect_code(0).stdout;
-    assert!(workflow.contains("Parameters") && workflow.contains("Steps"), "{workflow}");
+    assert!(
+        workflow.contains("Parameters") && workflow.contains("Steps"),
+        "{workflow}"
+    );
     account
         .run(&["run", "assessment", &root, "--param", "nonsense=1"])
         .expect_clear_error(&["do not fit", "nonsense"]);
@@ -228,7 +286,9 @@ fn a_login_is_checked_kept_private_and_used() {
     assert!(!wrong.stderr.contains("helve_wrong"));
     wrong.expect_clear_error(&["token"]);
     assert!(!file.exists());
-    account.alone(&["login", &account.server]).expect_clear_error(&["token", "--token-file"]);
+    account
+        .alone(&["login", &account.server])
+        .expect_clear_error(&["token", "--token-file"]);
     account
         .alone(&["runs", "list", "--server", &account.server])
         .expect_clear_error(&["no token", "helve login"]);
@@ -244,22 +304,33 @@ fn a_login_is_checked_kept_private_and_used() {
 
     // From now on commands talk to it, unless somebody names something else.
     let root = small(&home);
-    let ran = account.alone(&["run", "assessment", &root, "--json", "--quiet"]).expect_code(0).json();
+    let ran = account
+        .alone(&["run", "assessment", &root, "--json", "--quiet"])
+        .expect_code(0)
+        .json();
     assert_eq!(home.runs()[0]["run_id"], ran["run_id"]);
     let listed = account.alone(&["runs", "list", "--json"]).expect_code(0).json();
     assert_eq!(listed.as_array().unwrap().len(), 1);
-    let here = account.alone(&["runs", "list", "--json", "--context", "local"]).expect_code(0).json();
+    let here = account
+        .alone(&["runs", "list", "--json", "--context", "local"])
+        .expect_code(0)
+        .json();
     assert!(here.as_array().unwrap().is_empty());
     let contexts = account.alone(&["context", "list", "--json"]).expect_code(0);
     assert!(!contexts.stdout.contains(&account.token));
     assert_eq!(contexts.json()[0]["name"], "mine");
     let shown = account.alone(&["context", "show", "--json"]).expect_code(0).json();
-    assert_eq!((&shown["name"], &shown["me"]["role"]), (&json!("mine"), &json!("admin")));
+    assert_eq!(
+        (&shown["name"], &shown["me"]["role"]),
+        (&json!("mine"), &json!("admin"))
+    );
 
     account.alone(&["context", "use", "local"]).expect_code(0);
     let here = account.alone(&["runs", "list", "--json"]).expect_code(0).json();
     assert!(here.as_array().unwrap().is_empty());
-    account.alone(&["context", "use", "nowhere"]).expect_clear_error(&["nowhere", "mine"]);
+    account
+        .alone(&["context", "use", "nowhere"])
+        .expect_clear_error(&["nowhere", "mine"]);
     account.alone(&["logout", "mine"]).expect_code(0);
     assert!(!std::fs::read_to_string(&file).unwrap().contains(&account.token));
 }
@@ -289,7 +360,9 @@ fn a_server_that_is_not_there_is_one_clear_error() {
         server: format!("http://127.0.0.1:{}", free_port()),
         token: "helve_secret".to_owned(),
     };
-    account.run(&["runs", "list"]).expect_clear_error(&["cannot be reached"]);
+    account
+        .run(&["runs", "list"])
+        .expect_clear_error(&["cannot be reached"]);
     let failed = account.run(&["runs", "list", "--json"]).expect_code(1);
     assert_eq!(error_of(&failed)["code"], "unreachable");
 }
@@ -305,14 +378,27 @@ fn ctrl_c_leaves_the_run_to_the_server() {
     let run_id = line.split(&[' ', ':'][..]).nth(1).unwrap().to_owned();
     running.signal("INT");
     let left = running.wait().expect_code(130);
-    assert!(left.stderr.contains(&format!("goes on at {}", account.server)), "{}", left.stderr);
-    assert!(left.stderr.contains(&format!("helve run --resume {run_id}")), "{}", left.stderr);
+    assert!(
+        left.stderr.contains(&format!("goes on at {}", account.server)),
+        "{}",
+        left.stderr
+    );
+    assert!(
+        left.stderr.contains(&format!("helve run --resume {run_id}")),
+        "{}",
+        left.stderr
+    );
     assert_eq!(account.json(&["runs", "show", &run_id])["status"], "running");
     // With a worker it ends, and whoever follows it again gets its result.
     let _worker = home.start(&["worker"]);
     let result = account.json(&["run", "--resume", &run_id]);
-    assert_eq!((&result["run_id"], &result["status"]), (&json!(run_id), &json!("completed")));
-    account.run(&["runs", "cancel", &run_id]).expect_clear_error(&["has ended already"]);
+    assert_eq!(
+        (&result["run_id"], &result["status"]),
+        (&json!(run_id), &json!("completed"))
+    );
+    account
+        .run(&["runs", "cancel", &run_id])
+        .expect_clear_error(&["has ended already"]);
 }
 
 #[test]
@@ -330,7 +416,10 @@ fn following_survives_the_death_of_the_server() {
     let account = Account {
         home: &home,
         server: format!("http://{address}"),
-        token: std::fs::read_to_string(home.data().join("admin.token")).unwrap().trim().to_owned(),
+        token: std::fs::read_to_string(home.data().join("admin.token"))
+            .unwrap()
+            .trim()
+            .to_owned(),
     };
     let root = small(&home);
     let mut running = Running::start(&mut account.command(&["run", "assessment", &root, "--json"]));
@@ -345,7 +434,8 @@ fn following_survives_the_death_of_the_server() {
 #[test]
 fn what_only_servers_know_is_asked_of_the_server_of_the_data_directory() {
     let home = Home::new();
-    home.run(&["tokens", "list"]).expect_clear_error(&["needs a server", "helve up"]);
+    home.run(&["tokens", "list"])
+        .expect_clear_error(&["needs a server", "helve up"]);
     let (running, api, _) = up(&home, &[]);
     let json = |arguments: &[&str]| home.run(&[arguments, &["--json"]].concat()).expect_code(0).json();
 
@@ -354,11 +444,19 @@ fn what_only_servers_know_is_asked_of_the_server_of_the_data_directory() {
     let secret = made["secret"].as_str().unwrap().to_owned();
     api.with(Some(&secret)).get("/api/v1/me").expect(200);
     let id = made["token"]["id"].as_str().unwrap();
-    assert!(json(&["tokens", "list"]).as_array().unwrap().iter().any(|token| token["id"] == *id));
+    assert!(
+        json(&["tokens", "list"])
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|token| token["id"] == *id)
+    );
     json(&["tokens", "revoke", id]);
     api.with(Some(&secret)).get("/api/v1/me").expect_problem(401, "");
     let file = home.path().join("ci.token");
-    let quiet = home.run(&["tokens", "make", "ci2", "--output", &file.to_string_lossy()]).expect_code(0);
+    let quiet = home
+        .run(&["tokens", "make", "ci2", "--output", &file.to_string_lossy()])
+        .expect_code(0);
     let secret = std::fs::read_to_string(&file).unwrap();
     assert!(!(quiet.stdout + &quiet.stderr).contains(secret.trim()));
     api.with(Some(secret.trim())).get("/api/v1/me").expect(200);
@@ -374,21 +472,46 @@ fn what_only_servers_know_is_asked_of_the_server_of_the_data_directory() {
         }
     };
     let finding = listed[0]["id"].as_str().unwrap();
-    let text = home.run(&["findings", "list", "--search", "eval"]).expect_code(0).stdout;
+    let text = home
+        .run(&["findings", "list", "--search", "eval"])
+        .expect_code(0)
+        .stdout;
     assert!(text.contains("TRIAGE"), "{text}");
     let decided = json(&[
-        "findings", "triage", finding, "--state", "accepted_risk", "--until", "90d", "--comment", "known",
+        "findings",
+        "triage",
+        finding,
+        "--state",
+        "accepted_risk",
+        "--until",
+        "90d",
+        "--comment",
+        "known",
     ]);
     assert_eq!(decided["triage"], "accepted_risk");
     json(&["findings", "comment", finding, "said \u{1b}[31m aloud"]);
     let shown = home.run(&["findings", "show", finding]).expect_code(0).stdout;
-    assert!(shown.contains("accepted_risk by admin: known") && shown.contains("comment by admin"), "{shown}");
+    assert!(
+        shown.contains("accepted_risk by admin: known") && shown.contains("comment by admin"),
+        "{shown}"
+    );
     assert!(!shown.contains('\u{1b}'));
-    home.run(&["findings", "triage", finding, "--state", "nonsense"]).expect_clear_error(&["state"]);
+    home.run(&["findings", "triage", finding, "--state", "nonsense"])
+        .expect_clear_error(&["state"]);
     assert!(json(&["findings", "list", "--triage", "open", "--severity", "critical,high"]).is_array());
 
     // Schedules.
-    let make = ["schedules", "make", "nightly", "assessment", "--target", &target, "--cron", "30 2 * * *", "--paused"];
+    let make = [
+        "schedules",
+        "make",
+        "nightly",
+        "assessment",
+        "--target",
+        &target,
+        "--cron",
+        "30 2 * * *",
+        "--paused",
+    ];
     assert_eq!(json(&make)["id"], "nightly");
     home.run(&make).expect_clear_error(&["nightly"]);
     json(&["schedules", "resume", "nightly"]);
@@ -401,9 +524,21 @@ fn what_only_servers_know_is_asked_of_the_server_of_the_data_directory() {
 
     // Namespaces, the audit log, and a run again.
     json(&["namespaces", "make", "team-a", "--description", "A team"]);
-    assert!(home.run(&["namespaces", "list"]).expect_code(0).stdout.contains("team-a"));
+    assert!(
+        home.run(&["namespaces", "list"])
+            .expect_code(0)
+            .stdout
+            .contains("team-a")
+    );
     let audit = json(&["audit", "--action", "token."]);
-    assert!(audit.as_array().unwrap().iter().any(|entry| entry["action"] == "token.revoke"), "{audit}");
+    assert!(
+        audit
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|entry| entry["action"] == "token.revoke"),
+        "{audit}"
+    );
     let run_id = result["run_id"].as_str().unwrap();
     assert_eq!(json(&["runs", "retry", run_id])["retry_of"], *run_id);
 
@@ -447,12 +582,22 @@ fn errors_and_addresses_are_json_where_that_is_asked_for() {
 
     // A program that starts a server learns its ports from one line.
     let mut command = home.command(&["up", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--json"]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
     let ready: Value = serde_json::from_str(&line).unwrap();
-    let address = ready["http"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+    let address = ready["http"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
     let api = Api { address, token: None };
     api.get("/readyz").expect(200);
     assert!(ready["grpc"].as_str().unwrap().starts_with("127.0.0.1:"), "{ready}");

@@ -106,7 +106,11 @@ pub(super) fn tools(app: &App, data: &DataDir) -> Result<Vec<Check>> {
     let (search, dir) = (app.search(data)?, app.tools_dir(data)?);
     let of = |vertical: &Vertical| {
         let examined = examine(vertical, &search, &dir);
-        let missing: Vec<&str> = examined.iter().filter(|tool| tool.is_needed()).map(|tool| tool.tool.name()).collect();
+        let missing: Vec<&str> = examined
+            .iter()
+            .filter(|tool| tool.is_needed())
+            .map(|tool| tool.tool.name())
+            .collect();
         vertical_check(&vertical.name, examined.len(), &missing)
     };
     Ok(app.toolbox.verticals().map(of).collect())

@@ -58,7 +58,9 @@ fn folder(dir: &PathBuf) -> Result<PathBuf> {
 fn refuse_engine(app: &App) -> Result<()> {
     match &app.global.engine {
         EngineChoice::Embedded => Ok(()),
-        EngineChoice::Temporal { .. } => Err(Problem::new("`helve mcp` works with a Helve server, and --engine names a Temporal server")
-            .help("name the Helve server with --server URL")),
+        EngineChoice::Temporal { .. } => Err(Problem::new(
+            "`helve mcp` works with a Helve server, and --engine names a Temporal server",
+        )
+        .help("name the Helve server with --server URL")),
     }
 }

@@ -9,14 +9,15 @@ use super::refuse_engine;
 use crate::app::App;
 use crate::cli::{Cli, UpArgs, Verb};
 use crate::connect::Session;
-use crate::embedded::{Sharing, in_use};
+use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::{Problem, Result};
-use crate::http::{Http, Parts};
+use crate::http::{Door, Http, Parts};
 use crate::server;
 use crate::verbs::up::DRAIN_GRACE;
 
 pub(super) struct Own {
     pub(super) client: Client,
+    door: Door,
     http: Http,
     worker: WorkerHandle,
     session: Session,
@@ -26,7 +27,7 @@ pub(super) struct Own {
 fn options() -> Result<UpArgs> {
     let line = ["helve", "up", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
     match Cli::try_parse_from(line).map(|cli| cli.verb) {
-        Ok(Verb::Up(args)) => Ok(args),
+        Ok(Verb::Up(args)) => Ok(*args),
         _ => Err(Problem::new("the options of `helve up` have changed")),
     }
 }
@@ -41,25 +42,29 @@ impl Own {
         if session.is_attached() {
             return Err(in_use(&data).help("`helve up --http` serves several at a time, assistants too"));
         }
-        let parts = Parts {
-            client: session.client.clone(),
-            engine: session.engine.clone(),
-            blobs: blobs.clone(),
-            toolbox: app.shelf.clone(),
-        };
-        let Some(address) = args.http.http else {
-            return Err(Problem::new("the options of `helve up` have changed"));
-        };
         let started = async {
-            let http = Http::start(&args.http, address, &data, parts).await?;
+            let door = Door::open(&data).await?;
+            let parts = Parts {
+                client: session.client.clone(),
+                engine: session.engine.clone(),
+                blobs: blobs.clone(),
+                toolbox: app.shelf.clone(),
+                door: door.clone(),
+                tls: None,
+                name: None,
+                metrics: app.metrics.clone(),
+                engine_check: session.owned().map(Owned::check),
+            };
+            let http = Http::start(&args.http, &args.oidc, &data, parts).await?;
             let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
             let worker = app.worker(&session, &data, blobs, tuning).await?;
             let client = server::local(app)?.ok_or_else(|| Problem::new("the server of this process is not found"))?;
-            Ok((client, http, worker))
+            Ok((client, door, http, worker))
         };
         match started.await {
-            Ok((client, http, worker)) => Ok(Self {
+            Ok((client, door, http, worker)) => Ok(Self {
                 client,
+                door,
                 http,
                 worker,
                 session,
@@ -75,6 +80,7 @@ impl Own {
         self.http.close().await;
         self.worker.drain().await;
         self.session.close().await;
+        self.door.close().await;
     }
 }
 
@@ -85,7 +91,7 @@ mod tests {
     #[test]
     fn a_server_of_its_own_is_on_loopback_and_on_any_port() {
         let args = options().unwrap();
-        let address = args.http.http.unwrap();
+        let address = args.http.http;
         assert!(address.ip().is_loopback() && address.port() == 0);
     }
 }

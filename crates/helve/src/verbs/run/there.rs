@@ -105,8 +105,10 @@ fn refuse_local_options(app: &App) -> Result<()> {
     ];
     match given.iter().find(|(is_given, _)| *is_given) {
         None => Ok(()),
-        Some((_, name)) => Err(Problem::new(format!("{name} is decided by the server that runs the steps"))
-            .help(format!("give it to `helve up` there, or leave out {name}"))),
+        Some((_, name)) => Err(
+            Problem::new(format!("{name} is decided by the server that runs the steps"))
+                .help(format!("give it to `helve up` there, or leave out {name}")),
+        ),
     }
 }
 
