@@ -47,9 +47,13 @@ pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Nex
             if let Some(ip) = peer.filter(|_| request.headers().contains_key(header::AUTHORIZATION)) {
                 api.strike(ip);
             }
+            if let Some(ip) = peer {
+                api.rates.stranger(ip)?;
+            }
             return Err(problem);
         }
     };
+    api.rates.known(&principal, request.uri().path())?;
     let principal = match peer {
         Some(ip) => Principal {
             actor: principal.actor.from_address(ip.to_string()),

@@ -17,6 +17,8 @@ mod openapi;
 mod page;
 mod pages;
 mod problem;
+mod quotas;
+mod rates;
 mod routes;
 mod serve;
 mod state;
@@ -30,6 +32,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use rates::Rate;
 pub use serve::serve;
 pub use state::{Hosts, Limits, Options};
 
@@ -130,6 +133,7 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(schedules::trigger))
         .routes(routes!(namespaces::list, namespaces::make))
         .routes(routes!(namespaces::show))
+        .routes(routes!(routes::settings::show, routes::settings::set))
         .routes(routes!(tokens::list, tokens::make))
         .routes(routes!(tokens::show, tokens::revoke))
         .routes(routes!(tokens::me))

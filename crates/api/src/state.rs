@@ -12,6 +12,8 @@ use helve_toolbox::Shelf;
 use tokio::sync::Semaphore;
 
 use crate::feeds::Feeds;
+use crate::quotas::Turns;
+use crate::rates::{Rate, Rates};
 use crate::targets::{TargetIndex, Uploads};
 
 /// What the API stands on.
@@ -49,6 +51,8 @@ pub struct Limits {
     pub upload_idle: Duration,
     /// Live streams of events at a time.
     pub streams: usize,
+    /// Requests of one token, and of one address without any.
+    pub rate: Rate,
 }
 
 impl Default for Limits {
@@ -60,6 +64,7 @@ impl Default for Limits {
             body_idle: Duration::from_secs(30),
             upload_idle: Duration::from_secs(24 * 60 * 60),
             streams: 4096,
+            rate: Rate::default(),
         }
     }
 }
@@ -89,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
     pub(crate) feeds: Feeds,
+    pub(crate) rates: Rates,
+    pub(crate) turns: Turns,
     /// Archives that are unpacked and packed at a time.
     pub(crate) packing: Semaphore,
     /// Wrong tokens by address, lately.
@@ -125,6 +132,8 @@ impl Api {
             uploads: Uploads::open(&dir.join("uploads"))?,
             targets: TargetIndex::open(&dir.join("targets"))?,
             feeds: Feeds::new(limits.streams),
+            rates: Rates::new(limits.rate),
+            turns: Turns::default(),
             packing: Semaphore::new(2),
             strangers: Mutex::default(),
             client,

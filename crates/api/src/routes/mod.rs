@@ -10,6 +10,7 @@ pub(crate) mod namespaces;
 pub(crate) mod results;
 pub(crate) mod runs;
 pub(crate) mod schedules;
+pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod targets;
 pub(crate) mod tokens;
