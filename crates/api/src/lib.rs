@@ -32,7 +32,6 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use rates::Rate;
 pub use serve::serve;
 pub use state::{Hosts, Limits, Options};
 

@@ -15,33 +15,10 @@ use crate::problem::{Problem, Result};
 
 /// Buckets that are remembered. A full one need not be.
 const BUCKETS: usize = 20_000;
+/// After a time without requests, so many seconds' worth of them may come at once.
+const BURST_SECONDS: u32 = 10;
 /// A job of the queue is many small requests: they have a bucket of their own, which is so much larger.
 const JOBS: u32 = 50;
-
-/// How many requests somebody may make. The stream of a run's events is one, and so is an upload's part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Requests in a second, in the long run; 0: any number.
-    pub per_second: u32,
-    /// Requests at once, after a time without any.
-    pub burst: u32,
-}
-
-impl Rate {
-    /// So many in a second, and ten seconds' worth of them at once.
-    pub fn per_second(per_second: u32) -> Self {
-        Self {
-            per_second,
-            burst: per_second.saturating_mul(10),
-        }
-    }
-}
-
-impl Default for Rate {
-    fn default() -> Self {
-        Self::per_second(500)
-    }
-}
 
 /// Who asks, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,14 +30,16 @@ enum Who {
 /// Who asked how often.
 #[derive(Debug)]
 pub(crate) struct Rates {
-    rate: Rate,
+    /// 0: any number.
+    per_second: u32,
     buckets: Mutex<Buckets<Who>>,
 }
 
 impl Rates {
-    pub(crate) fn new(rate: Rate) -> Self {
+    /// The stream of a run's events is one request, and so is each part of an upload.
+    pub(crate) fn new(per_second: u32) -> Self {
         Self {
-            rate,
+            per_second,
             buckets: Mutex::new(Buckets::new(BUCKETS)),
         }
     }
@@ -88,13 +67,13 @@ impl Rates {
     }
 
     fn count(&self, who: Who, times: u32) -> Result<()> {
-        let per_second = self.rate.per_second.saturating_mul(times);
+        let per_second = self.per_second.saturating_mul(times);
         if per_second == 0 {
             return Ok(());
         }
         let bucket = Bucket {
             every: Duration::from_secs(1) / per_second,
-            burst: self.rate.burst.saturating_mul(times).max(1),
+            burst: per_second.saturating_mul(BURST_SECONDS),
         };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.take(who, bucket, Instant::now()).map_err(|wait| {
@@ -187,22 +166,18 @@ mod tests {
 
     #[test]
     fn a_network_of_version_6_is_one_stranger_and_none_at_all_is_no_limit() {
-        let rates = Rates::new(Rate {
-            per_second: 1,
-            burst: 1,
-        });
+        let rates = Rates::new(1);
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
-        rates.stranger(at("2001:db8::1")).unwrap();
+        for _ in 0..BURST_SECONDS {
+            rates.stranger(at("2001:db8::1")).unwrap();
+            rates.stranger(at("192.0.2.1")).unwrap();
+        }
         let problem = rates.stranger(at("2001:db8::2")).unwrap_err();
         assert_eq!(problem.status, 429);
         assert!(problem.retry_after.is_some_and(|seconds| seconds >= 1));
         rates.stranger(at("2001:db8:0:1::1")).unwrap();
-        rates.stranger(at("192.0.2.1")).unwrap();
         assert!(rates.stranger(at("::ffff:192.0.2.1")).is_err(), "the same address");
-        let free = Rates::new(Rate {
-            per_second: 0,
-            burst: 0,
-        });
+        let free = Rates::new(0);
         for _ in 0..1000 {
             free.stranger(at("192.0.2.1")).unwrap();
         }

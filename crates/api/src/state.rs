@@ -12,8 +12,6 @@ use helve_toolbox::Shelf;
 use tokio::sync::Semaphore;
 
 use crate::feeds::Feeds;
-use crate::quotas::Turns;
-use crate::rates::{Rate, Rates};
 use crate::targets::{TargetIndex, Uploads};
 
 /// What the API stands on.
@@ -51,8 +49,9 @@ pub struct Limits {
     pub upload_idle: Duration,
     /// Live streams of events at a time.
     pub streams: usize,
-    /// Requests of one token, and of one address without any.
-    pub rate: Rate,
+    /// Requests of one token in a second, in the long run; ten times as many at once. The same for an address without a token.
+    /// 0: any number.
+    pub requests_per_second: u32,
 }
 
 impl Default for Limits {
@@ -64,7 +63,7 @@ impl Default for Limits {
             body_idle: Duration::from_secs(30),
             upload_idle: Duration::from_secs(24 * 60 * 60),
             streams: 4096,
-            rate: Rate::default(),
+            requests_per_second: 500,
         }
     }
 }
@@ -91,11 +90,11 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) limits: Limits,
     pub(crate) hosts: Hosts,
+    pub(crate) rates: crate::rates::Rates,
+    pub(crate) turns: crate::quotas::Turns,
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
     pub(crate) feeds: Feeds,
-    pub(crate) rates: Rates,
-    pub(crate) turns: Turns,
     /// Archives that are unpacked and packed at a time.
     pub(crate) packing: Semaphore,
     /// Wrong tokens by address, lately.
@@ -129,11 +128,11 @@ impl Api {
             hosts,
         } = options;
         Ok(Self(Arc::new(Inner {
+            rates: crate::rates::Rates::new(limits.requests_per_second),
+            turns: crate::quotas::Turns::default(),
             uploads: Uploads::open(&dir.join("uploads"))?,
             targets: TargetIndex::open(&dir.join("targets"))?,
             feeds: Feeds::new(limits.streams),
-            rates: Rates::new(limits.rate),
-            turns: Turns::default(),
             packing: Semaphore::new(2),
             strangers: Mutex::default(),
             client,

@@ -151,17 +151,12 @@ fn wrong(field: &str, message: &str) -> Problem {
     }])
 }
 
-pub(super) async fn change_schedule(
-    State(api): State<Api>,
-    visit: Visit,
-    Path(id): Path<String>,
-    sent: Sent,
-) -> Result<Response> {
+pub(super) async fn change_schedule(visit: Visit, Path(id): Path<String>, sent: Sent) -> Result<Response> {
     let (caller, id) = (visit.caller, Path(id));
     match sent.get("do") {
         "pause" => api_schedules::pause(caller, id).await?,
         "resume" => api_schedules::resume(caller, id).await?,
-        "run" => api_schedules::trigger(caller, State(api), id).await?,
+        "run" => api_schedules::trigger(caller, id).await?,
         "delete" => api_schedules::remove(caller, id).await?,
         _ => return Err(wrong("do", "must be pause, resume, run or delete")),
     };
