@@ -90,10 +90,10 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) limits: Limits,
     pub(crate) hosts: Hosts,
-    pub(crate) rates: crate::rates::Rates,
-    pub(crate) turns: crate::quotas::Turns,
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
+    pub(crate) rates: crate::rates::Rates,
+    pub(crate) turns: crate::quotas::Turns,
     pub(crate) feeds: Feeds,
     /// Archives that are unpacked and packed at a time.
     pub(crate) packing: Semaphore,
@@ -128,10 +128,10 @@ impl Api {
             hosts,
         } = options;
         Ok(Self(Arc::new(Inner {
-            rates: crate::rates::Rates::new(limits.requests_per_second),
-            turns: crate::quotas::Turns::default(),
             uploads: Uploads::open(&dir.join("uploads"))?,
             targets: TargetIndex::open(&dir.join("targets"))?,
+            rates: crate::rates::Rates::new(limits.requests_per_second),
+            turns: crate::quotas::Turns::default(),
             feeds: Feeds::new(limits.streams),
             packing: Semaphore::new(2),
             strangers: Mutex::default(),

@@ -143,6 +143,7 @@ async fn no_sticky_queue_is_an_ordinary_one_of_the_same_name() {
     let client = world.client.clone();
     let thief: tokio::task::JoinHandle<Result<PollWorkflowTaskQueueResponse, tonic::Status>> =
         tokio::spawn(async move { client.rpc("PollWorkflowTaskQueue", request).await });
+    wait_for_poller_of(&world, Some(sticky_queue(QUEUE))).await;
     world.client.start("w").await;
     let task = world.client.poll().await;
     assert_eq!(events(&task)[0].event_id, 1, "the ordinary poll gets it, whoever else waits");
