@@ -69,6 +69,7 @@ impl Http {
             ledger: ledger.clone(),
             dir: data.http(),
             limits: Limits {
+                requests_per_second: args.rate_limit,
                 upload_bytes: args.max_upload.0,
                 ..Limits::default()
             },

@@ -130,7 +130,11 @@ async fn checked(api: &Api, caller: &Caller, new: NewUpload, key: Option<&str>) 
 
 /// Writes it down, or finds what was begun under the same key.
 async fn begun(api: &Api, upload: Upload) -> Result<(Upload, u64)> {
-    let room = quotas::room_for_upload(api, &upload.namespace, Some(&upload.id), upload.size).await?;
+    // What was begun before has its room already, or has become a target.
+    let room = match api.uploads.get(&upload.id).map_err(disk)? {
+        Some(_) => None,
+        None => Some(quotas::room_for_upload(api, &upload.namespace, Some(&upload.id), upload.size).await?),
+    };
     let uploads = api.uploads.clone();
     let work = tokio::task::spawn_blocking(move || {
         let _room = room;
