@@ -66,7 +66,14 @@ pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Nex
 }
 
 fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Principal> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = given.next() {
+        // What stands before this server may have looked at the other one.
+        if given.next().is_some() {
+            return Err(Problem::unauthenticated(
+                "send one header `Authorization`, and not several",
+            ));
+        }
         let token = value.to_str().ok().and_then(|text| {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

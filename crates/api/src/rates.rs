@@ -111,7 +111,10 @@ impl<K: Eq + Hash> Buckets<K> {
     fn take(&mut self, key: K, bucket: Bucket, now: Instant) -> Result<(), Duration> {
         let full_at = self.full_at.get(&key).copied().unwrap_or(now).max(now) + bucket.every;
         let whole = bucket.every * bucket.burst;
-        if let Some(wait) = full_at.checked_duration_since(now + whole).filter(|wait| !wait.is_zero()) {
+        if let Some(wait) = full_at
+            .checked_duration_since(now + whole)
+            .filter(|wait| !wait.is_zero())
+        {
             return Err(wait);
         }
         if self.full_at.len() >= self.most && !self.full_at.contains_key(&key) {
@@ -146,12 +149,18 @@ mod tests {
         buckets.take("b", TEN, start).unwrap();
         let later = start + Duration::from_millis(100);
         buckets.take("a", TEN, later).unwrap();
-        assert!(buckets.take("a", TEN, later).is_err(), "what was refused costs nothing, and gains nothing");
+        assert!(
+            buckets.take("a", TEN, later).is_err(),
+            "what was refused costs nothing, and gains nothing"
+        );
         let much_later = start + Duration::from_secs(60);
         for _ in 0..3 {
             buckets.take("a", TEN, much_later).unwrap();
         }
-        assert!(buckets.take("a", TEN, much_later).is_err(), "a bucket holds no more than a burst");
+        assert!(
+            buckets.take("a", TEN, much_later).is_err(),
+            "a bucket holds no more than a burst"
+        );
     }
 
     #[test]

@@ -22,15 +22,12 @@ const LARGEST: u64 = (1 << 53) - 1;
 pub(crate) struct Quotas {
     /// Runs at a time. One more is refused until one of them ends.
     #[serde(default)]
-    #[schema(maximum = 9007199254740991_i64)]
     max_concurrent_runs: Option<u64>,
     /// Bytes of its targets, and of uploads that are under way.
     #[serde(default)]
-    #[schema(maximum = 9007199254740991_i64)]
     max_storage_bytes: Option<u64>,
     /// Bytes of one upload. What the server allows holds too.
     #[serde(default)]
-    #[schema(maximum = 9007199254740991_i64)]
     max_upload_bytes: Option<u64>,
 }
 
@@ -56,7 +53,9 @@ impl Quotas {
             ("max_storage_bytes", self.max_storage_bytes),
             ("max_upload_bytes", self.max_upload_bytes),
         ];
-        let wrong = fields.into_iter().filter(|(_, value)| value.is_some_and(|value| value > LARGEST));
+        let wrong = fields
+            .into_iter()
+            .filter(|(_, value)| value.is_some_and(|value| value > LARGEST));
         let errors: Vec<FieldError> = wrong
             .map(|(field, _)| FieldError {
                 field: field.to_owned(),
@@ -78,11 +77,7 @@ impl Quotas {
 #[utoipa::path(get, path = "/namespaces/{name}/settings", tag = "Access",
     params(("name" = String, Path, description = "The namespace")),
     responses((status = 200, description = "Its quotas; the header `ETag` has their version", body = Quotas)))]
-pub(crate) async fn show(
-    Anyone(who): Anyone,
-    State(api): State<Api>,
-    Path(name): Path<String>,
-) -> Result<Response> {
+pub(crate) async fn show(Anyone(who): Anyone, State(api): State<Api>, Path(name): Path<String>) -> Result<Response> {
     who.require(Role::Admin, &name)?;
     find(&api, &name).await?;
     let (settings, version) = api.ledger.namespace_settings(&name).await?;

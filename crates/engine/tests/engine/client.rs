@@ -296,10 +296,9 @@ pub(crate) fn start_request(id: &str) -> StartWorkflowExecutionRequest {
 }
 
 pub(crate) fn poll_request(queue: &str) -> PollWorkflowTaskQueueRequest {
-    let task_queue = if queue == QUEUE {
-        normal_queue(queue)
-    } else {
-        Some(sticky_queue(queue))
+    let task_queue = match queue {
+        "sticky" => Some(sticky_queue(queue)),
+        _ => normal_queue(queue),
     };
     PollWorkflowTaskQueueRequest {
         namespace: NAMESPACE.to_owned(),

@@ -146,7 +146,11 @@ async fn no_sticky_queue_is_an_ordinary_one_of_the_same_name() {
     wait_for_poller_of(&world, Some(sticky_queue(QUEUE))).await;
     world.client.start("w").await;
     let task = world.client.poll().await;
-    assert_eq!(events(&task)[0].event_id, 1, "the ordinary poll gets it, whoever else waits");
+    assert_eq!(
+        events(&task)[0].event_id,
+        1,
+        "the ordinary poll gets it, whoever else waits"
+    );
     // Nor does a worker that takes leave of one empty the other.
     let goodbye = ShutdownWorkerRequest {
         namespace: NAMESPACE.to_owned(),

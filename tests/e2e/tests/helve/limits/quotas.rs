@@ -55,7 +55,10 @@ fn a_namespace_has_no_more_runs_than_it_may_however_many_ask_at_once() {
     for refused in answers.into_iter().filter(|answer| answer.status != 201) {
         assert!(refused.header("retry-after").is_some());
         let problem = refused.expect_problem(429, "may have 2 runs at a time");
-        assert!(problem["detail"].as_str().unwrap().contains("administrator"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("administrator"),
+            "{problem}"
+        );
     }
     assert_eq!(used(&api)["concurrent_runs"], 2);
     let runs = api.get("/api/v1/runs").expect(200).json();
@@ -144,10 +147,7 @@ fn quotas_are_given_by_who_administers_the_server_and_not_overwritten_unseen() {
     put(&api, SETTINGS, &[], &json!({"max_upload_bytes": -1})).expect_problem(422, "-1");
     put(&api, SETTINGS, &[], &json!({"max_upload_bytes": u64::MAX})).expect_problem(422, "quota");
     put(&api, "/api/v1/namespaces/nowhere/settings", &[], &json!({})).expect_problem(404, "nowhere");
-    let rows = api
-        .get("/api/v1/audit?action=namespace.settings")
-        .expect(200)
-        .json();
+    let rows = api.get("/api/v1/audit?action=namespace.settings").expect(200).json();
     assert_eq!(rows["items"].as_array().unwrap().len(), 1, "{rows}");
 
     for role in ["viewer", "analyst", "operator", "worker"] {
