@@ -92,6 +92,10 @@ pub(crate) async fn begin(
 
 async fn checked(api: &Api, caller: &Caller, new: NewUpload, key: Option<&str>) -> Result<Upload> {
     check_name("name", &new.name)?;
+    let most = api.limits.upload_bytes;
+    if new.size.is_some_and(|size| size > most) {
+        return Err(Problem::too_large(format!("an upload may have {most} bytes at most")));
+    }
     let uploads = api.uploads.clone();
     let taken = tokio::task::spawn_blocking(move || uploads.bytes()).await;
     let taken = taken
