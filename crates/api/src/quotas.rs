@@ -68,14 +68,15 @@ pub(crate) async fn stored(api: &Api, namespace: &str) -> Result<u64> {
 }
 
 async fn stored_beside(api: &Api, namespace: &str, upload: Option<&str>) -> Result<u64> {
-    let targets = targets::all(api, namespace).await?;
-    let targets: u64 = targets.iter().map(|target| target.packed_bytes).sum();
-    let (uploads, namespace, upload) = (api.uploads.clone(), namespace.to_owned(), upload.map(str::to_owned));
-    let under_way = tokio::task::spawn_blocking(move || uploads.bytes_of(&namespace, upload.as_deref())).await;
+    // In this order one that becomes a target meanwhile is counted twice, and not never.
+    let (uploads, here, upload) = (api.uploads.clone(), namespace.to_owned(), upload.map(str::to_owned));
+    let under_way = tokio::task::spawn_blocking(move || uploads.bytes_of(&here, upload.as_deref())).await;
     let under_way = under_way
         .map_err(std::io::Error::other)
         .and_then(|bytes| bytes)
         .map_err(|error| Problem::internal("the uploads cannot be counted", error))?;
+    let targets = targets::all(api, namespace).await?;
+    let targets: u64 = targets.iter().map(|target| target.packed_bytes).sum();
     Ok(targets.saturating_add(under_way))
 }
 
