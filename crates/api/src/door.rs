@@ -34,9 +34,13 @@ pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Nex
             if let Some(ip) = peer.filter(|_| request.headers().contains_key(header::AUTHORIZATION)) {
                 api.strangers.strike(ip);
             }
+            if let Some(ip) = peer {
+                api.rates.stranger(ip)?;
+            }
             return Err(problem);
         }
     };
+    api.rates.known(&principal, request.uri().path())?;
     let principal = match peer {
         Some(ip) => Principal {
             actor: principal.actor.from_address(ip.to_string()),
@@ -60,7 +64,14 @@ pub(crate) fn check(strangers: &Strangers, ip: IpAddr) -> Result<()> {
 }
 
 fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Principal> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = given.next() {
+        // What stands before this server may have looked at the other one.
+        if given.next().is_some() {
+            return Err(Problem::unauthenticated(
+                "send one header `Authorization`, and not several",
+            ));
+        }
         let token = value.to_str().ok().and_then(|text| {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

@@ -19,6 +19,8 @@ mod openapi;
 mod page;
 mod pages;
 mod problem;
+mod quotas;
+mod rates;
 mod routes;
 mod serve;
 mod state;
@@ -139,6 +141,7 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(schedules::trigger))
         .routes(routes!(namespaces::list, namespaces::make))
         .routes(routes!(namespaces::show))
+        .routes(routes!(routes::settings::show, routes::settings::set))
         .routes(routes!(tokens::list, tokens::make))
         .routes(routes!(tokens::show, tokens::revoke))
         .routes(routes!(tokens::me))

@@ -153,6 +153,15 @@ impl Problem {
         problem
     }
 
+    pub(crate) fn no_room(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "no-room",
+            "There is no room for it",
+            detail,
+        )
+    }
+
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         let mut problem = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,

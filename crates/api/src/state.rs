@@ -66,6 +66,9 @@ pub struct Limits {
     pub upload_idle: Duration,
     /// Live streams of events at a time.
     pub streams: usize,
+    /// Requests of one token in a second, in the long run; ten times as many at once. The same for an address without a token.
+    /// 0: any number.
+    pub requests_per_second: u32,
 }
 
 impl Default for Limits {
@@ -77,6 +80,7 @@ impl Default for Limits {
             body_idle: Duration::from_secs(30),
             upload_idle: Duration::from_secs(24 * 60 * 60),
             streams: 4096,
+            requests_per_second: 500,
         }
     }
 }
@@ -107,6 +111,8 @@ pub(crate) struct Inner {
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
+    pub(crate) rates: crate::rates::Rates,
+    pub(crate) turns: crate::quotas::Turns,
     pub(crate) feeds: Feeds,
     pub(crate) jobs: helve_queue::Jobs,
     /// Archives that are unpacked and packed at a time.
@@ -168,6 +174,8 @@ impl Api {
             strangers,
             client,
             engine,
+            rates: crate::rates::Rates::new(limits.requests_per_second),
+            turns: crate::quotas::Turns::default(),
             blobs,
             toolbox,
             ledger,

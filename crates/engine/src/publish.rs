@@ -149,7 +149,7 @@ pub(crate) fn route(slot: &Slot, state: &RunState, task: &ReadyTask, shell: &She
             },
         ),
         ReadyKind::StickyWorkflow => {
-            let sticky = queue(&task.task_queue, Kind::Workflow);
+            let sticky = queue(&task.task_queue, Kind::Sticky);
             // A worker that is gone will not come back for it: any worker may have the task at once. [trap 7]
             if shell
                 .matching

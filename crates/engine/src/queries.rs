@@ -290,7 +290,10 @@ impl Shell {
             let sticky = state
                 .sticky_queue()
                 .filter(|_| state.is_running())
-                .map(|name| self.workflow_queue(slot, name));
+                .map(|name| QueueId {
+                    kind: Kind::Sticky,
+                    ..self.workflow_queue(slot, name)
+                });
             let rank = Rank::of(&state.priority());
             (sticky, self.workflow_queue(slot, state.task_queue()), rank)
         };

@@ -20,7 +20,7 @@ impl Shell {
         let queue = QueueId {
             namespace: namespace.name.clone(),
             name: sticky_queue.into(),
-            kind: Kind::Workflow,
+            kind: Kind::Sticky,
         };
         // From here on tasks for that queue go to the normal one, as nobody polls it; then those that are there move.
         self.matching.abandon(&queue);

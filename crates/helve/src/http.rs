@@ -143,6 +143,7 @@ impl Http {
             strangers,
             dir: data.http(),
             limits: Limits {
+                requests_per_second: args.rate_limit,
                 upload_bytes: args.max_upload.0,
                 ..Limits::default()
             },

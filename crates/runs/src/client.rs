@@ -364,6 +364,17 @@ impl Client {
         Ok((page.executions, page.next_page_token))
     }
 
+    /// How many executions have not ended.
+    pub async fn running(&self) -> Result<u64, Status> {
+        let request = service::CountWorkflowExecutionsRequest {
+            namespace: self.namespace.clone(),
+            query: "ExecutionStatus = 'Running'".to_owned(),
+        };
+        let mut connection = self.connection.clone();
+        let counted = connection.count_workflow_executions(request.into_request()).await?;
+        Ok(u64::try_from(counted.into_inner().count).unwrap_or(0))
+    }
+
     /// Asks a run to stop; `reason` is for its history.
     pub async fn cancel(&self, run_id: &str, reason: &str) -> Result<(), Status> {
         let request = service::RequestCancelWorkflowExecutionRequest {

@@ -27,6 +27,14 @@ pub(super) async fn inside(State(api): State<Api>, mut request: Request, next: N
         .to_owned();
     let session = cookie(headers, SESSION_COOKIE);
     let principal = session.and_then(|session| api.ledger.verify_session(session).ok());
+    let counted = match (&principal, request.extensions().get::<Peer>()) {
+        (Some(principal), _) => api.rates.known(principal, ""),
+        (None, Some(peer)) => api.rates.stranger(peer.0.ip()),
+        (None, None) => Ok(()),
+    };
+    if let Err(problem) = counted {
+        return failed(&problem, &cookies, None, &api, &here);
+    }
     let Some(principal) = principal else {
         return match *request.method() {
             Method::GET | Method::HEAD => super::to(&sign_in(&here)),
@@ -64,6 +72,10 @@ pub(super) async fn inside(State(api): State<Api>, mut request: Request, next: N
 pub(super) async fn outside(State(api): State<Api>, request: Request, next: Next) -> Response {
     let cookies = Cookies::of(request.headers());
     let here = request.uri().path().to_owned();
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    if let Some(problem) = peer.and_then(|ip| api.rates.stranger(ip).err()) {
+        return failed(&problem, &cookies, None, &api, &here);
+    }
     let response = next.run(request).await;
     match response.extensions().get::<Problem>() {
         Some(problem) => failed(problem, &cookies, None, &api, &here),
@@ -93,6 +105,11 @@ fn failed(problem: &Problem, cookies: &Cookies, who: Option<&Principal>, api: &A
     let content = [(axum::http::header::CONTENT_TYPE, HTML)];
     let mut response = (status, content, error(&frame, &page)).into_response();
     add_headers(&mut response);
+    if let Some(seconds) = problem.retry_after {
+        response
+            .headers_mut()
+            .insert(axum::http::header::RETRY_AFTER, seconds.into());
+    }
     response
 }
 

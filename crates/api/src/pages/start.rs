@@ -16,6 +16,7 @@ use super::{catalog, html, multipart, to};
 use crate::door::{SESSION_COOKIE, cookie};
 use crate::extract::Path;
 use crate::problem::Result;
+use crate::quotas;
 use crate::routes::start::{StartRun, first};
 use crate::routes::{targets, workers};
 use crate::state::Api;
@@ -60,7 +61,7 @@ async fn model(api: &Api, visit: &Visit, workflow: &str, chosen: Option<String>)
         form: Form::from_schema(&metadata.parameters, &metadata.default_parameters),
         targets: known.collect(),
         chosen,
-        upload_limit: api.limits.upload_bytes,
+        upload_limit: quotas::upload_limit(api, &visit.caller.namespace).await?,
         problems: Vec::new(),
         warning: unserved(visit, &toolbox, workflow).await,
     })

@@ -13,6 +13,7 @@ pub(crate) mod queue;
 pub(crate) mod results;
 pub(crate) mod runs;
 pub(crate) mod schedules;
+pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod targets;
 pub(crate) mod tokens;

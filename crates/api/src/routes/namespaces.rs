@@ -13,6 +13,8 @@ use crate::door::Anyone;
 use crate::extract::{Json, Path, Query, created, encoded, tagged};
 use crate::page::{Page, Paging};
 use crate::problem::{FieldError, Problem, Result, engine};
+use crate::quotas;
+use crate::routes::settings::Quotas;
 use crate::state::Api;
 
 /// Characters of a namespace's name.
@@ -44,6 +46,26 @@ pub(crate) struct NamespaceInfo {
     name: String,
     /// For people.
     description: String,
+}
+
+/// A namespace with what it may take and what it has taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NamespaceDetail {
+    #[serde(flatten)]
+    namespace: NamespaceInfo,
+    /// What it may take.
+    quotas: Quotas,
+    /// What it takes now.
+    used: Used,
+}
+
+/// What a namespace takes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Used {
+    /// Runs that have not ended, whoever started them.
+    concurrent_runs: u64,
+    /// Bytes of its targets, and of uploads that are under way.
+    storage_bytes: u64,
 }
 
 async fn all(client: &Client) -> Result<Vec<NamespaceInfo>> {
@@ -83,7 +105,7 @@ pub(crate) async fn list(
 
 /// Show a namespace.
 #[utoipa::path(get, path = "/namespaces/{name}", tag = "Access", params(("name" = String, Path, description = "Its name")),
-    responses((status = 200, description = "The namespace", body = NamespaceInfo)))]
+    responses((status = 200, description = "The namespace", body = NamespaceDetail)))]
 pub(crate) async fn show(
     Anyone(who): Anyone,
     State(api): State<Api>,
@@ -91,11 +113,26 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response> {
     who.require(Role::Viewer, &name)?;
+    let namespace = find(&api, &name).await?;
+    let (settings, _) = api.ledger.namespace_settings(&name).await?;
+    let detail = NamespaceDetail {
+        namespace,
+        quotas: settings.into(),
+        used: Used {
+            concurrent_runs: quotas::running(&api.client.of_namespace(&name)).await?,
+            storage_bytes: quotas::stored(&api, &name).await?,
+        },
+    };
+    tagged(&headers, &detail)
+}
+
+/// One that there is.
+pub(super) async fn find(api: &Api, name: &str) -> Result<NamespaceInfo> {
     let found = all(&api.client)
         .await?
         .into_iter()
         .find(|namespace| namespace.name == name);
-    tagged(&headers, &found.ok_or_else(|| Problem::no_namespace(&name))?)
+    found.ok_or_else(|| Problem::no_namespace(name))
 }
 
 /// Make a namespace. Its runs need workers of their own: `helve worker --engine temporal://HOST:PORT/NAMESPACE`.

@@ -19,6 +19,7 @@ use super::uploads::check_name;
 use crate::door::Caller;
 use crate::extract::{Json, Path, created, encoded, idempotency_key};
 use crate::problem::{FieldError, Problem, Result, engine, shown};
+use crate::quotas;
 use crate::state::Api;
 
 /// Memo key: BLAKE3 of what the run was asked for, with the key of idempotency that it was asked under.
@@ -179,6 +180,29 @@ async fn submit(
         Some(key) => keyed_run_id(caller, &order.workflow, key),
         None => new_run_id(&order.workflow),
     };
+    let started = |run_id: String, workflow: String| {
+        let (path, namespace) = (encoded(&run_id), encoded(&caller.namespace));
+        StartedRun {
+            events: format!("/api/v1/runs/{path}/events?namespace={namespace}"),
+            run_id,
+            workflow,
+            status: "running",
+        }
+    };
+    let _turn = match quotas::room_for_run(api, &caller.client).await {
+        Ok(turn) => turn,
+        // Whoever asks again for the run that took the last room gets it.
+        Err(full) if key.is_some() && full.status == 429 => {
+            return match caller.client.describe(&run_id).await {
+                Ok(_) => {
+                    same_request(caller, &run_id, &request).await?;
+                    Ok(started(run_id, order.workflow))
+                }
+                Err(_) => Err(full),
+            };
+        }
+        Err(problem) => return Err(problem),
+    };
     if let Some(plan) = order.input.plan.clone() {
         store(api, plan).await?;
     }
@@ -199,13 +223,7 @@ async fn submit(
         }
         Err(status) => return Err(cannot_start(&order.workflow, &status)),
     }
-    let (path, namespace) = (encoded(&run_id), encoded(&caller.namespace));
-    Ok(StartedRun {
-        events: format!("/api/v1/runs/{path}/events?namespace={namespace}"),
-        run_id,
-        workflow: order.workflow,
-        status: "running",
-    })
+    Ok(started(run_id, order.workflow))
 }
 
 async fn store(api: &Api, plan: PinnedPlan) -> Result<()> {

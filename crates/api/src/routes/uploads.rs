@@ -17,6 +17,7 @@ use crate::door::Caller;
 use crate::extract::{Json, Path, Query, Reply, created, encoded, idempotency_key};
 use crate::guard::is_slow;
 use crate::problem::{FieldError, Problem, Result};
+use crate::quotas;
 use crate::state::Api;
 use crate::targets::{Format, LeftOut, Upload, UploadError, take_in};
 
@@ -141,8 +142,14 @@ async fn checked(api: &Api, caller: &Caller, new: NewUpload, key: Option<&str>) 
 
 /// Writes it down, or finds what was begun under the same key.
 async fn begun(api: &Api, upload: Upload) -> Result<(Upload, u64)> {
+    // What was begun before has its room already, or has become a target.
+    let room = match api.uploads.get(&upload.id).map_err(disk)? {
+        Some(_) => None,
+        None => Some(quotas::room_for_upload(api, &upload.namespace, Some(&upload.id), upload.size).await?),
+    };
     let uploads = api.uploads.clone();
     let work = tokio::task::spawn_blocking(move || {
+        let _room = room;
         if uploads.begin(&upload)? {
             return Ok((upload, 0, true));
         }
@@ -240,7 +247,10 @@ pub(crate) async fn append(
 }
 
 async fn write(api: &Api, upload: &Upload, offset: u64, body: Body) -> Result<u64> {
-    let limit = upload.size.unwrap_or(u64::MAX).min(api.limits.upload_bytes);
+    let room = quotas::room_for_upload(api, &upload.namespace, Some(&upload.id), upload.size).await?;
+    let limit = upload.size.unwrap_or(u64::MAX).min(room.bytes);
+    // The bytes may come slowly: others need not wait for them.
+    drop(room);
     api.uploads
         .append(&upload.id, offset, body, limit)
         .await
@@ -280,6 +290,8 @@ async fn finish(api: &Api, upload: Upload, length: u64) -> Result<TargetInfo> {
             "{length} of {size} bytes are there: send the rest first, from byte {length}"
         )));
     }
+    // Several that did not say how large they would be may have begun in the room of one.
+    drop(quotas::room_for_upload(api, &upload.namespace, Some(&upload.id), Some(length)).await?);
     let held = api.uploads.hold(&upload.id).map_err(refused)?;
     let permit = api.packing.acquire().await;
     let _permit = permit.map_err(|error| Problem::internal("targets cannot be packed", error))?;

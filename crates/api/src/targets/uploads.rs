@@ -213,6 +213,24 @@ impl Uploads {
         Ok(bytes)
     }
 
+    /// Bytes that those of a namespace have, or will have as they said; without one of them. Blocking.
+    pub(crate) fn bytes_of(&self, namespace: &str, without: Option<&str>) -> io::Result<u64> {
+        let mut bytes: u64 = 0;
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            let Some(id) = name.to_str().filter(|id| Some(*id) != without) else {
+                continue;
+            };
+            if let Some((upload, length)) = self.get(id)?
+                && upload.namespace == namespace
+                && upload.target.is_none()
+            {
+                bytes = bytes.saturating_add(length.max(upload.size.unwrap_or(0)));
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Forgets those that got no byte for so long. Blocking.
     pub(crate) fn sweep(&self, idle: Duration) -> io::Result<()> {
         let now = SystemTime::now();

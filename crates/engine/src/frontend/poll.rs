@@ -66,6 +66,10 @@ impl Frontend {
             request.worker_version_capabilities.as_ref(),
             request.deployment_options.as_ref(),
         )?;
+        let is_sticky = |queue: &TaskQueue| queue.kind() == TaskQueueKind::Sticky;
+        if request.task_queue.as_ref().is_some_and(is_sticky) {
+            return Err(Status::invalid_argument("only workflow tasks come from sticky queues"));
+        }
         let queue = self.queue(&namespace, request.task_queue, Kind::Activity)?;
         let rate = request
             .task_queue_metadata
@@ -120,8 +124,11 @@ impl Frontend {
         }
         Ok(QueueId {
             namespace: namespace.name.clone(),
+            kind: match (kind, queue.kind()) {
+                (Kind::Workflow, TaskQueueKind::Sticky) => Kind::Sticky,
+                (kind, _) => kind,
+            },
             name: queue.name.into(),
-            kind,
         })
     }
 }

@@ -63,6 +63,9 @@ pub(crate) trait Task: Send + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Workflow,
+    /// Workflow tasks for the one worker that has their runs in its cache. No such queue is an ordinary one of the same name, so
+    /// who may poll the one has not got the other.
+    Sticky,
     Activity,
 }
 

@@ -296,10 +296,9 @@ pub(crate) fn start_request(id: &str) -> StartWorkflowExecutionRequest {
 }
 
 pub(crate) fn poll_request(queue: &str) -> PollWorkflowTaskQueueRequest {
-    let task_queue = if queue == QUEUE {
-        normal_queue(queue)
-    } else {
-        Some(sticky_queue(queue))
+    let task_queue = match queue {
+        "sticky" => Some(sticky_queue(queue)),
+        _ => normal_queue(queue),
     };
     PollWorkflowTaskQueueRequest {
         namespace: NAMESPACE.to_owned(),
@@ -522,15 +521,20 @@ pub(crate) fn assert_code<T: std::fmt::Debug>(result: Result<T, Status>, code: C
 }
 
 /// Waits until somebody waits at a workflow task queue.
+/// As [`poll_request`] names the queue.
 pub(crate) async fn wait_for_poller(world: &World, queue: &str) {
-    let (client, queue) = (world.client.clone(), queue.to_owned());
+    wait_for_poller_of(world, poll_request(queue).task_queue).await;
+}
+
+pub(crate) async fn wait_for_poller_of(world: &World, queue: Option<TaskQueue>) {
+    let client = world.client.clone();
     eventually("the poll waits", async || {
         let queue: DescribeTaskQueueResponse = client
             .rpc(
                 "DescribeTaskQueue",
                 DescribeTaskQueueRequest {
                     namespace: NAMESPACE.to_owned(),
-                    task_queue: normal_queue(&queue),
+                    task_queue: queue.clone(),
                     ..Default::default()
                 },
             )

@@ -131,3 +131,44 @@ async fn a_task_that_waits_for_a_worker_moves_when_that_worker_shuts_down() {
     assert_eq!(signal_names(events(&task)), ["s"]);
     assert_eq!(events(&task)[0].event_id, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sticky_queue_is_an_ordinary_one_of_the_same_name() {
+    let world = World::new().await;
+    // Who may poll a sticky queue, since it belongs to a queue of theirs, has made its name up.
+    let request = PollWorkflowTaskQueueRequest {
+        task_queue: Some(sticky_queue(QUEUE)),
+        ..poll_request(QUEUE)
+    };
+    let client = world.client.clone();
+    let thief: tokio::task::JoinHandle<Result<PollWorkflowTaskQueueResponse, tonic::Status>> =
+        tokio::spawn(async move { client.rpc("PollWorkflowTaskQueue", request).await });
+    wait_for_poller_of(&world, Some(sticky_queue(QUEUE))).await;
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    assert_eq!(
+        events(&task)[0].event_id,
+        1,
+        "the ordinary poll gets it, whoever else waits"
+    );
+    // Nor does a worker that takes leave of one empty the other.
+    let goodbye = ShutdownWorkerRequest {
+        namespace: NAMESPACE.to_owned(),
+        sticky_task_queue: QUEUE.to_owned(),
+        ..Default::default()
+    };
+    let others = world.client.polling(QUEUE);
+    wait_for_poller(&world, QUEUE).await;
+    let _: ShutdownWorkerResponse = world.client.rpc("ShutdownWorker", goodbye).await.unwrap();
+    world.client.start("v").await;
+    assert_eq!(others.await.unwrap().workflow_execution.unwrap().workflow_id, "v");
+    assert!(!thief.is_finished());
+    thief.abort();
+
+    let request = PollActivityTaskQueueRequest {
+        task_queue: Some(sticky_queue(QUEUE)),
+        ..poll_activity_request(QUEUE)
+    };
+    let refused: Result<PollActivityTaskQueueResponse, _> = world.client.rpc("PollActivityTaskQueue", request).await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::InvalidArgument);
+}

@@ -1,5 +1,8 @@
 //! Memory stays bounded; the disk may be full.
 
+mod attacks;
+mod quotas;
+
 use std::fs;
 use std::process::Command;
 
