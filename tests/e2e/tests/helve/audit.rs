@@ -13,6 +13,14 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
         "PATCH /api/v1/uploads/{id}",
         "the bytes of an upload; its beginning and its end have rows",
     ),
+    ("POST /api/v1/queue/{name}/jobs", "each job of a queue is in the queue"),
+    ("POST /api/v1/queue/{name}/claim", "as above"),
+    ("POST /api/v1/queue/{name}/heartbeat", "as above"),
+    ("POST /api/v1/queue/{name}/complete", "as above"),
+    ("POST /api/v1/queue/{name}/fail", "as above"),
+    ("POST /api/v1/jobs/{id}/heartbeat", "as above"),
+    ("POST /api/v1/jobs/{id}/complete", "as above"),
+    ("POST /api/v1/jobs/{id}/fail", "as above"),
     ("POST /api/v1/logout", "ends the caller's own session, if it is one"),
 ];
 
@@ -26,6 +34,18 @@ impl Calls<'_> {
     /// Calls it with ids in the place of `{...}`, and looks for the row.
     #[track_caller]
     fn call(&mut self, operation: &str, ids: &[&str], body: &Value, action: &str) -> Value {
+        let answer = self.tried(operation, ids, body, action);
+        assert!(
+            (200..300).contains(&answer.status),
+            "{operation}: {}",
+            answer.text()
+        );
+        parsed(&answer)
+    }
+
+    /// The same, whatever comes of it: that somebody wanted it is in the log.
+    #[track_caller]
+    fn tried(&mut self, operation: &str, ids: &[&str], body: &Value, action: &str) -> Answer {
         let (method, template) = operation.split_once(' ').expect("a method and a path");
         let mut ids = ids.iter();
         let path: String = template
@@ -44,12 +64,11 @@ impl Calls<'_> {
                 self.api.send(method, &path, &json, body.to_string().as_bytes())
             }
         };
-        assert!((200..300).contains(&answer.status), "{operation}: {}", answer.text());
         let after = self.rows(action);
         assert_eq!(after, before + 1, "{operation} leaves no row `{action}`");
         self.made
             .insert(format!("{method} {}", template.split('?').next().unwrap_or_default()));
-        parsed(&answer)
+        answer
     }
 
     fn rows(&self, action: &str) -> usize {
@@ -60,6 +79,34 @@ impl Calls<'_> {
             .json();
         rows["items"].as_array().expect("a list").len()
     }
+}
+
+/// What operators do with jobs. Those that are asked about here are not there.
+fn queue(calls: &mut Calls<'_>) {
+    for (operation, action) in [
+        ("POST /api/v1/jobs/{id}/requeue", "job.requeue"),
+        ("POST /api/v1/jobs/{id}/cancel", "job.cancel"),
+        ("DELETE /api/v1/jobs/{id}", "job.remove"),
+        ("POST /api/v1/queue/{name}/requeue", "queue.requeue"),
+    ] {
+        calls.tried(operation, &["nothing"], &Value::Null, action);
+    }
+    let purge = json!({ "status": "completed" });
+    calls.tried("POST /api/v1/queue/{name}/purge", &["nothing"], &purge, "queue.purge");
+}
+
+fn webhooks(calls: &mut Calls<'_>) {
+    let new = json!({ "url": "https://hooks.example.org/x", "events": ["run.finished"] });
+    let made = calls.call("POST /api/v1/webhooks", &[], &new, "webhook.create");
+    let id = made["id"].as_str().or(made["webhook"]["id"].as_str()).expect("an id").to_owned();
+    let off = json!({ "enabled": false });
+    calls.tried("PATCH /api/v1/webhooks/{id}", &[&id], &off, "webhook.update");
+    calls.tried("POST /api/v1/webhooks/{id}/secret", &[&id], &json!({}), "webhook.secret");
+    calls.call("POST /api/v1/webhooks/{id}/test", &[&id], &Value::Null, "webhook.test");
+    let told = calls.api.get(&format!("/api/v1/webhooks/{id}/deliveries")).expect(200).json();
+    let delivery = text(&told["items"][0]["id"]);
+    calls.call("POST /api/v1/deliveries/{id}/again", &[&delivery], &Value::Null, "webhook.redeliver");
+    calls.call("DELETE /api/v1/webhooks/{id}", &[&id], &Value::Null, "webhook.delete");
 }
 
 fn parsed(answer: &Answer) -> Value {
@@ -188,6 +235,11 @@ fn every_operation_that_changes_something_leaves_a_row() {
         &json!({ "name": "team-a" }),
         "namespace.create",
     );
+    let few = json!({ "max_concurrent_runs": 5 });
+    let settings = "PUT /api/v1/namespaces/{name}/settings";
+    calls.call(settings, &["team-a"], &few, "namespace.settings");
+    queue(&mut calls);
+    webhooks(&mut calls);
     let token = json!({ "name": "ci", "role": "analyst" });
     let token = text(&calls.call("POST /api/v1/tokens", &[], &token, "token.create")["token"]["id"]);
     calls.call("DELETE /api/v1/tokens/{id}", &[&token], &Value::Null, "token.revoke");
