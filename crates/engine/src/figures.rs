@@ -134,6 +134,7 @@ impl Figures {
     /// A task got to a worker, after this time.
     pub(crate) fn handed_out(&self, queue: &QueueId, is_sticky: bool, waited: Duration) {
         match queue.kind {
+            Kind::Sticky => self.sticky.took(waited),
             Kind::Workflow if is_sticky => self.sticky.took(waited),
             Kind::Workflow => self.workflow_tasks.of(&queue.name).took(waited),
             Kind::Activity => self.activities.of(&queue.name).took(waited),
@@ -154,7 +155,7 @@ impl Figures {
 
     fn of(&self, kind: Kind) -> &Few<Histogram> {
         match kind {
-            Kind::Workflow => &self.workflow_tasks,
+            Kind::Workflow | Kind::Sticky => &self.workflow_tasks,
             Kind::Activity => &self.activities,
         }
     }
@@ -262,7 +263,7 @@ fn waits(figures: &Figures, text: &mut Text) {
 
 fn word(kind: Kind) -> &'static str {
     match kind {
-        Kind::Workflow => "workflow",
+        Kind::Workflow | Kind::Sticky => "workflow",
         Kind::Activity => "activity",
     }
 }

@@ -287,13 +287,10 @@ impl Shell {
         let (sticky, normal, rank) = {
             let mut guard = self.lock(slot).await?;
             let state = loaded_state(guard.loaded())?;
-            let sticky = state
-                .sticky_queue()
-                .filter(|_| state.is_running())
-                .map(|name| QueueId {
-                    kind: Kind::Sticky,
-                    ..self.workflow_queue(slot, name)
-                });
+            let sticky = state.sticky_queue().filter(|_| state.is_running()).map(|name| QueueId {
+                kind: Kind::Sticky,
+                ..self.workflow_queue(slot, name)
+            });
             let rank = Rank::of(&state.priority());
             (sticky, self.workflow_queue(slot, state.task_queue()), rank)
         };

@@ -177,7 +177,12 @@ impl Http {
                 }
             }
         }));
-        let served = Served::announce(data, &base);
+        // Other commands of this machine bring a token: they are told of this machine's own address, whatever the public one is.
+        let near = match plain.as_str() {
+            "" => format!("https://{}", reachable(address)),
+            plain => format!("http://{plain}"),
+        };
+        let served = Served::announce(data, &near);
         let served = served.inspect_err(|error| tracing::warn!(%error, "other commands will not find the API"));
         Ok(Self {
             _served: served.ok(),

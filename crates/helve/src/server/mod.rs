@@ -83,7 +83,7 @@ pub(crate) fn local(app: &App) -> Result<Option<Client>> {
         return Ok(None);
     };
     let global = &app.global;
-    let server = address(&url, true)?;
+    let server = address(&url, false)?;
     let token = match given(global)? {
         Some(token) => token,
         None => admin_token(&data)?,
@@ -100,7 +100,7 @@ pub(crate) fn needed(app: &App, what: &str) -> Result<Client> {
     local(app)?.ok_or_else(|| {
         Problem::new(format!("{what} needs a server, and none serves this data directory"))
             .code("no-server")
-            .help("start `helve up --http` on it, or name a server with --server URL or `helve login URL`")
+            .help("start `helve up` on it, or name a server with --server URL or `helve login URL`")
     })
 }
 

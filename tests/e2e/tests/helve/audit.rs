@@ -35,11 +35,7 @@ impl Calls<'_> {
     #[track_caller]
     fn call(&mut self, operation: &str, ids: &[&str], body: &Value, action: &str) -> Value {
         let answer = self.tried(operation, ids, body, action);
-        assert!(
-            (200..300).contains(&answer.status),
-            "{operation}: {}",
-            answer.text()
-        );
+        assert!((200..300).contains(&answer.status), "{operation}: {}", answer.text());
         parsed(&answer)
     }
 
@@ -98,14 +94,32 @@ fn queue(calls: &mut Calls<'_>) {
 fn webhooks(calls: &mut Calls<'_>) {
     let new = json!({ "url": "https://hooks.example.org/x", "events": ["run.finished"] });
     let made = calls.call("POST /api/v1/webhooks", &[], &new, "webhook.create");
-    let id = made["id"].as_str().or(made["webhook"]["id"].as_str()).expect("an id").to_owned();
+    let id = made["id"]
+        .as_str()
+        .or(made["webhook"]["id"].as_str())
+        .expect("an id")
+        .to_owned();
     let off = json!({ "enabled": false });
     calls.tried("PATCH /api/v1/webhooks/{id}", &[&id], &off, "webhook.update");
-    calls.tried("POST /api/v1/webhooks/{id}/secret", &[&id], &json!({}), "webhook.secret");
+    calls.tried(
+        "POST /api/v1/webhooks/{id}/secret",
+        &[&id],
+        &json!({}),
+        "webhook.rotate",
+    );
     calls.call("POST /api/v1/webhooks/{id}/test", &[&id], &Value::Null, "webhook.test");
-    let told = calls.api.get(&format!("/api/v1/webhooks/{id}/deliveries")).expect(200).json();
+    let told = calls
+        .api
+        .get(&format!("/api/v1/webhooks/{id}/deliveries"))
+        .expect(200)
+        .json();
     let delivery = text(&told["items"][0]["id"]);
-    calls.call("POST /api/v1/deliveries/{id}/again", &[&delivery], &Value::Null, "webhook.redeliver");
+    calls.call(
+        "POST /api/v1/deliveries/{id}/again",
+        &[&delivery],
+        &Value::Null,
+        "webhook.redeliver",
+    );
     calls.call("DELETE /api/v1/webhooks/{id}", &[&id], &Value::Null, "webhook.delete");
 }
 
