@@ -265,6 +265,10 @@ fn e2e(environment: &Environment) -> Result<Outcome> {
     variables.push(("HELVE_TOOLS_DIR", tools.dir.into()));
     let mut missing = tools.missing;
     add_s3_server(environment, &mut variables, &mut missing)?;
+    match tools::promtool(environment)? {
+        Some(program) => variables.push(("HELVE_PROMTOOL", program.into())),
+        None => missing.push("promtool is missing (package `prometheus`): figures and alert rules".to_owned()),
+    }
     match python::prepare(environment)? {
         python::Prepared::Ready(python) => variables.push(("HELVE_TEMPORAL_BIN", python.temporal().into())),
         python::Prepared::Missing(what) => missing.push(format!("{what}: runs on the real Temporal server")),

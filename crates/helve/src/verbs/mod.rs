@@ -26,17 +26,19 @@ mod workers;
 pub(crate) use catalog::not_found;
 pub(crate) use verticals::Examined;
 
+use helve_metrics::Registry;
+
 use crate::app::App;
 use crate::cli::{Cli, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
 use crate::errors::Result;
 
 /// Runs the verb and returns the exit code.
-pub(crate) async fn run(cli: Cli) -> Result<u8> {
+pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
     let mut global = cli.global;
     if let Verb::Toolbox(ToolboxVerb::Check { dirs, .. }) = &cli.verb {
         global.toolbox.extend_from_slice(dirs);
     }
-    let app = App::new(global)?;
+    let app = App::new(global, metrics)?;
     match cli.verb {
         Verb::Run(args) => run::run(&app, *args).await,
         Verb::Up(args) => up::up(&app, &args).await,

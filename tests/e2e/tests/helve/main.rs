@@ -8,6 +8,7 @@ mod findings;
 mod flawless;
 mod languages;
 mod limits;
+mod observe;
 mod pages;
 mod sandbox;
 mod scanning;
