@@ -148,7 +148,12 @@ impl Collect for ApiFigures {
             for (status, count) in &*figures.codes.read().unwrap_or_else(PoisonError::into_inner) {
                 let code = status.to_string();
                 let labels = [("method", method), ("route", &*route), ("code", &code)];
-                text.counter("helve_api_requests_total", "Requests that were answered.", &labels, count);
+                text.counter(
+                    "helve_api_requests_total",
+                    "Requests that were answered.",
+                    &labels,
+                    count,
+                );
             }
             text.histogram(
                 "helve_api_request_seconds",
@@ -163,8 +168,18 @@ impl Collect for ApiFigures {
             &[],
             &self.under_way,
         );
-        text.gauge("helve_api_uploads_under_way", "Requests that bring bytes of targets.", &[], &self.uploads);
-        text.counter("helve_api_received_bytes_total", "Bytes of the bodies of requests.", &[], &self.received);
+        text.gauge(
+            "helve_api_uploads_under_way",
+            "Requests that bring bytes of targets.",
+            &[],
+            &self.uploads,
+        );
+        text.counter(
+            "helve_api_received_bytes_total",
+            "Bytes of the bodies of requests.",
+            &[],
+            &self.received,
+        );
         text.value(
             "helve_api_event_listeners",
             "Clients that listen to live events.",

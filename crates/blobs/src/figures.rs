@@ -56,9 +56,19 @@ impl Collect for BlobFigures {
         let Counts { put, get, remove } = &*self.counts;
         for (operation, count) in [("put", put), ("get", get), ("remove", remove)] {
             let labels = [("operation", operation)];
-            text.counter("helve_blobs_operations_total", "Blobs that were stored, opened or removed.", &labels, &count.done);
+            text.counter(
+                "helve_blobs_operations_total",
+                "Blobs that were stored, opened or removed.",
+                &labels,
+                &count.done,
+            );
             text.counter("helve_blobs_bytes_total", "Their sizes.", &labels, &count.bytes);
-            text.counter("helve_blobs_errors_total", "Such operations that failed.", &labels, &count.failed);
+            text.counter(
+                "helve_blobs_errors_total",
+                "Such operations that failed.",
+                &labels,
+                &count.failed,
+            );
         }
         let Some(cache) = self.cache.as_ref().and_then(Weak::upgrade) else {
             return;

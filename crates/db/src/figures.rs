@@ -69,7 +69,12 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn new(name: &'static str, path: Arc<Path>, counters: Arc<Counters>, queue: WeakSender<Request>) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        path: Arc<Path>,
+        counters: Arc<Counters>,
+        queue: WeakSender<Request>,
+    ) -> Self {
         Figures {
             name,
             path,
@@ -84,10 +89,22 @@ impl Collect for Figures {
         let db = [("database", self.name)];
         let stats = self.counters.read();
         let mut count = |name, help, value: u64| text.count(name, help, &db, value as f64);
-        count("helve_db_commits_total", "Transactions, each with one fsync.", stats.commits);
-        count("helve_db_batches_total", "Writes that were committed in them.", stats.batches);
+        count(
+            "helve_db_commits_total",
+            "Transactions, each with one fsync.",
+            stats.commits,
+        );
+        count(
+            "helve_db_batches_total",
+            "Writes that were committed in them.",
+            stats.batches,
+        );
         count("helve_db_rows_total", "Rows that they changed.", stats.rows);
-        count("helve_db_written_bytes_total", "Bytes of values that they carried.", stats.bytes);
+        count(
+            "helve_db_written_bytes_total",
+            "Bytes of values that they carried.",
+            stats.bytes,
+        );
         count(
             "helve_db_commit_failures_total",
             "Transactions that the disk or the database refused.",
@@ -119,7 +136,12 @@ impl Collect for Figures {
         );
         if let Some(queue) = self.queue.upgrade() {
             let waiting = queue.max_capacity() - queue.capacity();
-            text.value("helve_db_queued_writes", "Writes that wait for the writer.", &db, waiting as f64);
+            text.value(
+                "helve_db_queued_writes",
+                "Writes that wait for the writer.",
+                &db,
+                waiting as f64,
+            );
         }
         for (file, suffix) in [("database", ""), ("log", "-wal")] {
             let mut path = self.path.as_os_str().to_owned();
@@ -165,7 +187,10 @@ mod tests {
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
         }
-        assert!(text.contains("helve_db_file_bytes{database=\"x\",file=\"log\"} "), "{text}");
+        assert!(
+            text.contains("helve_db_file_bytes{database=\"x\",file=\"log\"} "),
+            "{text}"
+        );
         store.close().await;
         drop(store);
         assert!(!registry.text().contains("helve_db_queued_writes"));

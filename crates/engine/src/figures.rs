@@ -180,9 +180,19 @@ impl Collect for EngineFigures {
         rpcs(figures, text);
         waits(figures, text);
         queues(figures, shell.matching.survey(), text);
-        text.counter("helve_engine_runs_started_total", "Runs that began.", &[], &figures.started);
+        text.counter(
+            "helve_engine_runs_started_total",
+            "Runs that began.",
+            &[],
+            &figures.started,
+        );
         for ((_, end), count) in ENDS.iter().zip(&figures.ended) {
-            text.counter("helve_engine_runs_ended_total", "Runs that ended.", &[("outcome", end)], count);
+            text.counter(
+                "helve_engine_runs_ended_total",
+                "Runs that ended.",
+                &[("outcome", end)],
+                count,
+            );
         }
         text.value(
             "helve_engine_open_runs",
@@ -326,7 +336,10 @@ mod tests {
         let series = text.lines().filter(|line| line.contains("_seconds_count"));
         assert_eq!(series.count(), MAX_QUEUES + 1);
         assert!(
-            text.contains(&format!("_count{{queue=\"other\",kind=\"activity\"}} {}\n", 9 * MAX_QUEUES)),
+            text.contains(&format!(
+                "_count{{queue=\"other\",kind=\"activity\"}} {}\n",
+                9 * MAX_QUEUES
+            )),
             "{text}"
         );
     }

@@ -62,7 +62,10 @@ impl Services {
         let rpc = path.rsplit('/').next().unwrap_or_default();
         let span = span(rpc, request.headers());
         let response = self.answer(&path, request).instrument(span).await;
-        shell.figures.rpc(rpc).answered(code(response.headers()), began.elapsed());
+        shell
+            .figures
+            .rpc(rpc)
+            .answered(code(response.headers()), began.elapsed());
         response
     }
 
@@ -104,7 +107,9 @@ fn span(rpc: &str, headers: &HeaderMap) -> Span {
 /// The code of an answer: a refusal has it in its headers, anything else behind its message.
 fn code(headers: &HeaderMap) -> usize {
     let code = headers.get(Status::GRPC_STATUS);
-    code.map_or(0, |code| code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2))
+    code.map_or(0, |code| {
+        code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2)
+    })
 }
 
 /// The generated stubs do not say what is missing.

@@ -105,10 +105,24 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// How log lines look
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "HELVE_LOG_FORMAT", hide_env_values = true, default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "HELVE_LOG_FORMAT",
+        hide_env_values = true,
+        default_value_t
+    )]
     pub(crate) log_format: LogFormat,
     /// An OpenTelemetry collector that traces are sent to by OTLP over HTTP, such as `http://127.0.0.1:4318`
-    #[arg(long, global = true, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true
+    )]
     pub(crate) otlp: Option<String>,
     /// Headers for the collector, such as `authorization=Bearer TOKEN`, from the environment only
     #[arg(skip = std::env::var("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default())]

@@ -36,8 +36,9 @@ impl Health {
         metrics: Registry,
     ) -> Result<Self> {
         let cannot = |error: io::Error| {
-            Problem::new(format!("cannot listen on {address}: {error}"))
-                .help(format!("choose another address with {option}, such as 127.0.0.1:0 for any free port"))
+            Problem::new(format!("cannot listen on {address}: {error}")).help(format!(
+                "choose another address with {option}, such as 127.0.0.1:0 for any free port"
+            ))
         };
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;

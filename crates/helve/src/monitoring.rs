@@ -44,13 +44,13 @@ pub(crate) fn add_ledger(metrics: &Registry, ledger: &Ledger) {
 pub(crate) async fn serve(address: Option<SocketAddr>, metrics: &Registry) -> Result<Option<Health>> {
     let Some(address) = address else { return Ok(None) };
     if !address.ip().is_loopback() {
-        return Err(
-            Problem::new(format!("{address} can be reached from other machines, and figures are given there to anybody"))
-                .help(
-                    "name a loopback address such as --metrics 127.0.0.1:9090; from other machines, `/metrics` of --http \
+        return Err(Problem::new(format!(
+            "{address} can be reached from other machines, and figures are given there to anybody"
+        ))
+        .help(
+            "name a loopback address such as --metrics 127.0.0.1:9090; from other machines, `/metrics` of --http \
                      gives them to whoever has a token",
-                ),
-        );
+        ));
     }
     let served = Health::serve(address, "--metrics", None, metrics.clone()).await?;
     eprint_line(&format!("metrics  http://{}/metrics", served.address));

@@ -80,14 +80,23 @@ impl Collect for LedgerFigures {
             &[],
             &self.runs,
         );
-        text.counter("helve_ledger_ingested_findings_total", "Findings of these runs.", &[], &self.findings);
+        text.counter(
+            "helve_ledger_ingested_findings_total",
+            "Findings of these runs.",
+            &[],
+            &self.findings,
+        );
         text.histogram(
             "helve_ledger_ingest_lag_seconds",
             "Time from the end of a run until its findings are in the index.",
             &[],
             &self.lag,
         );
-        for (outcome, count) in [("delivered", &self.delivered), ("failed", &self.failed), ("dead", &self.dead)] {
+        for (outcome, count) in [
+            ("delivered", &self.delivered),
+            ("failed", &self.failed),
+            ("dead", &self.dead),
+        ] {
             text.counter(
                 "helve_ledger_webhook_attempts_total",
                 "Attempts to deliver a webhook; after one that is dead there are no more.",
@@ -120,7 +129,9 @@ mod tests {
     #[tokio::test]
     async fn webhooks_that_wait_and_attempts_that_fail_are_seen() {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&dir.path().join("l.db"), Default::default()).await.unwrap();
+        let ledger = Ledger::open(&dir.path().join("l.db"), Default::default())
+            .await
+            .unwrap();
         let registry = Registry::new();
         let (figures, store) = ledger.figures();
         registry.add(figures);
@@ -141,6 +152,9 @@ mod tests {
         let due = ledger.claim_deliveries(1, Duration::from_secs(60)).await.unwrap();
         ledger.delivery_failed(&due[0], "refused", None).await.unwrap();
         let text = registry.text();
-        assert!(text.contains("helve_ledger_webhook_attempts_total{outcome=\"failed\"} 1\n"), "{text}");
+        assert!(
+            text.contains("helve_ledger_webhook_attempts_total{outcome=\"failed\"} 1\n"),
+            "{text}"
+        );
     }
 }

@@ -24,9 +24,18 @@ impl Process {
 
 impl Collect for Process {
     fn collect(&self, text: &mut Text) {
-        let build = [("version", self.version), ("os", std::env::consts::OS), ("arch", std::env::consts::ARCH)];
+        let build = [
+            ("version", self.version),
+            ("os", std::env::consts::OS),
+            ("arch", std::env::consts::ARCH),
+        ];
         text.value("helve_build_info", "The program; the value is always 1.", &build, 1.0);
-        text.value("process_start_time_seconds", "When the process started, since 1970.", &[], self.started);
+        text.value(
+            "process_start_time_seconds",
+            "When the process started, since 1970.",
+            &[],
+            self.started,
+        );
         #[cfg(target_os = "linux")]
         linux::collect(text);
     }
@@ -44,17 +53,32 @@ mod linux {
     pub(super) fn collect(text: &mut Text) {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         if let Some(bytes) = kilobytes(&status, "VmRSS:") {
-            text.value("process_resident_memory_bytes", "Memory that the process holds.", &[], bytes);
+            text.value(
+                "process_resident_memory_bytes",
+                "Memory that the process holds.",
+                &[],
+                bytes,
+            );
         }
         if let Some(bytes) = kilobytes(&status, "VmSize:") {
-            text.value("process_virtual_memory_bytes", "Addresses that the process uses.", &[], bytes);
+            text.value(
+                "process_virtual_memory_bytes",
+                "Addresses that the process uses.",
+                &[],
+                bytes,
+            );
         }
         if let Some(count) = field(&status, "Threads:").and_then(|count| count.parse().ok()) {
             text.value("process_threads", "Threads of the process.", &[], count);
         }
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         if let Some(seconds) = cpu(&stat) {
-            text.count("process_cpu_seconds_total", "Time on a CPU, of all threads.", &[], seconds);
+            text.count(
+                "process_cpu_seconds_total",
+                "Time on a CPU, of all threads.",
+                &[],
+                seconds,
+            );
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
             text.value("process_open_fds", "Open files and sockets.", &[], open.count() as f64);
@@ -123,7 +147,10 @@ mod tests {
             "process_cpu_seconds_total ",
             "process_start_time_seconds ",
         ] {
-            assert!(text.lines().any(|line| line.starts_with(name)), "{name} is not in\n{text}");
+            assert!(
+                text.lines().any(|line| line.starts_with(name)),
+                "{name} is not in\n{text}"
+            );
         }
     }
 }

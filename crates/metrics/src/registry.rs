@@ -61,7 +61,12 @@ impl Registry {
 
     /// All figures as they are now.
     pub fn text(&self) -> String {
-        let sources = self.inner.sources.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sources = self
+            .inner
+            .sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut text = Text::default();
         for source in sources {
             source.collect(&mut text);

@@ -112,7 +112,7 @@ impl Client {
                     .map(|(key, v)| ((*key).to_owned(), json_payload(v)))
                     .collect(),
             }),
-            header: trace.as_ref().map(|context| trace_header(context)),
+            header: trace.as_deref().map(trace_header),
             ..Default::default()
         };
         let mut request = request.into_request();

@@ -125,7 +125,11 @@ impl Cached {
                     None => Vec::new(),
                 },
             };
-            commands.extend(decided.into_iter().map(|command| self.with_headers(wire::command(command))));
+            commands.extend(
+                decided
+                    .into_iter()
+                    .map(|command| self.with_headers(wire::command(command))),
+            );
         }
         for query in queries {
             let answer = self.run()?.query(&query.query_type);

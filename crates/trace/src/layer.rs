@@ -60,7 +60,10 @@ impl Exporting {
 }
 
 fn is_wanted(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && [TRACED, WITHIN].iter().any(|name| metadata.fields().field(name).is_some())
+    metadata.is_span()
+        && [TRACED, WITHIN]
+            .iter()
+            .any(|name| metadata.fields().field(name).is_some())
 }
 
 /// What spans of these names do for others.
@@ -96,7 +99,9 @@ where
             Some(outer) => (Some(outer.trace), outer.is_sampled),
             None => (fresh(), true),
         };
-        let (Some(trace), Some(own)) = (trace, fresh()) else { return };
+        let (Some(trace), Some(own)) = (trace, fresh()) else {
+            return;
+        };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         span.extensions_mut().insert(Live {

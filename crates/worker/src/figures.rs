@@ -97,12 +97,7 @@ impl WorkerFigures {
     }
 
     /// Answers what it is called and how it ended.
-    fn program<'a>(
-        &self,
-        job: &'a Job,
-        began: Instant,
-        ended: &Result<Ran, RunError>,
-    ) -> (Cow<'a, str>, &'static str) {
+    fn program<'a>(&self, job: &'a Job, began: Instant, ended: &Result<Ran, RunError>) -> (Cow<'a, str>, &'static str) {
         let name = job.program.file_name().unwrap_or_default().to_string_lossy();
         let tool = self.tools.of(&name);
         let exit = match ended {
@@ -181,7 +176,12 @@ fn steps(name: &str, module: &OfModule, text: &mut Text) {
         &labels,
         &module.started,
     );
-    text.gauge("helve_worker_steps_running", "Steps that run now.", &labels, &module.running);
+    text.gauge(
+        "helve_worker_steps_running",
+        "Steps that run now.",
+        &labels,
+        &module.running,
+    );
     for (outcome, count) in OUTCOMES.iter().zip(&module.ended) {
         text.counter(
             "helve_worker_steps_ended_total",

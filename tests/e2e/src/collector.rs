@@ -74,7 +74,9 @@ fn take(stream: TcpStream, kept: &Mutex<Vec<Span>>) {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).expect("the body comes");
         kept.lock().unwrap_or_else(PoisonError::into_inner).extend(read(&body));
-        let answer = reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let answer = reader
+            .get_mut()
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         if answer.is_err() {
             return;
         }

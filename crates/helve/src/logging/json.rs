@@ -92,9 +92,15 @@ where
         line.insert("target".to_owned(), metadata.target().into());
         line.insert("message".to_owned(), message);
         // From the outermost span in: what is inside knows better.
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context
+            .event_scope(event)
+            .into_iter()
+            .flat_map(|scope| scope.from_root())
+        {
             let extensions = span.extensions();
-            let Some(Fields(outer)) = extensions.get() else { continue };
+            let Some(Fields(outer)) = extensions.get() else {
+                continue;
+            };
             for (name, value) in outer {
                 match PLACES.contains(&name.as_str()) {
                     true => drop(line.insert(name.clone(), value.clone())),

@@ -38,7 +38,10 @@ fn scene(more: &[&str]) -> Scene {
         "name: look\nversion: '1'\ndescription: d\nkind: command\ntool: {program: bash}\n\
          args: ['{{ files }}/run.sh']\noutput: {format: lines, pattern: '(?P<message>.+)'}\n",
     );
-    tree::write(&toolbox.join("modules/look/run.sh"), "echo \"trace ${TRACEPARENT:-none}\"\n");
+    tree::write(
+        &toolbox.join("modules/look/run.sh"),
+        "echo \"trace ${TRACEPARENT:-none}\"\n",
+    );
     tree::write(
         &toolbox.join("workflows/work/metadata.yaml"),
         "name: work\nversion: '1'\ndescription: d\nvertical: odd\n",
@@ -113,13 +116,27 @@ fn one_trace_goes_from_a_request_through_the_engine_to_a_step_of_another_process
     let collector = Collector::start();
     let scene = scene(&["--otlp", &collector.url]);
     let spans = eventually("the span of the tool", || {
-        let spans: Vec<Span> = collector.spans().into_iter().filter(|span| span.trace == TRACE).collect();
+        let spans: Vec<Span> = collector
+            .spans()
+            .into_iter()
+            .filter(|span| span.trace == TRACE)
+            .collect();
         let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
-        let wanted = ["POST /api/v1/runs", "StartWorkflowExecution", "commit", "step first", "tool bash"];
+        let wanted = [
+            "POST /api/v1/runs",
+            "StartWorkflowExecution",
+            "commit",
+            "step first",
+            "tool bash",
+        ];
         wanted.iter().all(|name| names.contains(name)).then_some(spans)
     });
     let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
-    let (request, call, commit) = (named("POST /api/v1/runs"), named("StartWorkflowExecution"), named("commit"));
+    let (request, call, commit) = (
+        named("POST /api/v1/runs"),
+        named("StartWorkflowExecution"),
+        named("commit"),
+    );
     let (step, tool) = (named("step first"), named("tool bash"));
     assert_eq!(request.parent, CLIENT_SPAN, "the client's own span is the first");
     assert_eq!(call.parent, request.id);
@@ -128,15 +145,27 @@ fn one_trace_goes_from_a_request_through_the_engine_to_a_step_of_another_process
     assert_eq!(tool.parent, step.id);
     assert_eq!(request.process, commit.process);
     assert_ne!(step.process, request.process);
-    let found = scene.api.get(&format!("/api/v1/runs/{}/findings", scene.run)).expect(200).json();
+    let found = scene
+        .api
+        .get(&format!("/api/v1/runs/{}/findings", scene.run))
+        .expect(200)
+        .json();
     let said = found["items"][0]["message"].as_str().unwrap();
-    assert_eq!(said, format!("trace 00-{TRACE}-{}-01", tool.id), "the tool is told where it is");
+    assert_eq!(
+        said,
+        format!("trace 00-{TRACE}-{}-01", tool.id),
+        "the tool is told where it is"
+    );
 }
 
 #[test]
 fn without_a_collector_tools_are_told_of_no_trace() {
     let scene = scene(&[]);
-    let found = scene.api.get(&format!("/api/v1/runs/{}/findings", scene.run)).expect(200).json();
+    let found = scene
+        .api
+        .get(&format!("/api/v1/runs/{}/findings", scene.run))
+        .expect(200)
+        .json();
     assert_eq!(found["items"][0]["message"], "trace none");
 }
 
@@ -148,7 +177,9 @@ fn names(text: &str) -> BTreeSet<String> {
 
 /// The value of a series.
 fn value(text: &str, series: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map(|value| value.parse().unwrap())
 }
 
@@ -167,7 +198,11 @@ fn mentioned(file: &str) -> BTreeSet<String> {
 
 fn get(address: &str, path: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -191,8 +226,8 @@ fn every_figure_of_the_dashboard_and_the_alerts_is_there_and_prometheus_reads_th
         "helve_db_commits_total{database=\"engine\"}",
         "helve_db_fsync_seconds_count{database=\"engine\"}",
         "helve_engine_rpcs_total{rpc=\"StartWorkflowExecution\",code=\"OK\"}",
-        "helve_engine_schedule_to_start_seconds_count{queue=\"odd\",kind=\"activity\"}",
-        "helve_engine_queue_pollers{queue=\"odd\",kind=\"activity\"}",
+        "helve_engine_schedule_to_start_seconds_count{queue=\"helve-vertical-odd\",kind=\"activity\"}",
+        "helve_engine_queue_pollers{queue=\"helve-vertical-odd\",kind=\"activity\"}",
         "helve_api_requests_total{method=\"POST\",route=\"/api/v1/runs\",code=\"201\"}",
         "helve_api_received_bytes_total",
         "helve_blobs_bytes_total{operation=\"put\"}",
@@ -202,9 +237,12 @@ fn every_figure_of_the_dashboard_and_the_alerts_is_there_and_prometheus_reads_th
         assert!(seen.is_some_and(|seen| seen > 0.0), "{series} is {seen:?} in\n{server}");
     }
     for (series, expected) in [
-        ("helve_worker_steps_ended_total{module=\"look\",outcome=\"completed\"}", 1.0),
+        (
+            "helve_worker_steps_ended_total{module=\"look\",outcome=\"completed\"}",
+            1.0,
+        ),
         ("helve_worker_tool_exits_total{tool=\"bash\",exit=\"zero\"}", 1.0),
-        ("helve_worker_slots_used{queue=\"odd\"}", 0.0),
+        ("helve_worker_slots_used{queue=\"helve-vertical-odd\"}", 0.0),
     ] {
         assert_eq!(value(&worker, series), Some(expected), "{series} in\n{worker}");
     }
@@ -214,7 +252,11 @@ fn every_figure_of_the_dashboard_and_the_alerts_is_there_and_prometheus_reads_th
     let there: BTreeSet<String> = names(&server).union(&names(&worker)).cloned().collect();
     for file in ["grafana/helve.json", "prometheus/alerts.yml"] {
         let missing: Vec<String> = mentioned(file).difference(&there).cloned().collect();
-        assert_eq!(missing, Vec::<String>::new(), "{file} names what nobody counts; there are {there:?}");
+        assert_eq!(
+            missing,
+            Vec::<String>::new(),
+            "{file} names what nobody counts; there are {there:?}"
+        );
         assert!(mentioned(file).len() > 8, "{file} is read");
     }
     judge(&[&server, &worker]);
@@ -238,11 +280,19 @@ fn judge(texts: &[&str]) {
             .expect("promtool starts");
         tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let output = tool.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}\n{text}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let scratch = tempfile::tempdir().unwrap();
     for file in ["prometheus.yml", "alerts.yml"] {
-        fs::copy(checkout().join("deploy/prometheus").join(file), scratch.path().join(file)).unwrap();
+        fs::copy(
+            checkout().join("deploy/prometheus").join(file),
+            scratch.path().join(file),
+        )
+        .unwrap();
     }
     fs::write(scratch.path().join("helve.token"), "t").unwrap();
     let output = Command::new(&promtool)
@@ -266,7 +316,12 @@ fn figures_want_a_token_that_sees_all_or_an_address_of_this_machine() {
     api.with(Some(&narrow)).get("/metrics").expect_problem(403, "");
     let wide = token(json!({"name": "prometheus", "role": "viewer"}));
     let answer = api.with(Some(&wide)).get("/metrics").expect(200);
-    assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
     running.signal("INT");
     running.wait_for_line("stopping");
     drop(running);
@@ -275,7 +330,11 @@ fn figures_want_a_token_that_sees_all_or_an_address_of_this_machine() {
     refused.expect_clear_error(&["0.0.0.0", "token"]);
     let mut open = home.start(&["up", "--metrics", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
     let line = open.wait_for_line("metrics  http://");
-    let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let address = line
+        .split("http://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next())
+        .unwrap();
     let (status, text) = get(address, "/metrics", "");
     assert_eq!(status, 200);
     assert!(names(&text).contains("helve_db_commits_total"), "{text}");
@@ -286,8 +345,15 @@ fn log_lines_are_json_and_say_within_which_run_and_step() {
     let mut scene = scene(&["--log-format", "json", "-v"]);
     let line = scene.worker.wait_for_line("the step ended");
     let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    assert_eq!((&line["run_id"], &line["step"]), (&json!(scene.run), &json!("first")), "{line}");
-    assert_eq!((&line["level"], &line["target"]), (&json!("debug"), &json!("helve_worker::figures")));
+    assert_eq!(
+        (&line["run_id"], &line["step"]),
+        (&json!(scene.run), &json!("first")),
+        "{line}"
+    );
+    assert_eq!(
+        (&line["level"], &line["target"]),
+        (&json!("debug"), &json!("helve_worker::figures"))
+    );
     assert_eq!(line["fields"]["outcome"], "completed");
     let token = scene.api.token.clone().unwrap();
     scene.worker.signal("INT");
@@ -351,7 +417,10 @@ fn the_doctor_fails_a_disk_that_is_full_or_cannot_be_written() {
         eprintln!("not checked: no file system can be mounted here");
         return;
     }
-    for (how, fix) in [("full", "make room"), ("read-only", "mount the file system for writing")] {
+    for (how, fix) in [
+        ("full", "make room"),
+        ("read-only", "mount the file system for writing"),
+    ] {
         let place = tempfile::tempdir().unwrap();
         let mut command = Command::new("unshare");
         command
@@ -381,6 +450,12 @@ fn a_server_whose_disk_is_gone_is_not_ready_and_says_what_cannot_be_used() {
         (answer.status == 503).then(|| answer.json())
     });
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("the store of targets and results cannot be used"), "{detail}");
-    assert!(!detail.contains(&*home.data().to_string_lossy()), "strangers are told no paths: {detail}");
+    assert!(
+        detail.contains("the store of targets and results cannot be used"),
+        "{detail}"
+    );
+    assert!(
+        !detail.contains(&*home.data().to_string_lossy()),
+        "strangers are told no paths: {detail}"
+    );
 }

@@ -22,7 +22,11 @@ const APART: Duration = Duration::from_secs(2);
 pub(super) fn checks(dir: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
     match timed_writes(dir) {
-        Ok(Written { typical, longest, written }) => {
+        Ok(Written {
+            typical,
+            longest,
+            written,
+        }) => {
             checks.push(Check::ok("data directory", format!("{} can be written", dir.display())));
             checks.push(speed(typical, longest));
             checks.extend(clock(SystemTime::now(), written));
@@ -65,7 +69,12 @@ fn cannot_write(dir: &Path, error: &std::io::Error) -> Check {
         ErrorKind::PermissionDenied => "mend its owner and mode (it should be yours, 0700), or use another --data-dir",
         _ => "mend the disk, or use another --data-dir",
     };
-    Check::fail("data directory", format!("{} cannot be written: {error}", dir.display()), means, fix)
+    Check::fail(
+        "data directory",
+        format!("{} cannot be written: {error}", dir.display()),
+        means,
+        fix,
+    )
 }
 
 fn speed(typical: Duration, longest: Duration) -> Check {
@@ -104,7 +113,7 @@ fn clock(now: SystemTime, written: Option<SystemTime>) -> Option<Check> {
     })
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn room(dir: &Path) -> Vec<Check> {
     let Ok(disk) = rustix::fs::statvfs(dir) else {
         return vec![Check::warn(
@@ -122,7 +131,7 @@ fn room(dir: &Path) -> Vec<Check> {
     checks
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn room(_: &Path) -> Vec<Check> {
     Vec::new()
 }
@@ -131,7 +140,12 @@ fn space(free: u64, all: u64) -> Check {
     let found = format!("{} of {} are free", Size(free), Size(all));
     let fix = "make room, or let blobs expire sooner (`helve targets expire`, and the --keep options of `helve up`)";
     match free {
-        ..LITTLE => Check::fail("free space", found, "runs fail when they store their target or report", fix),
+        ..LITTLE => Check::fail(
+            "free space",
+            found,
+            "runs fail when they store their target or report",
+            fix,
+        ),
         ..SCARCE => Check::warn("free space", found, "large targets will not fit", fix),
         _ => Check::ok("free space", found),
     }
@@ -167,14 +181,20 @@ mod tests {
         let slow = speed(Duration::from_millis(60), Duration::from_millis(90));
         assert_eq!(slow.state, State::Warn);
         assert!(slow.found.contains("60.0ms"), "{}", slow.found);
-        assert_eq!(speed(Duration::from_millis(2), Duration::from_millis(90)).state, State::Ok);
+        assert_eq!(
+            speed(Duration::from_millis(2), Duration::from_millis(90)).state,
+            State::Ok
+        );
     }
 
     #[test]
     fn a_clock_that_is_years_behind_or_not_that_of_the_disk_is_told() {
         let now = SystemTime::now();
         assert_eq!(clock(now, Some(now)).unwrap().state, State::Ok);
-        assert_eq!(clock(now, Some(now + Duration::from_secs(60))).unwrap().state, State::Warn);
+        assert_eq!(
+            clock(now, Some(now + Duration::from_secs(60))).unwrap().state,
+            State::Warn
+        );
         assert_eq!(clock(SystemTime::UNIX_EPOCH, Some(now)).unwrap().state, State::Fail);
     }
 

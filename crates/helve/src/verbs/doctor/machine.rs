@@ -74,13 +74,13 @@ fn found_namespaces(most: Option<u64>, clone: Option<u64>, restricted: Option<u6
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn files() -> Option<Check> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     Some(open_files(limit.current.unwrap_or(u64::MAX)))
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn files() -> Option<Check> {
     None
 }
@@ -106,7 +106,11 @@ pub(super) fn tools(app: &App, data: &DataDir) -> Result<Vec<Check>> {
     let (search, dir) = (app.search(data)?, app.tools_dir(data)?);
     let of = |vertical: &Vertical| {
         let examined = examine(vertical, &search, &dir);
-        let missing: Vec<&str> = examined.iter().filter(|tool| tool.is_needed()).map(|tool| tool.tool.name()).collect();
+        let missing: Vec<&str> = examined
+            .iter()
+            .filter(|tool| tool.is_needed())
+            .map(|tool| tool.tool.name())
+            .collect();
         vertical_check(&vertical.name, examined.len(), &missing)
     };
     Ok(app.toolbox.verticals().map(of).collect())

@@ -35,7 +35,10 @@ pub(super) async fn checks(app: &App, data: &DataDir) -> Vec<Check> {
                 None => {
                     return vec![Check::fail(
                         "server",
-                        format!("`{}` (process {}) has the data directory and does not answer", holder.role, holder.pid),
+                        format!(
+                            "`{}` (process {}) has the data directory and does not answer",
+                            holder.role, holder.pid
+                        ),
                         "no run can start, and other commands wait in vain",
                         "look at its log; let it go on if it is suspended (`fg`), or start it again: nothing is lost",
                     )];
@@ -45,7 +48,10 @@ pub(super) async fn checks(app: &App, data: &DataDir) -> Vec<Check> {
         EngineChoice::Temporal { address, namespace } => {
             let url = temporalio_client::Url::parse(&format!("http://{address}"));
             let connected = match url {
-                Ok(url) => tokio::time::timeout(WITHIN, connect(url)).await.ok().and_then(Result::ok),
+                Ok(url) => tokio::time::timeout(WITHIN, connect(url))
+                    .await
+                    .ok()
+                    .and_then(Result::ok),
                 Err(_) => None,
             };
             let Some(connection) = connected else {
@@ -71,7 +77,10 @@ pub(super) async fn checks(app: &App, data: &DataDir) -> Vec<Check> {
 }
 
 fn none() -> Check {
-    Check::ok("server", "none runs on this data directory, so there is nothing to look at")
+    Check::ok(
+        "server",
+        "none runs on this data directory, so there is nothing to look at",
+    )
 }
 
 /// Whether somebody has the data directory now.
@@ -82,7 +91,10 @@ fn is_held(data: &DataDir) -> bool {
 
 async fn answers(client: &Client) -> Check {
     match tokio::time::timeout(WITHIN, client.check_namespace()).await {
-        Ok(Ok(())) => Check::ok("server", format!("it answers, and has the namespace `{}`", client.namespace)),
+        Ok(Ok(())) => Check::ok(
+            "server",
+            format!("it answers, and has the namespace `{}`", client.namespace),
+        ),
         Ok(Err(status)) => Check::fail(
             "server",
             format!("it refuses: {}", status.message()),
@@ -117,7 +129,9 @@ async fn queues(app: &App, client: &Client) -> Vec<Check> {
             format!("start `helve worker --vertical {}`", missing.join(",")),
         ),
     });
-    let steps = helve_runs::verticals(&app.toolbox).into_iter().map(|vertical| (vertical_queue(&vertical), false));
+    let steps = helve_runs::verticals(&app.toolbox)
+        .into_iter()
+        .map(|vertical| (vertical_queue(&vertical), false));
     for (queue, of_workflows) in std::iter::once((WORKFLOW_QUEUE.to_owned(), true)).chain(steps) {
         if let Ok(Ok(seen)) = tokio::time::timeout(WITHIN, client.queue(&queue, of_workflows)).await {
             checks.extend(backlog(&queue, seen.depth, seen.oldest, seen.pollers));
@@ -173,8 +187,18 @@ fn look_at(address: &str, token: &str) -> Vec<Check> {
             "commands on this machine cannot use the API",
             "start `helve up` again: it makes a new one when the old one was revoked",
         ),
-        Ok((status, _)) => Check::warn("token", format!("the API answers {status}"), "it is not well", "look at its log"),
-        Err(error) => Check::warn("token", error.to_string(), "it could not be tried", "look at the server's log"),
+        Ok((status, _)) => Check::warn(
+            "token",
+            format!("the API answers {status}"),
+            "it is not well",
+            "look at its log",
+        ),
+        Err(error) => Check::warn(
+            "token",
+            error.to_string(),
+            "it could not be tried",
+            "look at the server's log",
+        ),
     };
     vec![ready, valid]
 }
@@ -193,7 +217,10 @@ fn get(address: &str, path: &str, token: &str) -> std::io::Result<(u16, String)>
         "" => String::new(),
         token => format!("Authorization: Bearer {token}\r\n"),
     };
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n"
+    )?;
     let mut text = String::new();
     stream.take(64 << 10).read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
@@ -223,7 +250,7 @@ mod tests {
             for (status, body) in [("503 No", "{\"detail\":\"the engine cannot be used\"}"), ("401 No", "")] {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut request = [0; 1024];
-                let _ = stream.read(&mut request).unwrap();
+                assert!(stream.read(&mut request).unwrap() > 0);
                 write!(stream, "HTTP/1.0 {status}\r\n\r\n{body}").unwrap();
             }
         });
@@ -236,7 +263,10 @@ mod tests {
 
     #[test]
     fn an_address_where_nobody_is_is_told() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let checks = look_at(&free.to_string(), "");
         assert_eq!((checks.len(), checks[0].state), (1, State::Warn));
     }
