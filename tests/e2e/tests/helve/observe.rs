@@ -326,9 +326,25 @@ fn figures_want_a_token_that_sees_all_or_an_address_of_this_machine() {
     running.wait_for_line("stopping");
     drop(running);
 
-    let refused = home.run(&["up", "--metrics", "0.0.0.0:0", "--grpc", "127.0.0.1:0"]);
+    let refused = home.run(&[
+        "up",
+        "--metrics",
+        "0.0.0.0:0",
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ]);
     refused.expect_clear_error(&["0.0.0.0", "token"]);
-    let mut open = home.start(&["up", "--metrics", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
+    let mut open = home.start(&[
+        "up",
+        "--metrics",
+        "127.0.0.1:0",
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ]);
     let line = open.wait_for_line("metrics  http://");
     let address = line
         .split("http://")
