@@ -273,6 +273,10 @@ fn e2e(environment: &Environment) -> Result<Outcome> {
         Ok(program) => variables.push(("HELVE_SCHEMATHESIS_BIN", program.into())),
         Err(what) => missing.push(format!("{what}: that the HTTP API does what its description says")),
     }
+    match tools::promtool(environment)? {
+        Some(program) => variables.push(("HELVE_PROMTOOL", program.into())),
+        None => missing.push("promtool is missing (package `prometheus`): figures and alert rules".to_owned()),
+    }
     match python::prepare(environment)? {
         python::Prepared::Ready(python) => variables.push(("HELVE_TEMPORAL_BIN", python.temporal().into())),
         python::Prepared::Missing(what) => missing.push(format!("{what}: runs on the real Temporal server")),

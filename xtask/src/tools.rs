@@ -92,6 +92,15 @@ pub(crate) fn pebble(environment: &Environment) -> Result<Option<PathBuf>> {
     Ok(on_path("pebble"))
 }
 
+/// Prometheus' tool that reads figures and rules; in CI it is installed where it is not.
+pub(crate) fn promtool(environment: &Environment) -> Result<Option<PathBuf>> {
+    if let Some(program) = env::var_os("HELVE_PROMTOOL") {
+        return Ok(Some(program.into()));
+    }
+    install(environment, &[("promtool", &["prometheus"])])?;
+    Ok(on_path("promtool"))
+}
+
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

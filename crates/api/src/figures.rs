@@ -10,6 +10,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use helve_metrics::{Collect, Counter, Gauge, Histogram, OTHER, SECONDS, Text};
 
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
 use crate::state::Api;
 
 /// A method, and the template of a path.
@@ -96,13 +99,32 @@ pub(crate) async fn measure(State(api): State<Api>, request: Request, next: Next
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let is_upload = takes_bytes(request.method(), request.uri().path());
     let (_under_way, _upload) = (figures.under_way.hold(), is_upload.then(|| figures.uploads.hold()));
-    let response = next.run(request).await;
+    let span = span(&request);
+    let response = next.run(request).instrument(span.clone()).await;
     let answered = response.extensions().get::<Answered>().map(|answered| &answered.0);
     let route = matched.as_ref().or(answered).map_or(OTHER, MatchedPath::as_str);
+    helve_trace::rename(&span, || format!("{method} {route}"));
+    span.record("http.response.status_code", response.status().as_u16());
     let figures = figures.of(method, route);
     figures.answered(response.status().as_u16());
     figures.time.took(began.elapsed());
     response
+}
+
+/// The request in its trace: one that the client began, or its own.
+fn span(request: &Request) -> Span {
+    let span = tracing::debug_span!(
+        target: "trace",
+        "request",
+        traced = Empty,
+        http.request.method = name(request.method()),
+        http.response.status_code = Empty,
+    );
+    if !span.is_disabled() {
+        let parent = request.headers().get(helve_trace::HEADER);
+        helve_trace::adopt(&span, parent.and_then(|parent| parent.to_str().ok()?.parse().ok()));
+    }
+    span
 }
 
 /// Methods are made up by clients too.

@@ -18,6 +18,7 @@ use tonic::{
     },
     server::NamedService,
 };
+use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
     access::{Access, Called},
@@ -72,8 +73,9 @@ impl Services {
     async fn route(self, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let (shell, began) = (self.shell.clone(), Instant::now());
-        let response = self.answer(&path, request).await;
         let rpc = path.rsplit('/').next().unwrap_or_default();
+        let span = span(rpc, request.headers());
+        let response = self.answer(&path, request).instrument(span).await;
         shell
             .figures
             .rpc(rpc)
@@ -112,6 +114,17 @@ impl Services {
             Err(never) => match never {},
         }
     }
+}
+
+/// The call in the trace of its caller, if that has one: most calls are polls, and a trace of each is none of anything.
+fn span(rpc: &str, headers: &HeaderMap) -> Span {
+    let Some(parent) = headers.get(helve_trace::HEADER) else {
+        return Span::none();
+    };
+    let span = tracing::debug_span!(target: "trace", "rpc", traced = Empty, rpc.method = rpc);
+    helve_trace::adopt(&span, parent.to_str().ok().and_then(|parent| parent.parse().ok()));
+    helve_trace::rename(&span, || rpc.to_owned());
+    span
 }
 
 /// The code of an answer: a refusal has it in its headers, anything else behind its message.

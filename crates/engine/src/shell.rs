@@ -16,6 +16,7 @@ use helve_db::{Batch, CommitError, Store};
 use helve_history::{Env, Input, Reply, RunState, SearchAttributeCheck, Timestamp, Transition, decide, fact_changes};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::{
@@ -169,7 +170,8 @@ impl Shell {
         T: Send + 'static,
         F: Future<Output = Result<T, Failed>> + Send + 'static,
     {
-        match self.background.spawn(future).await {
+        // In the trace of the caller, if that is in one.
+        match self.background.spawn(future.in_current_span()).await {
             Ok(result) => result,
             Err(error) => Err(Fault::Bug(format!("a decision was cut short: {error}")).into()),
         }
@@ -271,6 +273,12 @@ impl Shell {
         })
     }
 
+    /// Waits until a batch is on disk, which a trace shows.
+    async fn write(&self, batch: Batch) -> Result<(), CommitError> {
+        let span = tracing::debug_span!(target: "trace", "commit", traced_within = Empty);
+        self.store.commit(batch).instrument(span).await
+    }
+
     /// Commits a transition of a run whose lock the caller holds, together with the start of an unrelated run that takes
     /// over its workflow id, if any.
     pub(crate) async fn commit(
@@ -306,7 +314,7 @@ impl Shell {
             transition.successor.take().map(Beginning::from).or(replacement),
             slot.row,
         )?;
-        if let Err(error) = self.store.commit(batch).await {
+        if let Err(error) = self.write(batch).await {
             // It may be on disk all the same. A worker must not be waited for that never got its task, nor a run that goes on
             // in another one.
             if matches!(error, CommitError::Io { .. }) && !(ahead.is_empty() && newborn.is_empty()) {
@@ -355,7 +363,7 @@ impl Shell {
         {
             return Err(StartFailed::NotFirst(self.bury(newborn)));
         }
-        match self.store.commit(batch).await {
+        match self.write(batch).await {
             Ok(()) => {}
             Err(CommitError::Conflict { .. }) => return Err(StartFailed::NotNewest(self.bury(newborn))),
             Err(error) => return Err(StartFailed::Failed(self.undo(None, newborn, error))),

@@ -46,13 +46,12 @@ pub(crate) struct App {
 
 impl App {
     /// Loads the toolbox; opens nothing else.
-    pub(crate) fn new(global: Global) -> Result<Self> {
+    pub(crate) fn new(global: Global, metrics: Registry) -> Result<Self> {
         let (keeper, Loaded { toolbox, problems }) = Keeper::new(vec![Layer::embedded()], global.toolbox.clone())
             .map_err(|error| {
                 Problem::new(error.to_string())
                     .help("--toolbox takes a directory that holds `workflows`, `modules` or `verticals`")
             })?;
-        let metrics = Registry::new();
         metrics.add(Arc::new(Process::new(env!("CARGO_PKG_VERSION"))));
         Ok(Self {
             metrics,

@@ -136,6 +136,18 @@ pub(crate) struct Global {
         default_value_t
     )]
     pub(crate) log_format: LogFormat,
+    /// An OpenTelemetry collector that traces are sent to by OTLP over HTTP, such as `http://127.0.0.1:4318`
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true
+    )]
+    pub(crate) otlp: Option<String>,
+    /// Headers for the collector, such as `authorization=Bearer TOKEN`, from the environment only
+    #[arg(skip = std::env::var("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default())]
+    pub(crate) otlp_headers: String,
 }
 
 /// What workflows that are code may do on the network.

@@ -3,6 +3,7 @@
 mod json;
 
 use clap::ValueEnum;
+use helve_trace::Exporting;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -26,7 +27,7 @@ pub(crate) enum LogFormat {
 
 /// Installs the subscriber. Errors of the worker and the workflow code are always shown; those of the engine reach
 /// the user as the answer to what was asked of it.
-pub(crate) fn init(verbose: u8, format: LogFormat) {
+pub(crate) fn init(verbose: u8, format: LogFormat, traces: Option<Exporting>) {
     let default = match verbose {
         0 => "off,helve_worker=error,helve_runtime=error",
         1 => "warn,helve=info,helve_engine=info,helve_worker=info,helve_runtime=info,helve_db=info",
@@ -39,6 +40,7 @@ pub(crate) fn init(verbose: u8, format: LogFormat) {
         .unwrap_or_else(|| EnvFilter::new(default));
     // A second subscriber in one process is refused; tests that start several do not care.
     let _ = tracing_subscriber::registry()
+        .with(traces.map(Exporting::filtered))
         .with(lines(format).with_filter(filter))
         .try_init();
 }

@@ -25,6 +25,7 @@ mod signals;
 mod takeover;
 mod terminal;
 mod tls;
+mod traces;
 mod trouble;
 mod verbs;
 
@@ -60,7 +61,18 @@ fn main() -> ExitCode {
     terminal::errors_as_json(cli.global.json);
     // A server has nobody to answer to, so its log is how it speaks.
     let talkative = u8::from(matches!(cli.verb, Verb::Up(_) | Verb::Worker(_)));
-    logging::init(cli.global.verbose.saturating_add(talkative), cli.global.log_format);
+    let (exporting, exporter) = match traces::of(&cli.global) {
+        Ok(traces) => traces,
+        Err(problem) => {
+            eprint_line(&problem.render(Style::stderr().colour));
+            return ExitCode::from(USAGE);
+        }
+    };
+    logging::init(
+        cli.global.verbose.saturating_add(talkative),
+        cli.global.log_format,
+        exporting,
+    );
     quiet_panics();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())
@@ -68,7 +80,7 @@ fn main() -> ExitCode {
         .build()
         .map_err(|error| Problem::new(format!("the process cannot start its threads: {error}")))
         .and_then(|runtime| {
-            let outcome = runtime.block_on(verbs::run(cli));
+            let outcome = runtime.block_on(traces::around(exporter, |metrics| verbs::run(cli, metrics)));
             // A module that does not stop must not keep the process: its step is durable.
             runtime.shutdown_background();
             outcome

@@ -9,7 +9,7 @@ use serde_json::Value;
 use temporalio_client::Connection;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{IntoRequest, Status};
-use temporalio_protos::temporal::api::common::v1::{Memo, Payload, Payloads, WorkflowExecution, WorkflowType};
+use temporalio_protos::temporal::api::common::v1::{Header, Memo, Payload, Payloads, WorkflowExecution, WorkflowType};
 use temporalio_protos::temporal::api::enums::v1::{
     EventType, HistoryEventFilterType, TaskQueueKind, TaskQueueType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
@@ -61,6 +61,15 @@ pub struct Queue {
     pub pollers: usize,
 }
 
+/// How the steps of a run learn of the trace in which it was started, as SDKs of Temporal do it: it is in the history, so that it
+/// outlives every process.
+fn trace_header(context: &str) -> Header {
+    let fields = serde_json::json!({helve_trace::HEADER: context});
+    Header {
+        fields: [(helve_trace::TEMPORAL_HEADER.to_owned(), json_payload(&fields))].into(),
+    }
+}
+
 /// A page of history and the token of the next one.
 pub type HistoryPage = (Vec<HistoryEvent>, Vec<u8>);
 
@@ -76,6 +85,7 @@ pub enum Wait {
 impl Client {
     /// Starts a run. An id that was ever used is refused.
     pub async fn start(&self, run: StartRun<'_>) -> Result<(), Status> {
+        let trace = helve_trace::current().map(|context| context.to_string());
         let request = service::StartWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
             workflow_id: run.run_id.to_owned(),
@@ -102,11 +112,16 @@ impl Client {
                     .map(|(key, v)| ((*key).to_owned(), json_payload(v)))
                     .collect(),
             }),
+            header: trace.as_deref().map(trace_header),
             ..Default::default()
         };
+        let mut request = request.into_request();
+        if let Some(context) = trace.as_deref().and_then(|context| context.parse().ok()) {
+            request.metadata_mut().insert(helve_trace::HEADER, context);
+        }
         self.connection
             .clone()
-            .start_workflow_execution(request.into_request())
+            .start_workflow_execution(request)
             .await
             .map(drop)
     }

@@ -3,6 +3,7 @@
 //! It does not know what a plan or a guest means: it turns activations into jobs and commands into completions, and
 //! hands a run over to its code once that is known.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use helve_toolbox::Shelf;
@@ -14,6 +15,7 @@ use temporalio_protos::coresdk::workflow_commands::{
 use temporalio_protos::coresdk::workflow_completion::{
     self, WorkflowActivationCompletion, workflow_activation_completion,
 };
+use temporalio_protos::temporal::api::common::v1::Payload;
 use temporalio_protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
 
 use crate::code::{At, CodeRun, Codes};
@@ -39,6 +41,8 @@ pub(crate) struct Cached {
     /// Workflow id and seed, for a run that turns out to be code.
     id: String,
     seed: u64,
+    /// What the run was started with for those who work for it, such as the context of a trace.
+    headers: HashMap<String, Payload>,
 }
 
 enum Run {
@@ -121,7 +125,11 @@ impl Cached {
                     None => Vec::new(),
                 },
             };
-            commands.extend(decided.into_iter().map(wire::command));
+            commands.extend(
+                decided
+                    .into_iter()
+                    .map(|command| self.with_headers(wire::command(command))),
+            );
         }
         for query in queries {
             let answer = self.run()?.query(&query.query_type);
@@ -149,6 +157,7 @@ impl Cached {
             ));
         }
         self.id = init.workflow_id.clone();
+        self.headers = init.headers.clone();
         self.seed = init.randomness_seed;
         let (machine, commands) = Machine::start(name, input);
         self.run = Some(Run::Plan(Box::new(machine)));
@@ -193,6 +202,14 @@ impl Cached {
         commands.extend(more);
         self.run = Some(Run::Code(Box::new(run)));
         Ok(commands)
+    }
+
+    /// Steps get the headers of their run.
+    fn with_headers(&self, mut command: WorkflowCommand) -> WorkflowCommand {
+        if let Some(workflow_command::Variant::ScheduleActivity(activity)) = &mut command.variant {
+            activity.headers.clone_from(&self.headers);
+        }
+        command
     }
 
     fn run(&mut self) -> Result<&mut Run, String> {

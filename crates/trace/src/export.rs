@@ -167,13 +167,7 @@ impl Exporter {
             {
                 batch.push(span);
             }
-            let sending = self.send(&client, std::mem::take(&mut batch), &mut is_failing);
-            tokio::select! {
-                biased;
-                () = sending => {}
-                // What is on its way gets the time of a farewell, as what follows it.
-                () = &mut stop => break,
-            }
+            self.send(&client, std::mem::take(&mut batch), &mut is_failing).await;
         }
         while let Ok(span) = self.spans.try_recv() {
             batch.push(span);

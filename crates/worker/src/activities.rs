@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::events::{StepEvent, StepEventKind};
 use crate::figures::WorkerFigures;
@@ -199,13 +200,26 @@ impl Activities {
 /// What is said while an attempt goes on belongs to it. There whenever errors are logged.
 fn span(start: &Start) -> tracing::Span {
     let run = start.workflow_execution.as_ref();
-    tracing::error_span!(
+    let span = tracing::error_span!(
         "step",
+        traced = Empty,
         run_id = run.map_or("", |run| run.workflow_id.as_str()),
         step = start.activity_id.as_str(),
         module = start.activity_type.as_str(),
         attempt = start.attempt,
-    )
+    );
+    if !span.is_disabled() {
+        helve_trace::adopt(&span, context(start));
+        helve_trace::rename(&span, || format!("step {}", start.activity_id));
+    }
+    span
+}
+
+/// The trace in which the run was started.
+fn context(start: &Start) -> Option<helve_trace::Context> {
+    let headers = start.header_fields.get(helve_trace::TEMPORAL_HEADER)?;
+    let headers: serde_json::Value = serde_json::from_slice(&headers.data).ok()?;
+    headers[helve_trace::HEADER].as_str()?.parse().ok()
 }
 
 /// Tells the observer about one attempt.

@@ -1,5 +1,6 @@
 //! What is counted of a worker.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use helve_metrics::{Collect, Counter, Few, Gauge, Histogram, LONG_SECONDS, Text};
 use helve_modules::command::{End, Job, Ran, RunError, Runner};
 use helve_toolbox::run::{StepOutput, StepStatus};
+use tracing::field::Empty;
 
 use crate::StepError;
 use crate::work::Slots;
@@ -89,10 +91,13 @@ impl WorkerFigures {
             Err(_) => 2,
         };
         module.ended[outcome].inc();
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::debug!(outcome = OUTCOMES[outcome], seconds, "the step ended");
         ended
     }
 
-    fn program(&self, job: &Job, began: Instant, ended: &Result<Ran, RunError>) {
+    /// Answers what it is called and how it ended.
+    fn program<'a>(&self, job: &'a Job, began: Instant, ended: &Result<Ran, RunError>) -> (Cow<'a, str>, &'static str) {
         let name = job.program.file_name().unwrap_or_default().to_string_lossy();
         let tool = self.tools.of(&name);
         let exit = match ended {
@@ -108,10 +113,11 @@ impl WorkerFigures {
         };
         tool.exits[exit].inc();
         tool.time.took(began.elapsed());
+        (name, EXITS[exit])
     }
 }
 
-/// Runs programs, and counts how they end.
+/// Runs programs, counts how they end, and shows them in traces.
 pub(crate) struct Counted {
     pub(crate) runner: Box<dyn Runner>,
     pub(crate) figures: Arc<WorkerFigures>,
@@ -120,8 +126,18 @@ pub(crate) struct Counted {
 impl Runner for Counted {
     fn run(&self, job: &Job, cancelled: &AtomicBool, tick: &dyn Fn(Duration)) -> Result<Ran, RunError> {
         let began = Instant::now();
-        let ended = self.runner.run(job, cancelled, tick);
-        self.figures.program(job, began, &ended);
+        let span = tracing::debug_span!(target: "trace", "tool", traced_within = Empty, exit = Empty);
+        let ended = span.in_scope(|| match helve_trace::current() {
+            None => self.runner.run(job, cancelled, tick),
+            Some(context) => {
+                let mut job = job.clone();
+                job.env.insert(helve_trace::VARIABLE.to_owned(), context.to_string());
+                self.runner.run(&job, cancelled, tick)
+            }
+        });
+        let (name, exit) = self.figures.program(job, began, &ended);
+        helve_trace::rename(&span, || format!("tool {name}"));
+        span.record("exit", exit);
         ended
     }
 }

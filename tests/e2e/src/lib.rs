@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod bucket;
+pub mod collector;
 pub mod home;
 pub mod http;
 pub mod process;

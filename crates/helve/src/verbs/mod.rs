@@ -33,18 +33,20 @@ mod workers;
 pub(crate) use catalog::not_found;
 pub(crate) use verticals::Examined;
 
+use helve_metrics::Registry;
+
 use crate::app::App;
 use crate::cli::{Cli, Global, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
 use crate::errors::{Problem, Result};
 use crate::server;
 
 /// Runs the verb and returns the exit code.
-pub(crate) async fn run(cli: Cli) -> Result<u8> {
+pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
     let mut global = cli.global;
     if let Verb::Toolbox(ToolboxVerb::Check { dirs, .. }) = &cli.verb {
         global.toolbox.extend_from_slice(dirs);
     }
-    let mut app = App::new(global)?;
+    let mut app = App::new(global, metrics)?;
     match reach(&cli.verb) {
         Reach::Anywhere => app.server = server::chosen(&app.global)?,
         Reach::Here(what) => refuse_server(&app.global, what)?,

@@ -16,6 +16,7 @@ mod languages;
 mod limits;
 mod mcp;
 mod oidc;
+mod observe;
 mod pages;
 mod queue;
 mod remote;

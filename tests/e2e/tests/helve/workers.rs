@@ -380,7 +380,8 @@ fn a_worker_says_that_it_lives_and_is_ready_only_while_its_polls_reach_the_engin
         .expect("an address");
     eventually("readiness", || get(address, "/readyz").0 == 200);
     assert_eq!(get(address, "/healthz"), (200, "alive\n".to_owned()));
-    assert_eq!(get(address, "/metrics").0, 404);
+    assert_eq!(get(address, "/metrics").0, 200);
+    assert_eq!(get(address, "/elsewhere").0, 404);
     drop(up);
     let (code, said) = get(address, "/readyz");
     assert_eq!(code, 503, "{said}");

@@ -113,7 +113,7 @@ fn clock(now: SystemTime, written: Option<SystemTime>) -> Option<Check> {
     })
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn room(dir: &Path) -> Vec<Check> {
     let Ok(disk) = rustix::fs::statvfs(dir) else {
         return vec![Check::warn(
@@ -131,7 +131,7 @@ fn room(dir: &Path) -> Vec<Check> {
     checks
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn room(_: &Path) -> Vec<Check> {
     Vec::new()
 }

@@ -74,13 +74,13 @@ fn found_namespaces(most: Option<u64>, clone: Option<u64>, restricted: Option<u6
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn files() -> Option<Check> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     Some(open_files(limit.current.unwrap_or(u64::MAX)))
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 fn files() -> Option<Check> {
     None
 }

@@ -245,7 +245,7 @@ mod tests {
             for (status, body) in [("503 No", "{\"detail\":\"the engine cannot be used\"}"), ("401 No", "")] {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut request = [0; 1024];
-                let _ = stream.read(&mut request).unwrap();
+                assert!(stream.read(&mut request).unwrap() > 0);
                 write!(stream, "HTTP/1.0 {status}\r\n\r\n{body}").unwrap();
             }
         });
