@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     let (exporting, exporter) = match traces::of(&cli.global) {
         Ok(traces) => traces,
         Err(problem) => {
-            eprint_line(&problem.render(Style::stderr().colour));
+            say_problem(&problem);
             return ExitCode::from(USAGE);
         }
     };
