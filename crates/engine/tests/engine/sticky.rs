@@ -151,6 +151,7 @@ async fn no_sticky_queue_is_an_ordinary_one_of_the_same_name() {
         1,
         "the ordinary poll gets it, whoever else waits"
     );
+    assert!(!thief.is_finished(), "the other is still without");
     // Nor does a worker that takes leave of one empty the other.
     let goodbye = ShutdownWorkerRequest {
         namespace: NAMESPACE.to_owned(),
@@ -162,8 +163,11 @@ async fn no_sticky_queue_is_an_ordinary_one_of_the_same_name() {
     let _: ShutdownWorkerResponse = world.client.rpc("ShutdownWorker", goodbye).await.unwrap();
     world.client.start("v").await;
     assert_eq!(others.await.unwrap().workflow_execution.unwrap().workflow_id, "v");
-    assert!(!thief.is_finished());
-    thief.abort();
+    assert_eq!(
+        thief.await.unwrap().unwrap().task_token,
+        b"",
+        "it took leave of this one"
+    );
 
     let request = PollActivityTaskQueueRequest {
         task_queue: Some(sticky_queue(QUEUE)),
