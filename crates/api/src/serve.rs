@@ -31,6 +31,9 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// How long, and for how many bytes, a connection is read that was answered for the last time.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 << 20;
+/// The most that is read ahead on one connection, and with that the longest head. Hundreds of uploads at a time must fit into
+/// little memory.
+const BUFFER: usize = 64 << 10;
 /// After an accept that failed for want of files or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -95,6 +98,7 @@ where
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let ended = tokio::select! {
         ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,

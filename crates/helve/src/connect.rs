@@ -1,7 +1,6 @@
 //! The way to an engine: one of this process, one of another Helve on the same data directory, or a Temporal server.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +11,7 @@ use crate::cli::{DEFAULT_NAMESPACE, EngineChoice, TrustArgs};
 use crate::embedded::{self, Opened, Owned, Sharing};
 use crate::errors::{Problem, Result, unreachable};
 use crate::paths::DataDir;
+use crate::server::{Served, same_place};
 use crate::takeover::{self, EMBEDDED_WORKER};
 use crate::tls;
 
@@ -153,8 +153,8 @@ pub(crate) struct Trust<'a> {
     pub(crate) tls: &'a TrustArgs,
 }
 
-/// What is presented to a server: the content of `--token-file`, or of the variable; or, to a server of this machine, the token
-/// that `helve up` left in the data directory. Nothing, where there is none: many servers ask for none.
+/// What is presented to a server: the content of `--token-file`, or of the variable; or, to the `helve up` of the data directory, the
+/// token that it left there. Nothing, where there is none: many servers ask for none.
 fn token_for(address: &str, data: &DataDir, given: Option<&Path>) -> Result<Option<String>> {
     if let Some(file) = given {
         let token = std::fs::read_to_string(file).map_err(|error| Problem::io("read", file, &error))?;
@@ -163,11 +163,9 @@ fn token_for(address: &str, data: &DataDir, given: Option<&Path>) -> Result<Opti
     if let Ok(token) = std::env::var(TOKEN) {
         return Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()));
     }
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_matches(['[', ']']);
-    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    let ours = std::fs::read_to_string(data.admin_token()).ok().filter(|_| is_here);
-    Ok(ours.map(|token| token.trim().to_owned()))
+    let is_own = Served::find(data).grpc.is_some_and(|own| same_place(&own, address));
+    let own = std::fs::read_to_string(data.admin_token()).ok().filter(|_| is_own);
+    Ok(own.map(|token| token.trim().to_owned()))
 }
 
 /// Connects to a server by URL, `http:` or `unix:`, or `https:` with what it needs for TLS.

@@ -27,7 +27,6 @@ use crate::errors::{Problem, Result};
 use crate::monitoring;
 use crate::oidc;
 use crate::paths::DataDir;
-use crate::server::Served;
 use crate::terminal::eprint_line;
 
 /// Who acts when nobody does.
@@ -92,8 +91,8 @@ impl Door {
 pub(crate) struct Http {
     /// Where browsers reach it.
     base: String,
-    /// `host:port` where it answers without TLS; empty when it does not.
-    plain: String,
+    /// Where commands of this machine do, whatever the public address is.
+    near: String,
     /// Whether nobody else can read what is said.
     is_private: bool,
     ledger: Ledger,
@@ -101,7 +100,6 @@ pub(crate) struct Http {
     server: JoinHandle<()>,
     webhooks: Dispatcher,
     _sweeper: AbortOnDropHandle<()>,
-    _served: Option<Served>,
 }
 
 impl Http {
@@ -158,10 +156,6 @@ impl Http {
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
         let is_private = parts.tls.is_some() || address.ip().is_loopback();
-        let plain = match parts.tls {
-            Some(_) => String::new(),
-            None => reachable(address).to_string(),
-        };
         let server = match parts.tls {
             Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
             None => tokio::spawn(helve_api::serve(helve_api::plain(listener), router, stop.clone())),
@@ -177,17 +171,9 @@ impl Http {
                 }
             }
         }));
-        // Other commands of this machine bring a token: they are told of this machine's own address, whatever the public one is.
-        let near = match plain.as_str() {
-            "" => format!("https://{}", reachable(address)),
-            plain => format!("http://{plain}"),
-        };
-        let served = Served::announce(data, &near);
-        let served = served.inspect_err(|error| tracing::warn!(%error, "other commands will not find the API"));
         Ok(Self {
-            _served: served.ok(),
             base,
-            plain,
+            near: format!("{scheme}://{}", reachable(address)),
             is_private,
             ledger,
             stop,
@@ -197,9 +183,14 @@ impl Http {
         })
     }
 
-    /// Where this machine reaches it.
+    /// Where browsers reach it.
     pub(crate) fn url(&self) -> String {
         self.base.clone()
+    }
+
+    /// Where commands of this machine reach it.
+    pub(crate) fn near(&self) -> String {
+        self.near.clone()
     }
 
     /// Says where it is, and how a browser gets in.
@@ -213,10 +204,6 @@ impl Http {
             eprint_line(
                 "WARNING  the API is reachable by others, and unencrypted: whoever can read the traffic can take tokens from it",
             );
-        }
-        // For `helve doctor`, which can do without.
-        if let Err(error) = fs::write(data.root().join("http.address"), &self.plain) {
-            tracing::warn!(%error, "the address of the HTTP API cannot be written down");
         }
         let session = NewSession {
             name: "admin".to_owned(),
@@ -245,7 +232,7 @@ impl Http {
 }
 
 /// An address that a browser on this machine can use.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

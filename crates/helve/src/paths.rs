@@ -78,14 +78,14 @@ impl DataDir {
         self.root.join("acme")
     }
 
-    /// Says where the HTTP API is served.
-    pub(crate) fn http_note(&self) -> PathBuf {
-        self.root.join("http.json")
+    /// Says where `helve up` serves.
+    pub(crate) fn served_note(&self) -> PathBuf {
+        self.root.join("served.json")
     }
 
-    /// Held as long as it is.
-    pub(crate) fn http_lock(&self) -> PathBuf {
-        self.root.join("http.lock")
+    /// Held as long as it does.
+    pub(crate) fn served_lock(&self) -> PathBuf {
+        self.root.join("served.lock")
     }
 
     /// Workspaces of running steps.

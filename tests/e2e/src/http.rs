@@ -264,6 +264,30 @@ pub fn try_read_answer(stream: impl Read) -> io::Result<Answer> {
     Ok(Answer { status, headers, body })
 }
 
+/// Takes one request with a body of JSON, answers it with this status, and gives its head, in lower case, and its body.
+pub fn hear(stream: TcpStream, status: &str) -> io::Result<(String, Value)> {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(broken("the head ends in the middle"));
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        let line = line.to_lowercase();
+        if let Some(text) = line.strip_prefix("content-length:") {
+            length = text.trim().parse().map_err(|_| broken("not a length"))?;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    write!(reader.get_mut(), "HTTP/1.1 {status}\r\n\r\n")?;
+    Ok((head, serde_json::from_slice(&body)?))
+}
+
 fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, what)
 }

@@ -13,7 +13,7 @@ use crate::cli::{EngineChoice, Global};
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
 use contexts::{Contexts, LOCAL};
-pub(crate) use served::Served;
+pub(crate) use served::{Places, Served, same_place};
 
 /// Variable with a token.
 pub(crate) const TOKEN_VARIABLE: &str = "HELVE_TOKEN";
@@ -79,7 +79,7 @@ fn by_address(global: &Global, url: &str) -> Result<Client> {
 /// The `helve up` of the data directory.
 pub(crate) fn local(app: &App) -> Result<Option<Client>> {
     let data = app.data_dir()?;
-    let Some(url) = Served::find(&data) else {
+    let Some(url) = Served::find(&data).http else {
         return Ok(None);
     };
     let global = &app.global;
@@ -127,13 +127,15 @@ pub(crate) fn own(global: &Global, server: &Server) -> Result<Option<Token>> {
         return Ok(None);
     }
     let data = DataDir::open(global.data_dir.as_deref())?;
-    let is_own = Served::find(&data).is_some_and(|url| {
-        // `localhost` and `127.0.0.1` are the same place.
-        let port = |url: &str| {
-            url.rsplit_once(':')
-                .map(|(_, port)| port.trim_end_matches('/').to_owned())
+    let is_own = Served::find(&data).http.is_some_and(|url| {
+        let parts = |url: &str| {
+            url.split_once("://")
+                .map(|(scheme, rest)| (scheme.to_owned(), rest.trim_end_matches('/').to_owned()))
         };
-        url == server.to_string() || (server.host().starts_with("localhost") && port(&url) == port(&server.to_string()))
+        let (Some((scheme, here)), Some((asked, there))) = (parts(&url), parts(&server.to_string())) else {
+            return false;
+        };
+        scheme == asked && same_place(&here, &there)
     });
     match is_own {
         true => admin_token(&data).map(Some),

@@ -1,4 +1,4 @@
-//! Where the `helve up` of a data directory serves its API, for other commands on it.
+//! Where the `helve up` of a data directory serves, for other commands on it.
 //!
 //! A note in the data directory, which only its owner can write, and a lock that lasts as long as the process: a note that
 //! a dead process left leads nowhere, so no token is sent to whoever has its port now.
@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::paths::DataDir;
 
-/// What the note says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    url: String,
+/// What is served, at addresses of this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Places {
+    /// URL of the HTTP API.
+    pub(crate) http: Option<String>,
+    /// `HOST:PORT` of the engine's gRPC.
+    pub(crate) grpc: Option<String>,
 }
 
 /// The note while the server lives.
@@ -25,29 +28,45 @@ pub(crate) struct Served {
 
 impl Served {
     /// Writes it down.
-    pub(crate) fn announce(data: &DataDir, url: &str) -> io::Result<Self> {
-        let lock = open_lock(&data.http_lock())?;
+    pub(crate) fn announce(data: &DataDir, places: &Places) -> io::Result<Self> {
+        let lock = open_lock(&data.served_lock())?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let (note, partial) = (data.http_note(), data.http_note().with_extension("json.new"));
-        fs::write(&partial, serde_json::to_vec(&Note { url: url.to_owned() })?)?;
+        let (note, partial) = (data.served_note(), data.served_note().with_extension("json.new"));
+        fs::write(&partial, serde_json::to_vec(places)?)?;
         fs::rename(&partial, &note)?;
         Ok(Self { _lock: lock })
     }
 
-    /// Where the server of a data directory is, if one lives.
-    pub(crate) fn find(data: &DataDir) -> Option<String> {
-        let lock = OpenOptions::new().read(true).open(data.http_lock()).ok()?;
+    /// Where the server of a data directory is; nowhere, if none lives.
+    pub(crate) fn find(data: &DataDir) -> Places {
+        Self::look(data).unwrap_or_default()
+    }
+
+    fn look(data: &DataDir) -> Option<Places> {
+        let lock = OpenOptions::new().read(true).open(data.served_lock()).ok()?;
         match lock.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {}
             Ok(()) | Err(TryLockError::Error(_)) => return None,
         }
-        let note: Note = serde_json::from_slice(&fs::read(data.http_note()).ok()?).ok()?;
-        Some(note.url)
+        serde_json::from_slice(&fs::read(data.served_note()).ok()?).ok()
     }
+}
+
+/// Whether two addresses of the form `HOST:PORT` are one place of this machine: it has several names for itself.
+pub(crate) fn same_place(one: &str, other: &str) -> bool {
+    let parts = |address: &str| {
+        let (host, port) = address.rsplit_once(':')?;
+        let host = match host {
+            "localhost" => "127.0.0.1",
+            host => host,
+        };
+        Some((host.to_owned(), port.parse::<u16>().ok()?))
+    };
+    parts(one).is_some() && parts(one) == parts(other)
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {
@@ -62,13 +81,27 @@ mod tests {
     fn a_server_is_found_as_long_as_it_lives() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(Some(dir.path())).unwrap();
-        assert_eq!(Served::find(&data), None);
-        let served = Served::announce(&data, "http://127.0.0.1:1").unwrap();
-        assert_eq!(Served::find(&data).as_deref(), Some("http://127.0.0.1:1"));
-        assert!(Served::announce(&data, "http://127.0.0.1:2").is_err());
+        assert_eq!(Served::find(&data), Places::default());
+        let places = Places {
+            http: Some("http://127.0.0.1:1".to_owned()),
+            grpc: None,
+        };
+        let served = Served::announce(&data, &places).unwrap();
+        assert_eq!(Served::find(&data), places);
+        assert!(Served::announce(&data, &Places::default()).is_err());
         // A process that was killed leaves the note, and no lock.
         drop(served);
-        assert!(data.http_note().is_file());
-        assert_eq!(Served::find(&data), None);
+        assert!(data.served_note().is_file());
+        assert_eq!(Served::find(&data), Places::default());
+    }
+
+    #[test]
+    fn a_machine_has_several_names_for_itself() {
+        assert!(same_place("localhost:7233", "127.0.0.1:7233"));
+        assert!(same_place("[::1]:7233", "[::1]:7233"));
+        for other in ["localhost:7234", "127.0.0.2:7233", "localhost", "localhost:x", ""] {
+            assert!(!same_place(other, "127.0.0.1:7233"), "{other}");
+            assert!(!same_place(other, ""), "{other}");
+        }
     }
 }

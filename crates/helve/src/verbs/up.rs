@@ -16,12 +16,13 @@ use crate::cli::{EngineChoice, UpArgs};
 use crate::connect::Session;
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::{Problem, Result};
-use crate::http::{Door, Http, Parts, check_exposure};
+use crate::http::{Door, Http, Parts, check_exposure, reachable};
 use crate::monitoring;
 use crate::paths::DataDir;
 use crate::render::count;
 use crate::rest;
 use crate::retention::Sweeper;
+use crate::server::{Places, Served};
 use crate::signals;
 use crate::terminal::{eprint_line, print_json_line};
 use crate::tls;
@@ -148,6 +149,7 @@ struct Doors {
     /// Whether nobody else can read what is said.
     is_private: bool,
     http: Option<Http>,
+    _served: Option<Served>,
 }
 
 impl Doors {
@@ -172,8 +174,6 @@ impl Doors {
             }
             None => None,
         };
-        // What an earlier server left would mislead.
-        let _ = std::fs::remove_file(data.root().join("http.address"));
         let http = match &door {
             Some(door) if !args.http.no_http => {
                 let parts = Parts {
@@ -191,7 +191,14 @@ impl Doors {
             }
             _ => None,
         };
+        let places = Places {
+            http: http.as_ref().map(Http::near),
+            grpc: grpc.map(|address| reachable(address).to_string()),
+        };
+        let served = Served::announce(data, &places);
+        let served = served.inspect_err(|error| tracing::warn!(%error, "other commands will not find this server"));
         Ok(Self {
+            _served: served.ok(),
             door,
             grpc,
             asks,

@@ -188,9 +188,8 @@ fn a_target_is_uploaded_in_parts_scanned_and_followed() {
             .expect(200)
     };
     let sarif = exported("sarif").json();
-    let results = sarif["runs"][0]["results"].as_array().unwrap();
-    let suppressed: Vec<_> = results
-        .iter()
+    let suppressed: Vec<_> = (sarif["runs"].as_array().unwrap().iter())
+        .flat_map(|run| run["results"].as_array().unwrap())
         .filter(|result| result["suppressions"][0].is_object())
         .collect();
     assert_eq!(suppressed.len(), 1, "{sarif}");

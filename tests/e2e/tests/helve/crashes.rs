@@ -3,6 +3,7 @@
 //! `HELVE_CRASH_ROUNDS` says how often it is killed (4), `HELVE_CRASH_SEED` when.
 
 mod actors;
+mod receiver;
 mod said;
 
 use std::sync::Mutex;

@@ -92,7 +92,7 @@ fn a_full_disk_is_one_clear_error_and_loses_nothing() {
     let json = |name: &str| -> serde_json::Value { serde_json::from_str(&read(name)).unwrap() };
     assert_eq!(read("second.code").trim(), "1", "{}", read("second.err"));
     let error = read("second.err");
-    assert_eq!(error.matches("error:").count(), 1, "one error, said once:\n{error}");
+    assert_eq!(error.matches("{\"error\":").count(), 1, "one error, said once:\n{error}");
     assert!(error.contains("space"), "it says that there is no space:\n{error}");
     assert!(
         error.contains("free some space") || error.contains("has space"),
@@ -121,7 +121,7 @@ fn a_disk_that_fills_up_during_a_run_loses_nothing_and_the_scan_succeeds_when_th
             # A run that still waits for room is killed: that must lose nothing, either.
             timeout -s KILL 30 "$HELVE" run assessment "$TARGET" --json --quiet > /dev/null 2> "$D/../error"
             code=$?
-            if [ $code -eq 1 ] && [ "$(grep -c error: "$D/../error")" -ne 1 ]; then
+            if [ $code -eq 1 ] && [ "$(grep -c '^{"error":' "$D/../error")" -ne 1 ]; then
                 echo "with $room KiB, code $code:" >&2; cat "$D/../error" >&2; exit 20
             fi
             rm "$D/filler"

@@ -95,8 +95,20 @@ fn both_listeners_speak_tls_and_nothing_else() {
     // gRPC from a command with a data directory of its own.
     let engine = format!("temporals://{}", up.grpc);
     let client = Home::on(&engine);
+    client
+        .run(&["runs", "list", "--tls-ca", text(&ca)])
+        .expect_clear_error(&["token"]);
+    let token_file = home.data().join("admin.token");
     let listed = client
-        .run(&["runs", "list", "--json", "--tls-ca", text(&ca)])
+        .run(&[
+            "runs",
+            "list",
+            "--json",
+            "--tls-ca",
+            text(&ca),
+            "--token-file",
+            text(&token_file),
+        ])
         .expect_code(0);
     assert_eq!(listed.json().as_array().map(Vec::len), Some(0));
     client
@@ -128,7 +140,19 @@ fn a_grpc_client_needs_a_certificate_where_that_is_asked_for() {
         let shown = ["--tls-client-cert", text(certificate), "--tls-client-key", text(key)];
         client.run(&[&["runs", "list", "--json", "--tls-ca", text(&ca)][..], &shown].concat())
     };
-    list(&clients.issue(home.path(), "worker", &[])).expect_code(0);
+    let worker = clients.issue(home.path(), "worker", &[]);
+    list(&worker).expect_clear_error(&["nobody gave this certificate a role", "cert:cn:worker"]);
+    let make = [
+        "tokens",
+        "make",
+        "cert:cn:worker",
+        "--role",
+        "viewer",
+        "--server-ca",
+        text(&ca),
+    ];
+    home.run(&make).expect_code(0);
+    list(&worker).expect_code(0);
     list(&servers.issue(home.path(), "forged", &[])).expect_clear_error(&["cannot reach"]);
     client
         .run(&["runs", "list", "--tls-ca", text(&ca)])

@@ -1,6 +1,5 @@
 //! Webhooks: whoever listens is told, also who was away; nobody else is.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -38,24 +37,7 @@ fn scan(home: &Home, api: &Api) -> String {
 
 /// Takes one request, with its headers in lower case and its body.
 fn hear(stream: TcpStream) -> (String, Value) {
-    let mut reader = BufReader::new(stream);
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        let line = line.to_lowercase();
-        if let Some(text) = line.strip_prefix("content-length:") {
-            length = text.trim().parse().unwrap();
-        }
-        head.push_str(&line);
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-    (head, serde_json::from_slice(&body).unwrap())
+    helve_e2e::http::hear(stream, "204 No Content").unwrap()
 }
 
 #[test]

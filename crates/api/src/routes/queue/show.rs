@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::queue;
 use crate::door::Caller;
 use crate::extract::{Path, Query, tagged};
-use crate::page::{Page, Paging, cursor_of, wrong_cursor};
+use crate::page::{Page, Paging, cursor_of, within_bounds, wrong_cursor};
 use crate::problem::{Problem, Result};
 use crate::state::Api;
 
@@ -61,6 +61,7 @@ pub(crate) struct JobsQuery {
     cursor: Option<String>,
     /// Items at most: 1 to 500, 50 when nothing is said.
     #[param(minimum = 1, maximum = 500)]
+    #[serde(default, deserialize_with = "within_bounds")]
     limit: Option<usize>,
 }
 

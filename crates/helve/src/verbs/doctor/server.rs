@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::cli::{DEFAULT_NAMESPACE, EngineChoice};
 use crate::embedded::{Sharing, attach};
 use crate::paths::DataDir;
+use crate::server::Served;
 
 /// How long anything may take.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -63,8 +64,8 @@ pub(super) async fn checks(app: &App, data: &DataDir) -> Vec<Check> {
     };
     let mut checks = vec![answers(&client).await];
     checks.extend(queues(app, &client).await);
-    let (http, token) = (data.root().join("http.address"), data.admin_token());
-    let asked = tokio::task::spawn_blocking(move || of_http(&http, &token)).await;
+    let (http, token) = (Served::find(data).http, data.admin_token());
+    let asked = tokio::task::spawn_blocking(move || of_http(http.as_deref(), &token)).await;
     checks.extend(asked.unwrap_or_default());
     checks
 }
@@ -145,14 +146,13 @@ fn backlog(queue: &str, depth: i64, oldest: Duration, pollers: usize) -> Option<
 }
 
 /// What the HTTP API says, if it wrote down where it is. Blocking.
-fn of_http(address: &std::path::Path, token: &std::path::Path) -> Vec<Check> {
-    // It is empty where HTTP is served by TLS only.
-    let address = std::fs::read_to_string(address).unwrap_or_default();
-    if address.trim().is_empty() {
+fn of_http(url: Option<&str>, token: &std::path::Path) -> Vec<Check> {
+    // By TLS it is asked at its public name, which is another one's business.
+    let Some(address) = url.and_then(|url| url.strip_prefix("http://")) else {
         return Vec::new();
-    }
+    };
     let token = std::fs::read_to_string(token).unwrap_or_default();
-    look_at(address.trim(), token.trim())
+    look_at(address, token.trim())
 }
 
 /// What a server says of itself at `host:port`, over plain HTTP. The one place to hook `--server URL` into.
@@ -174,7 +174,7 @@ fn look_at(address: &str, token: &str) -> Vec<Check> {
             )];
         }
     };
-    let valid = match get(address, "/api/v1/tokens/me", token) {
+    let valid = match get(address, "/api/v1/me", token) {
         Ok((200, _)) => Check::ok("token", "admin.token is valid"),
         Ok((401, _)) => Check::warn(
             "token",

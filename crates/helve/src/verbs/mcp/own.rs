@@ -12,7 +12,7 @@ use crate::connect::Session;
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::{Problem, Result};
 use crate::http::{Door, Http, Parts};
-use crate::server;
+use crate::server::{self, Places, Served};
 use crate::verbs::up::DRAIN_GRACE;
 
 pub(super) struct Own {
@@ -21,6 +21,7 @@ pub(super) struct Own {
     http: Http,
     worker: WorkerHandle,
     session: Session,
+    _served: Served,
 }
 
 /// As if somebody had typed it: options that `helve up` has keep their defaults.
@@ -56,13 +57,20 @@ impl Own {
                 engine_check: session.owned().map(Owned::check),
             };
             let http = Http::start(&args.http, &args.oidc, &data, parts).await?;
+            let places = Places {
+                http: Some(http.near()),
+                grpc: None,
+            };
+            let served = Served::announce(&data, &places);
+            let served = served.map_err(|error| Problem::io("write", &data.served_note(), &error))?;
             let tuning = app.staying(&args.worker, DRAIN_GRACE)?;
             let worker = app.worker(&session, &data, blobs, tuning).await?;
             let client = server::local(app)?.ok_or_else(|| Problem::new("the server of this process is not found"))?;
-            Ok((client, door, http, worker))
+            Ok((client, door, http, worker, served))
         };
         match started.await {
-            Ok((client, door, http, worker)) => Ok(Self {
+            Ok((client, door, http, worker, served)) => Ok(Self {
+                _served: served,
                 client,
                 door,
                 http,

@@ -7,28 +7,38 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use helve_e2e::http::{Answer, Api};
 use serde_json::{Value, json};
 
+use super::receiver::Receiver;
 use super::said::Said;
 use super::upload;
+
+/// Where jobs are published and claimed.
+pub(super) const QUEUE: &str = "work";
 
 /// What they share beside what was said.
 pub(super) struct Shared {
     numbers: AtomicUsize,
+    pub(super) receiver: Receiver,
 }
 
 impl Shared {
     pub(super) fn new() -> Self {
         Self {
             numbers: AtomicUsize::new(0),
+            receiver: Receiver::new(),
         }
     }
 
     /// How the server is started.
-    pub(super) fn arguments(&self) -> Vec<&str> {
-        Vec::new()
+    pub(super) fn arguments(&self) -> [&str; 2] {
+        ["--webhook-allow", &self.receiver.address]
     }
 
     /// Once, before anything else.
-    pub(super) fn prepare(&self, _api: &Api) {}
+    pub(super) fn prepare(&self, api: &Api) {
+        let url = format!("http://{}/", self.receiver.address);
+        let hook = json!({ "url": url, "events": ["run.finished", "finding.new"] });
+        api.post("/api/v1/webhooks", &hook).expect(201);
+    }
 
     /// One that nobody had before.
     fn number(&self) -> usize {
@@ -42,6 +52,8 @@ pub(super) const ACTORS: &[Actor] = &[
     |api, shared, said, dice| ended(uploads(api, shared, said, dice)),
     |api, shared, said, dice| ended(runs(api, shared, said, dice)),
     |api, shared, said, dice| ended(decisions(api, shared, said, dice)),
+    |api, _, said, dice| ended(publishes(api, said, dice)),
+    |api, _, said, _| ended(claims(api, said)),
 ];
 
 /// The only way an actor may end is that the server was killed.
@@ -106,6 +118,47 @@ fn decisions(api: &Api, shared: &Shared, said: &Mutex<Said>, mut dice: Dice) -> 
         said.lock().unwrap().decisions.push((finding, comment));
     }
 }
+
+/// Publishes jobs, each with its number as key and input: one that was not answered is published again after the crash.
+fn publishes(api: &Api, said: &Mutex<Said>, mut dice: Dice) -> io::Result<()> {
+    loop {
+        let first = said.lock().unwrap().jobs.len();
+        let numbers = first..=first + dice.below(5) as usize;
+        let jobs: Vec<Value> = numbers
+            .map(|number| json!({ "input": number, "key": format!("job-{number}"), "lease": "2s", "retry": { "attempts": 0 } }))
+            .collect();
+        let path = format!("/api/v1/queue/{QUEUE}/jobs");
+        let body = json!({ "jobs": jobs }).to_string();
+        let answer = api.try_send("POST", &path, &JSON, body.as_bytes())?;
+        let made = promised(answer, 200);
+        let made = made["jobs"].as_array().expect("an item for each");
+        said.lock().unwrap().jobs.extend(made.iter().map(|job| id(&job["id"])));
+    }
+}
+
+/// Claims jobs and completes them with their number doubled.
+fn claims(api: &Api, said: &Mutex<Said>) -> io::Result<()> {
+    let path = |what: &str| format!("/api/v1/queue/{QUEUE}/{what}");
+    loop {
+        let asked = json!({ "max": 3, "wait": "5s" }).to_string();
+        let claimed = promised(api.try_send("POST", &path("claim"), &JSON, asked.as_bytes())?, 200);
+        for job in claimed["jobs"].as_array().expect("a list") {
+            let (name, number) = (id(&job["id"]), job["input"].as_u64().expect("a number"));
+            let done = said.lock().unwrap().done.contains_key(&name);
+            assert!(!done, "{name} was completed, and is handed out again");
+            let body = json!({ "claim": job["claim"], "output": number * 2 }).to_string();
+            let answer = api.try_send("POST", &format!("/api/v1/jobs/{name}/complete"), &JSON, body.as_bytes())?;
+            // Two seconds are over quickly on a machine with this much to do.
+            if answer.status == 409 {
+                continue;
+            }
+            promised(answer, 200);
+            said.lock().unwrap().done.insert(name, number * 2);
+        }
+    }
+}
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
 pub(super) fn id(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no id: {value}")).to_owned()

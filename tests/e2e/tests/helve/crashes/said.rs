@@ -1,12 +1,13 @@
 //! What the server acknowledged, and whether it still holds.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use helve_e2e::http::Api;
 use helve_e2e::process::LIMIT;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::actors::Shared;
+use super::actors::{QUEUE, Shared, id};
 
 /// What was acknowledged.
 #[derive(Default)]
@@ -17,15 +18,21 @@ pub(super) struct Said {
     pub(super) runs: Vec<(String, String)>,
     /// The finding, and the comment.
     pub(super) decisions: Vec<(String, String)>,
+    /// Ids of published jobs, by their number.
+    pub(super) jobs: Vec<String>,
+    /// Jobs that were completed, and with what.
+    pub(super) done: BTreeMap<String, u64>,
 }
 
 impl Said {
     pub(super) fn counts(&self) -> String {
         format!(
-            "{} uploads, {} runs, {} decisions",
+            "{} uploads, {} runs, {} decisions, {} jobs, {} of them done",
             self.targets.len(),
             self.runs.len(),
-            self.decisions.len()
+            self.decisions.len(),
+            self.jobs.len(),
+            self.done.len()
         )
     }
 
@@ -33,13 +40,26 @@ impl Said {
     pub(super) fn is_enough(&self, rounds: u64) {
         let rounds = rounds as usize;
         assert!(
-            self.targets.len() >= rounds && self.runs.len() >= rounds,
+            self.targets.len() >= rounds && self.runs.len() >= rounds && self.done.len() >= rounds,
             "{}",
             self.counts()
         );
     }
 
-    pub(super) fn check(&self, api: &Api, _shared: &Shared) {
+    pub(super) fn check(&self, api: &Api, shared: &Shared) {
+        self.check_runs(api);
+        self.check_decisions(api);
+        self.check_jobs(api);
+        for (run_id, name) in &self.runs {
+            for event in ["run.finished", "finding.new"] {
+                until(&format!("somebody is told of {event} of {name}"), || {
+                    shared.receiver.heard(event, run_id).then_some(())
+                });
+            }
+        }
+    }
+
+    fn check_runs(&self, api: &Api) {
         for (target, name) in &self.targets {
             let shown = api.get(&format!("/api/v1/targets/{target}")).expect(200).json();
             assert_eq!(shown["id"], **target, "{name}");
@@ -63,6 +83,15 @@ impl Said {
                 (count == 1).then_some(())
             });
         }
+        // The last one that was asked for may be there without its answer.
+        let (there, acknowledged) = (count(api, "/api/v1/runs"), self.runs.len());
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&there),
+            "{there} runs are there, {acknowledged} were acknowledged"
+        );
+    }
+
+    fn check_decisions(&self, api: &Api) {
         for (finding, comment) in &self.decisions {
             let shown = api.get(&format!("/api/v1/findings/{finding}")).expect(200).json();
             assert!(
@@ -70,12 +99,34 @@ impl Said {
                 "{comment:?} about {finding} was acknowledged, and is not in its history: {shown}"
             );
         }
-        // The last one that was asked for may be there without its answer.
-        let (there, acknowledged) = (count(api, "/api/v1/runs"), self.runs.len());
-        assert!(
-            (acknowledged..=acknowledged + 1).contains(&there),
-            "{there} runs are there, {acknowledged} were acknowledged"
-        );
+    }
+
+    /// Every job is there under one id, what was done stays done, and the rest can be claimed, each once.
+    fn check_jobs(&self, api: &Api) {
+        let mut ended = self.done.clone();
+        let path = |what: &str| format!("/api/v1/queue/{QUEUE}/{what}");
+        until("all jobs are done", || {
+            let asked = json!({ "max": 1000, "wait": "3s", "lease": "60s" });
+            let claimed = api.post(&path("claim"), &asked).expect(200).json();
+            for job in claimed["jobs"].as_array().expect("a list") {
+                let number = job["input"].as_u64().expect("a number");
+                let before = ended.insert(id(&job["id"]), number * 2);
+                assert_eq!(before, None, "{job} was claimed, and is done or claimed already");
+                let body = json!({ "claim": job["claim"], "output": number * 2 });
+                api.post(&format!("/api/v1/jobs/{}/complete", id(&job["id"])), &body)
+                    .expect(200);
+            }
+            let left = api.get(&format!("/api/v1/queue/{QUEUE}")).expect(200).json();
+            (left["open"] == 0).then_some(())
+        });
+        for (number, name) in self.jobs.iter().enumerate() {
+            let job = api.get(&format!("/api/v1/jobs/{name}")).expect(200).json();
+            assert_eq!(job["input"], number, "{job}");
+            assert_eq!(
+                (&job["status"], &job["output"]),
+                (&json!("completed"), &json!(number * 2))
+            );
+        }
     }
 }
 

@@ -106,7 +106,7 @@ fn a_namespace_stores_no_more_than_it_may() {
     let full = upload(&api, "c", &noise(38_000, 3)).expect_problem(507, "may store 100000 bytes");
     assert!(full["detail"].as_str().unwrap().contains("administrator"), "{full}");
     // What has only begun takes the room that it said it needs.
-    let small = json!({"name": "small", "format": "file", "size": 9_000});
+    let small = json!({"name": "small", "format": "file", "size": 15_000});
     let key = [("Idempotency-Key", "small")];
     api.post_with("/api/v1/uploads", &key, &small).expect(201);
     api.post("/api/v1/uploads", &small).expect_problem(507, "may store");
