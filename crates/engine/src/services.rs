@@ -1,6 +1,6 @@
 //! The gRPC services as one stack, the same for every way in: TCP, another transport, or no transport at all.
 
-use std::{convert::Infallible, sync::Arc, task, time::Instant};
+use std::{convert::Infallible, panic, sync::Arc, task, time::Instant};
 
 use bytes::Bytes;
 use helve_protocol::{
@@ -8,6 +8,8 @@ use helve_protocol::{
     workflowservice::workflow_service_server::WorkflowServiceServer,
 };
 use http_body_util::{BodyExt, Full};
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{
     Status,
     body::Body,
@@ -185,11 +187,12 @@ impl InProcess {
         headers: HeaderMap,
         message: Bytes,
     ) -> Result<(HeaderMap, Vec<u8>), Status> {
-        let response = self
-            .services
-            .clone()
-            .route(request(service, rpc, headers, message)?)
-            .await;
+        let services = self.services.clone();
+        let route = services.route(request(service, rpc, headers, message)?);
+        // A task of its own, as over a network: a caller that keeps this future and polls another one for a while must not
+        // keep what the engine has locked for it, since the other one may be waiting for just that.
+        let routed = AbortOnDropHandle::new(tokio::spawn(route.in_current_span()));
+        let response = routed.await.map_err(ended)?;
         let (parts, body) = response.into_parts();
         if let Some(status) = refused(&parts.headers) {
             return Err(status);
@@ -199,6 +202,14 @@ impl InProcess {
             return Err(status);
         }
         Ok((parts.headers, unframe(&body.to_bytes())?))
+    }
+}
+
+/// A call that did not come to its end.
+fn ended(error: JoinError) -> Status {
+    match error.try_into_panic() {
+        Ok(panic) => panic::resume_unwind(panic),
+        Err(_) => Status::unavailable("the process is ending"),
     }
 }
 
