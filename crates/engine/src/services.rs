@@ -189,10 +189,16 @@ impl InProcess {
     ) -> Result<(HeaderMap, Vec<u8>), Status> {
         let services = self.services.clone();
         let route = services.route(request(service, rpc, headers, message)?);
-        // A task of its own, as over a network: a caller that keeps this future and polls another one for a while must not
-        // keep what the engine has locked for it, since the other one may be waiting for just that.
-        let routed = AbortOnDropHandle::new(tokio::spawn(route.in_current_span()));
-        let response = routed.await.map_err(ended)?;
+        let response = match rpc {
+            // Whoever withdraws a poll before it gave the task up gives the task back: nothing may be in between.
+            "PollWorkflowTaskQueue" | "PollActivityTaskQueue" => route.await,
+            // A task of its own, as over a network: a caller that keeps this future and polls another one for a while must
+            // not keep what the engine has locked for it, since the other one may be waiting for just that.
+            _ => {
+                let routed = AbortOnDropHandle::new(tokio::spawn(route.in_current_span()));
+                routed.await.map_err(ended)?
+            }
+        };
         let (parts, body) = response.into_parts();
         if let Some(status) = refused(&parts.headers) {
             return Err(status);
