@@ -541,11 +541,14 @@ async fn a_workflow_whose_tasks_fail_is_found_by_what_it_reports() {
 async fn a_caller_that_looks_elsewhere_in_the_middle_of_its_calls_keeps_nobody_waiting() {
     let world = World::new().await;
     world.client.start("w").await;
-    let mut begun: Vec<_> = (0..20).map(|_| Box::pin(world.client.signal("w", "begun"))).collect();
-    for call in &mut begun {
-        let _ = futures_util::poll!(call.as_mut());
+    let mut signals: Vec<_> = (0..20).map(|_| Box::pin(world.client.signal("w", "begun"))).collect();
+    let mut looks: Vec<_> = (0..20).map(|_| Box::pin(world.client.describe("w"))).collect();
+    for (signal, look) in signals.iter_mut().zip(&mut looks) {
+        // The run is locked while this is committed; the look waits for its turn.
+        let _ = futures_util::poll!(signal.as_mut());
+        let _ = futures_util::poll!(look.as_mut());
     }
-    // They are kept, and not polled: one of them may have the run, and another one the next turn.
-    let other = tokio::time::timeout(std::time::Duration::from_secs(30), world.client.signal("w", "other")).await;
-    other.expect("it has its turn").unwrap();
+    // They are kept, and not polled.
+    let other = tokio::time::timeout(std::time::Duration::from_secs(30), world.client.describe("w")).await;
+    other.expect("it has its turn");
 }
