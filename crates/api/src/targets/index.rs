@@ -12,6 +12,11 @@ use helve_runs::TargetFacts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// How the file of a target ends that the namespace has.
+const KNOWN: &str = "json";
+/// And of one that it has forgotten.
+const FORGOTTEN: &str = "forgotten";
+
 /// All namespaces' targets.
 #[derive(Debug, Clone)]
 pub(crate) struct TargetIndex {
@@ -43,7 +48,7 @@ impl TargetIndex {
     }
 
     fn file(&self, namespace: &str, id: &BlobId) -> PathBuf {
-        self.of(namespace).join(id.to_hex() + ".json")
+        self.of(namespace).join(id.to_hex()).with_extension(KNOWN)
     }
 
     /// Writes it down; on disk when this returns. The newer of two with the same content stays. Blocking.
@@ -68,6 +73,9 @@ impl TargetIndex {
         let mut targets = Vec::new();
         for entry in entries {
             let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != KNOWN) {
+                continue;
+            }
             let id: Option<BlobId> = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
             if let (Some(id), Some(target)) = (id, read(&path)?) {
                 targets.push((id, target));
@@ -77,7 +85,7 @@ impl TargetIndex {
         Ok(targets)
     }
 
-    /// Those that came over HTTP, whoever has them. Blocking.
+    /// Those that ever came over HTTP, whoever has them or has forgotten them. Blocking.
     pub(crate) fn of_any_namespace(&self) -> io::Result<HashSet<BlobId>> {
         let mut ids = HashSet::new();
         for namespace in fs::read_dir(&self.dir)? {
@@ -89,10 +97,12 @@ impl TargetIndex {
         Ok(ids)
     }
 
-    /// Forgets one. Blocking.
+    /// Forgets one. That it came over HTTP is remembered: its bytes stay as long as runs need them, and are nobody else's.
+    /// Blocking.
     pub(crate) fn remove(&self, namespace: &str, id: &BlobId) -> io::Result<bool> {
-        match fs::remove_file(self.file(namespace, id)) {
-            Ok(()) => Ok(true),
+        let file = self.file(namespace, id);
+        match fs::rename(&file, file.with_extension(FORGOTTEN)) {
+            Ok(()) => sync_dir(&self.of(namespace)).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -160,5 +170,10 @@ mod tests {
         assert_eq!(index.get("team", &id).unwrap(), None);
         assert_eq!(index.list("team").unwrap(), []);
         assert!(index.remove("../../team", &id).unwrap() && !index.remove("../../team", &id).unwrap());
+        assert_eq!(index.list("../../team").unwrap(), []);
+        assert!(
+            index.of_any_namespace().unwrap().contains(&id),
+            "it becomes nobody else's"
+        );
     }
 }
