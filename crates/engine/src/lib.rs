@@ -62,7 +62,7 @@ mod updates;
 mod visibility;
 mod workers;
 
-pub use access::{Access, Caller, Denied, Need, Wanted};
+pub use access::{Access, Caller, Denied, Done, Need, Wanted};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::Engine;
 pub use error::OpenError;

@@ -149,7 +149,7 @@ pub(crate) fn route(slot: &Slot, state: &RunState, task: &ReadyTask, shell: &She
             },
         ),
         ReadyKind::StickyWorkflow => {
-            let sticky = queue(&task.task_queue, Kind::Sticky);
+            let sticky = QueueId::sticky(slot.namespace.name.clone(), &task.task_queue, state.task_queue());
             // A worker that is gone will not come back for it: any worker may have the task at once. [trap 7]
             if shell
                 .matching

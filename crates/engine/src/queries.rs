@@ -287,10 +287,8 @@ impl Shell {
         let (sticky, normal, rank) = {
             let mut guard = self.lock(slot).await?;
             let state = loaded_state(guard.loaded())?;
-            let sticky = state.sticky_queue().filter(|_| state.is_running()).map(|name| QueueId {
-                kind: Kind::Sticky,
-                ..self.workflow_queue(slot, name)
-            });
+            let sticky = state.sticky_queue().filter(|_| state.is_running());
+            let sticky = sticky.map(|name| QueueId::sticky(slot.namespace.name.clone(), name, state.task_queue()));
             let rank = Rank::of(&state.priority());
             (sticky, self.workflow_queue(slot, state.task_queue()), rank)
         };

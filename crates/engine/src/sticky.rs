@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     error::{Failed, Fault},
-    matching::{Kind, QueueId},
+    matching::{QueueId, instance_of},
     namespaces::Namespace,
     shell::Shell,
     tasks::Offer,
@@ -13,19 +13,16 @@ use crate::{
 impl Shell {
     /// Completes the polls of a worker that shuts down and gives up its sticky queue.
     pub(crate) fn shut_down_worker(self: &Arc<Self>, namespace: &Namespace, instance: &str, sticky_queue: &str) {
-        self.matching.dismiss_worker(instance);
+        self.matching.dismiss_worker(&instance_of(&namespace.name, instance));
         if sticky_queue.is_empty() {
             return;
         }
-        let queue = QueueId {
-            namespace: namespace.name.clone(),
-            name: sticky_queue.into(),
-            kind: Kind::Sticky,
-        };
-        // From here on tasks for that queue go to the normal one, as nobody polls it; then those that are there move.
-        self.matching.abandon(&queue);
-        for offer in self.matching.drain(&queue) {
-            self.background.spawn(self.clone().move_to_normal(offer));
+        for queue in self.matching.sticky_queues(&namespace.name, sticky_queue) {
+            // From here on tasks for that queue go to the normal one, as nobody polls it; then those that are there move.
+            self.matching.abandon(&queue);
+            for offer in self.matching.drain(&queue) {
+                self.background.spawn(self.clone().move_to_normal(offer));
+            }
         }
     }
 

@@ -78,6 +78,14 @@ impl Caller for Known {
             Need::Known => return Ok(()),
             Need::Look if who.role == Role::Worker => Role::Worker,
             Need::Look | Need::Read => Role::Viewer,
+            // What goes to one worker alone tells it to leave.
+            Need::Start
+                if wanted
+                    .queue
+                    .is_some_and(|queue| queue.starts_with(CONTROL_QUEUE_PREFIX)) =>
+            {
+                Role::Operator
+            }
             Need::Start => Role::Analyst,
             Need::Operate => Role::Operator,
             Need::Administer => Role::Admin,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    EventId, Limits, MessageId, ParentRef, RunKey, Timestamp,
+    ActivityRef, EventId, Limits, MessageId, ParentRef, RunKey, Timestamp,
     fold::event_time,
     problems::Problems,
     proto::{
@@ -113,6 +113,16 @@ impl RunState {
     /// Its workflow type, or the type of the standalone activity.
     pub fn workflow_type(&self) -> &str {
         self.recorded.started.workflow_type()
+    }
+
+    /// The task queue of an activity that has not ended, whatever attempt it is in.
+    pub fn task_queue_of(&self, activity: &ActivityRef) -> Option<&str> {
+        let scheduled_event_id = match activity {
+            ActivityRef::Token(token) => token.scheduled_event_id,
+            ActivityRef::ById(id) => self.recorded.activity_by_id(id)?,
+        };
+        let activity = self.recorded.activities.get(&scheduled_event_id)?;
+        Some(activity.task_queue())
     }
 
     /// Its normal task queue; that of a standalone activity may be changed.

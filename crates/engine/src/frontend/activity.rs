@@ -7,7 +7,12 @@ use temporalio_protos::temporal::api::{common::v1::Payloads, failure::v1::Failur
 use tonic::{Request, Status};
 
 use super::{Frontend, check_token_namespace};
-use crate::{error::Failed, find::Target, run::Slot};
+use crate::{
+    access::{self, Called},
+    error::Failed,
+    find::Target,
+    run::Slot,
+};
 
 /// How a request names its activity.
 enum Name {
@@ -20,6 +25,18 @@ enum Name {
         run_id: String,
         activity_id: String,
     },
+}
+
+/// The same, and who names it, if they may not answer for all.
+struct Named {
+    name: Name,
+    called: Option<Called>,
+}
+
+impl Name {
+    fn of(self, called: Option<Called>) -> Named {
+        Named { name: self, called }
+    }
 }
 
 /// The name in a `...ById` request, whose types have nothing else in common.
@@ -46,6 +63,7 @@ impl Frontend {
         &self,
         request: Request<RecordActivityTaskHeartbeatRequest>,
     ) -> Result<RecordActivityTaskHeartbeatResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
         let News {
             cancel_requested,
@@ -53,7 +71,7 @@ impl Frontend {
             activity_reset,
         } = self
             .heartbeat(
-                Name::Token(request.task_token, request.namespace),
+                Name::Token(request.task_token, request.namespace).of(called),
                 request.details,
                 request.identity,
             )
@@ -69,13 +87,14 @@ impl Frontend {
         &self,
         request: Request<RecordActivityTaskHeartbeatByIdRequest>,
     ) -> Result<RecordActivityTaskHeartbeatByIdResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
         let News {
             cancel_requested,
             activity_paused,
             activity_reset,
         } = self
-            .heartbeat(by_id!(request), request.details, request.identity)
+            .heartbeat(by_id!(request).of(called), request.details, request.identity)
             .await?;
         Ok(RecordActivityTaskHeartbeatByIdResponse {
             cancel_requested,
@@ -88,9 +107,10 @@ impl Frontend {
         &self,
         request: Request<RespondActivityTaskCompletedRequest>,
     ) -> Result<RespondActivityTaskCompletedResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
         self.complete(
-            Name::Token(request.task_token, request.namespace),
+            Name::Token(request.task_token, request.namespace).of(called),
             request.result,
             request.identity,
         )
@@ -102,8 +122,10 @@ impl Frontend {
         &self,
         request: Request<RespondActivityTaskCompletedByIdRequest>,
     ) -> Result<RespondActivityTaskCompletedByIdResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
-        self.complete(by_id!(request), request.result, request.identity).await?;
+        self.complete(by_id!(request).of(called), request.result, request.identity)
+            .await?;
         Ok(RespondActivityTaskCompletedByIdResponse::default())
     }
 
@@ -111,8 +133,9 @@ impl Frontend {
         &self,
         request: Request<RespondActivityTaskFailedRequest>,
     ) -> Result<RespondActivityTaskFailedResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
-        let name = Name::Token(request.task_token, request.namespace);
+        let name = Name::Token(request.task_token, request.namespace).of(called);
         let failures = self
             .fail(name, request.failure, request.last_heartbeat_details, request.identity)
             .await?;
@@ -123,8 +146,9 @@ impl Frontend {
         &self,
         request: Request<RespondActivityTaskFailedByIdRequest>,
     ) -> Result<RespondActivityTaskFailedByIdResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
-        let name = by_id!(request);
+        let name = by_id!(request).of(called);
         let failures = self
             .fail(name, request.failure, request.last_heartbeat_details, request.identity)
             .await?;
@@ -135,9 +159,10 @@ impl Frontend {
         &self,
         request: Request<RespondActivityTaskCanceledRequest>,
     ) -> Result<RespondActivityTaskCanceledResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
         self.cancel(
-            Name::Token(request.task_token, request.namespace),
+            Name::Token(request.task_token, request.namespace).of(called),
             request.details,
             request.identity,
         )
@@ -149,12 +174,14 @@ impl Frontend {
         &self,
         request: Request<RespondActivityTaskCanceledByIdRequest>,
     ) -> Result<RespondActivityTaskCanceledByIdResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
-        self.cancel(by_id!(request), request.details, request.identity).await?;
+        self.cancel(by_id!(request).of(called), request.details, request.identity)
+            .await?;
         Ok(RespondActivityTaskCanceledByIdResponse::default())
     }
 
-    async fn heartbeat(&self, name: Name, details: Option<Payloads>, identity: String) -> Result<News, Status> {
+    async fn heartbeat(&self, name: Named, details: Option<Payloads>, identity: String) -> Result<News, Status> {
         let (slot, activity) = self.named_activity(name).await?;
         let input = Input::Heartbeat {
             activity,
@@ -177,7 +204,7 @@ impl Frontend {
         })
     }
 
-    async fn complete(&self, name: Name, result: Option<Payloads>, identity: String) -> Result<(), Status> {
+    async fn complete(&self, name: Named, result: Option<Payloads>, identity: String) -> Result<(), Status> {
         self.check_length("Identity", &identity)?;
         let (slot, activity) = self.named_activity(name).await?;
         let input = Input::CompleteActivity {
@@ -191,7 +218,7 @@ impl Frontend {
     /// Answers what of it was too large to be taken.
     async fn fail(
         &self,
-        name: Name,
+        name: Named,
         failure: Option<Failure>,
         last_heartbeat_details: Option<Payloads>,
         identity: String,
@@ -210,7 +237,7 @@ impl Frontend {
         })
     }
 
-    async fn cancel(&self, name: Name, details: Option<Payloads>, identity: String) -> Result<(), Status> {
+    async fn cancel(&self, name: Named, details: Option<Payloads>, identity: String) -> Result<(), Status> {
         self.check_length("Identity", &identity)?;
         let (slot, activity) = self.named_activity(name).await?;
         let input = Input::CancelActivity {
@@ -222,7 +249,8 @@ impl Frontend {
     }
 
     /// The activity a request is about, and its run.
-    async fn named_activity(&self, name: Name) -> Result<(Arc<Slot>, ActivityRef), Status> {
+    async fn named_activity(&self, name: Named) -> Result<(Arc<Slot>, ActivityRef), Status> {
+        let Named { name, called } = name;
         let (namespace, target, activity) = match name {
             Name::Token(token, namespace) => {
                 let token = ActivityToken::parse(&token).map_err(Failed::from)?;
@@ -251,6 +279,7 @@ impl Frontend {
             }
         };
         let slot = self.shell.find(&*self.namespace(&namespace)?, &target).await?;
+        self.check_answer(called, &slot, Some(&activity)).await?;
         Ok((slot, activity))
     }
 }

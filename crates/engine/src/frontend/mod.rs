@@ -150,7 +150,7 @@ macro_rules! rpcs {
         impl WorkflowService for Frontend {
             $(
                 async fn $rpc(&self, request: Request<$request>) -> Answer<$response> {
-                    access::check(&request, Need::$need)?;
+                    access::check(&request, stringify!($rpc), Need::$need).await?;
                     let is_near = is_near(&request);
                     Frontend::$rpc(self, request).await.map(|answer| respond(answer, is_near))
                 }

@@ -29,7 +29,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<AddSearchAttributesRequest>,
     ) -> Result<Response<AddSearchAttributesResponse>, Status> {
-        access::check(&request, Need::Administer)?;
+        access::check(&request, "add_search_attributes", Need::Administer).await?;
         let request = request.into_inner();
         let mut wanted = BTreeMap::new();
         for (name, value_type) in request.search_attributes {
@@ -60,7 +60,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<RemoveSearchAttributesRequest>,
     ) -> Result<Response<RemoveSearchAttributesResponse>, Status> {
-        access::check(&request, Need::Administer)?;
+        access::check(&request, "remove_search_attributes", Need::Administer).await?;
         let request = request.into_inner();
         if request.search_attributes.is_empty() {
             return Err(Status::invalid_argument("SearchAttributes are not set on request."));
@@ -76,7 +76,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<DeleteNamespaceRequest>,
     ) -> Result<Response<DeleteNamespaceResponse>, Status> {
-        access::check(&request, Need::Administer)?;
+        access::check(&request, "delete_namespace", Need::Administer).await?;
         let request = request.into_inner();
         let namespace = self.namespace_by(&request.namespace, &request.namespace_id)?;
         let deleted_namespace = self.shell.delete_namespace(&namespace).await?;
@@ -87,7 +87,7 @@ impl OperatorService for Frontend {
         &self,
         request: Request<ListSearchAttributesRequest>,
     ) -> Result<Response<ListSearchAttributesResponse>, Status> {
-        access::check(&request, Need::Look)?;
+        access::check(&request, "list_search_attributes", Need::Look).await?;
         let namespace = self.operated(&request.get_ref().namespace)?;
         let custom = namespace
             .settings()

@@ -15,7 +15,7 @@ use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{Frontend, convert};
 use crate::{
-    matching::{Kind, Poller, QueueId},
+    matching::{Kind, Poller, QueueId, instance_of},
     namespaces::Namespace,
     tasks::{Handout, Patience},
 };
@@ -43,7 +43,7 @@ impl Frontend {
         let queue = self.queue(&namespace, request.task_queue, Kind::Workflow)?;
         let poller = Poller {
             is_sticky,
-            ..self.poller(request.identity, request.worker_instance_key, None)?
+            ..self.poller(&namespace, request.identity, &request.worker_instance_key, None)?
         };
         Ok(match self.shell.poll(queue, poller, patience).await? {
             Some(Handout::WorkflowTask(task)) => convert::workflow_task(*task),
@@ -76,7 +76,7 @@ impl Frontend {
             .and_then(|metadata| metadata.max_tasks_per_second);
         let poller = Poller {
             sdk,
-            ..self.poller(request.identity, request.worker_instance_key, rate)?
+            ..self.poller(&namespace, request.identity, &request.worker_instance_key, rate)?
         };
         Ok(match self.shell.poll(queue, poller, patience).await? {
             Some(Handout::Activity(activity)) => convert::activity(*activity),
@@ -97,12 +97,18 @@ impl Frontend {
         }
     }
 
-    fn poller(&self, identity: String, instance: String, max_tasks_per_second: Option<f64>) -> Result<Poller, Status> {
+    fn poller(
+        &self,
+        namespace: &Namespace,
+        identity: String,
+        instance: &str,
+        max_tasks_per_second: Option<f64>,
+    ) -> Result<Poller, Status> {
         self.check_length("Identity", &identity)?;
-        self.check_length("WorkerInstanceKey", &instance)?;
+        self.check_length("WorkerInstanceKey", instance)?;
         Ok(Poller {
             identity,
-            instance,
+            instance: instance_of(&namespace.name, instance),
             is_sticky: false,
             max_tasks_per_second,
             sdk: None,
@@ -122,13 +128,15 @@ impl Frontend {
                 queue.name
             )));
         }
-        Ok(QueueId {
-            namespace: namespace.name.clone(),
-            kind: match (kind, queue.kind()) {
-                (Kind::Workflow, TaskQueueKind::Sticky) => Kind::Sticky,
-                (kind, _) => kind,
+        self.check_length("TaskQueue", &queue.normal_name)?;
+        let namespace = namespace.name.clone();
+        Ok(match (kind, queue.kind()) {
+            (Kind::Workflow, TaskQueueKind::Sticky) => QueueId::sticky(namespace, &queue.name, &queue.normal_name),
+            (kind, _) => QueueId {
+                namespace,
+                kind,
+                name: queue.name.into(),
             },
-            name: queue.name.into(),
         })
     }
 }

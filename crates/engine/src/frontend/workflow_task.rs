@@ -1,6 +1,8 @@
 //! What workers say about workflow tasks and about themselves.
 
-use helve_history::{Input, Reply, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskToken};
+use std::sync::Arc;
+
+use helve_history::{ActivityRef, Input, Reply, WorkflowTaskCompletion, WorkflowTaskFailure, WorkflowTaskToken};
 use temporalio_protos::temporal::api::{
     enums::v1::QueryResultType, query::v1::WorkflowQueryResult, workflowservice::v1::*,
 };
@@ -8,7 +10,8 @@ use tonic::{Request, Status};
 
 use super::{Frontend, check_token_namespace, convert, status};
 use crate::{
-    error::Failed,
+    access::{self, Called},
+    error::{Failed, Fault},
     find::Target,
     queries::QueryEnd,
     run::{Loaded, Slot},
@@ -20,6 +23,7 @@ impl Frontend {
         &self,
         request: Request<RespondWorkflowTaskCompletedRequest>,
     ) -> Result<RespondWorkflowTaskCompletedResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
         if request.intermediate_page || request.page_number > 0 {
             return Err(Status::invalid_argument(
@@ -28,7 +32,7 @@ impl Frontend {
         }
         self.check_length("Identity", &request.identity)?;
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
-        let (shell, slot) = (&self.shell, self.run_of(&token, &request.namespace).await?);
+        let (shell, slot) = (&self.shell, self.run_of(&token, &request.namespace, called).await?);
         let results = request.query_results.into_iter();
         let results = results.map(|(id, result)| (id, self.bounded(result))).collect();
         #[expect(deprecated, reason = "old workers send it, and the history says so")]
@@ -86,10 +90,11 @@ impl Frontend {
         &self,
         request: Request<RespondWorkflowTaskFailedRequest>,
     ) -> Result<RespondWorkflowTaskFailedResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
         self.check_length("Identity", &request.identity)?;
         let token = WorkflowTaskToken::parse(&request.task_token).map_err(Failed::from)?;
-        let slot = self.run_of(&token, &request.namespace).await?;
+        let slot = self.run_of(&token, &request.namespace, called).await?;
         let cause = request.cause();
         #[expect(deprecated, reason = "old workers send it, and the history says so")]
         let failure = WorkflowTaskFailure {
@@ -109,9 +114,12 @@ impl Frontend {
         &self,
         request: Request<ResetStickyTaskQueueRequest>,
     ) -> Result<ResetStickyTaskQueueResponse, Status> {
+        let called = access::limited(&request);
         let request = request.into_inner();
         let namespace = self.namespace(&request.namespace)?;
         let target = self.target(request.execution)?;
+        let slot = self.shell.find(&namespace, &target).await?;
+        self.check_answer(called, &slot, None).await?;
         self.shell
             .apply_to(&namespace, &target, Input::ResetSticky, |_, _| ())
             .await?;
@@ -132,11 +140,42 @@ impl Frontend {
         Ok(ShutdownWorkerResponse::default())
     }
 
-    async fn run_of(&self, token: &WorkflowTaskToken, namespace: &str) -> Result<std::sync::Arc<Slot>, Status> {
+    async fn run_of(
+        &self,
+        token: &WorkflowTaskToken,
+        namespace: &str,
+        called: Option<Called>,
+    ) -> Result<Arc<Slot>, Status> {
         check_token_namespace(&token.namespace, namespace)?;
         let namespace = self.namespace(&token.namespace)?;
         let target = Target::run(token.run_key());
-        Ok(self.shell.find(&namespace, &target).await?)
+        let slot = self.shell.find(&namespace, &target).await?;
+        self.check_answer(called, &slot, None).await?;
+        Ok(slot)
+    }
+
+    /// Whether somebody may answer for a run's workflow task, or for its activity. Tokens of tasks are no secret to who can read the
+    /// history: it is the queue of the task that counts.
+    pub(super) async fn check_answer(
+        &self,
+        called: Option<Called>,
+        slot: &Arc<Slot>,
+        activity: Option<&ActivityRef>,
+    ) -> Result<(), Status> {
+        let Some(called) = called else { return Ok(()) };
+        let queue = {
+            let mut guard = self.shell.lock(slot).await?;
+            let state = &guard.loaded().ok_or(Failed::Fault(Fault::Conflict))?.state;
+            match activity {
+                None => Some(state.task_queue().to_owned()),
+                Some(activity) => state.task_queue_of(activity).map(str::to_owned),
+            }
+        };
+        match queue {
+            Some(queue) => called.may_answer(&slot.key.namespace, &queue),
+            // It has ended, and the answer will say so.
+            None => Ok(()),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use std::{
 pub(crate) use flow::Stats;
 use helve_history::Timestamp;
 pub(crate) use poll::{Handed, Poll, Reserved};
-pub(crate) use pollers::{Poller, Seen};
+pub(crate) use pollers::{Poller, Seen, instance_of};
 use queue::{Delivery, Next, Queue, Waiter};
 pub(crate) use queue::{Surveyed, View};
 pub(crate) use rank::Rank;
@@ -75,6 +75,23 @@ pub(crate) struct QueueId {
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) kind: Kind,
+}
+
+impl QueueId {
+    /// The queue of one worker for the runs that it has in its cache, which are of one normal queue: who may poll that one gets
+    /// no runs of another one, whatever the name that they ask for.
+    pub(crate) fn sticky(namespace: Arc<str>, name: &str, normal: &str) -> Self {
+        QueueId {
+            namespace,
+            name: (sticky_prefix(name) + normal).into(),
+            kind: Kind::Sticky,
+        }
+    }
+}
+
+/// How the names of all queues begin that a worker calls so.
+fn sticky_prefix(name: &str) -> String {
+    format!("{}:{name}:", name.len())
 }
 
 pub(crate) struct Matching<T: Task> {
@@ -310,6 +327,23 @@ impl<T: Task> Matching<T> {
             .queues
             .values_mut()
             .for_each(|queue| queue.dismiss(|poller| poller.instance == instance));
+    }
+
+    /// The sticky queues that workers call so.
+    pub(crate) fn sticky_queues(&self, namespace: &Arc<str>, name: &str) -> Vec<QueueId> {
+        let prefix = sticky_prefix(name);
+        let first = QueueId {
+            namespace: namespace.clone(),
+            name: prefix.as_str().into(),
+            kind: Kind::Sticky,
+        };
+        let inner = self.lock();
+        // Ordered by namespace and name.
+        let ids = inner.queues.range(first..).map(|(id, _)| id);
+        ids.take_while(|id| id.namespace == *namespace && id.name.starts_with(&prefix))
+            .filter(|id| id.kind == Kind::Sticky)
+            .cloned()
+            .collect()
     }
 
     /// Completes the open polls of one queue with nothing, and says that nobody polls it any more.

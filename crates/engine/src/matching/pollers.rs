@@ -13,7 +13,7 @@ const REMEMBER: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Poller {
     pub(crate) identity: String,
-    /// Names the worker process' instance; empty for SDKs that do not send it.
+    /// Names the worker process' instance, by [`instance_of`]; empty for SDKs that do not send it.
     pub(crate) instance: String,
     /// The queue is that of one worker, for the runs it has in its cache.
     pub(crate) is_sticky: bool,
@@ -21,6 +21,14 @@ pub(crate) struct Poller {
     pub(crate) max_tasks_per_second: Option<f64>,
     /// What the worker is made with, if it says so.
     pub(crate) sdk: Option<Sdk>,
+}
+
+/// An instance of a worker process in a namespace: what it is called in one says nothing about another.
+pub(crate) fn instance_of(namespace: &str, instance: &str) -> String {
+    match instance {
+        "" => String::new(),
+        _ => format!("{instance} {namespace}"),
+    }
 }
 
 /// A poller as it was last seen.

@@ -5,16 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use helve_engine::{Access, Caller, Denied, Need, Services, Wanted};
+use futures_util::future::BoxFuture;
+use helve_engine::{Access, Caller, Denied, Done, Need, Services, Wanted};
 use helve_protocol::RPCS;
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 use temporalio_protos::temporal::api::{
-    enums::v1::TaskQueueKind,
+    enums::v1::{TaskQueueKind, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
     taskqueue::v1::TaskQueue,
-    workflowservice::v1::{
-        ListNamespacesRequest, ListNamespacesResponse, PollActivityTaskQueueRequest, PollWorkflowTaskQueueRequest,
-    },
+    workflowservice::v1::*,
 };
 use tonic::{
     Code, Status,
@@ -29,15 +28,20 @@ const WORKFLOWS: &str = "temporal.api.workflowservice.v1.WorkflowService";
 const HEALTH: &str = "grpc.health.v1.Health";
 
 /// Lets in who presents anything, and then allows what is good for one namespace.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Guard {
     namespace: Option<&'static str>,
+    /// The one queue whose tasks they may have.
+    queue: Option<&'static str>,
+    /// They may not operate.
+    is_analyst: bool,
     asked: Arc<Mutex<Vec<Asked>>>,
+    recorded: Arc<Mutex<Vec<String>>>,
 }
 
 type Asked = (Need, Option<String>, Option<String>);
 
-struct Guarded(Option<&'static str>, Arc<Mutex<Vec<Asked>>>);
+struct Guarded(Guard);
 
 impl Access for Guard {
     fn identify(
@@ -47,7 +51,7 @@ impl Access for Guard {
         _: Option<IpAddr>,
     ) -> Result<Arc<dyn Caller>, Denied> {
         match headers.contains_key("authorization") {
-            true => Ok(Arc::new(Guarded(self.namespace, Arc::clone(&self.asked)))),
+            true => Ok(Arc::new(Guarded(self.clone()))),
             false => Err(Denied::Unknown("who is there?".to_owned())),
         }
     }
@@ -57,12 +61,28 @@ impl Caller for Guarded {
     fn may(&self, wanted: Wanted<'_>) -> Result<(), Denied> {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let asked = (wanted.need, owned(wanted.namespace), owned(wanted.queue));
-        self.1.lock().unwrap().push(asked);
-        let good = wanted.need == Need::Known && self.0.is_some();
-        match good || (self.0.is_some() && wanted.namespace == self.0) {
+        let Self(guard) = self;
+        guard.asked.lock().unwrap().push(asked);
+        let elsewhere = wanted.need == Need::Work
+            && guard.queue.is_some()
+            && wanted.queue.is_some_and(|queue| guard.queue != Some(queue));
+        let too_much = guard.is_analyst && matches!(wanted.need, Need::Operate | Need::Administer);
+        let good = wanted.need == Need::Known && guard.namespace.is_some();
+        match good || (guard.namespace.is_some() && wanted.namespace == guard.namespace && !elsewhere && !too_much) {
             true => Ok(()),
             false => Err(Denied::Forbidden("not you".to_owned())),
         }
+    }
+
+    fn record<'a>(&'a self, done: Done<'a>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let row = format!("{} {} {}", done.rpc, done.namespace.unwrap_or("-"), done.what);
+            self.0.recorded.lock().unwrap().push(row);
+            match done.what {
+                "unwritable" => Err("no room".to_owned()),
+                _ => Ok(()),
+            }
+        })
     }
 }
 
@@ -201,4 +221,255 @@ async fn namespaces_that_somebody_may_not_see_are_not_listed() {
     let (_, bytes) = call(&world.engine.routes(), WORKFLOWS, "ListNamespaces", false, request).await;
     let all = ListNamespacesResponse::decode(bytes.as_slice()).unwrap();
     assert!(all.namespaces.len() > 1);
+}
+
+/// Calls it as whoever the guard lets in.
+async fn code<M: Message>(services: &Services, rpc: &str, message: M) -> Code {
+    call(services, WORKFLOWS, rpc, true, message.encode_to_vec())
+        .await
+        .0
+        .code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_other_queues_are_answered_by_nobody_who_is_limited_to_one() {
+    let world = World::new().await;
+    let of = |queue| Guard {
+        namespace: Some(NAMESPACE),
+        queue: Some(queue),
+        ..Guard::default()
+    };
+    let services = |queue| world.engine.guarded_routes(Arc::new(of(queue)));
+    let (theirs, others) = (services(QUEUE), services("mine"));
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    // The token is no secret: all of it is in the history, for who knows how tokens are made.
+    for (rpc, message) in [
+        (
+            "RespondWorkflowTaskCompleted",
+            completion(&task, vec![complete_workflow("forged")]).encode_to_vec(),
+        ),
+        (
+            "RespondWorkflowTaskFailed",
+            RespondWorkflowTaskFailedRequest {
+                task_token: task.task_token.clone(),
+                namespace: NAMESPACE.to_owned(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "ResetStickyTaskQueue",
+            ResetStickyTaskQueueRequest {
+                namespace: NAMESPACE.to_owned(),
+                execution: execution("w"),
+            }
+            .encode_to_vec(),
+        ),
+    ] {
+        let (status, _) = call(&others, WORKFLOWS, rpc, true, message).await;
+        assert_eq!(status.code(), Code::PermissionDenied, "{rpc}: {status:?}");
+    }
+    let completed = completion(&task, vec![schedule_activity("a")]);
+    assert_eq!(code(&theirs, "RespondWorkflowTaskCompleted", completed).await, Code::Ok);
+    // Before anybody has it, and with the token of who has.
+    let by_id = |result| RespondActivityTaskCompletedByIdRequest {
+        namespace: NAMESPACE.to_owned(),
+        workflow_id: "w".to_owned(),
+        activity_id: "a".to_owned(),
+        result: payloads(result),
+        ..Default::default()
+    };
+    assert_eq!(
+        code(&others, "RespondActivityTaskCompletedById", by_id("forged")).await,
+        Code::PermissionDenied
+    );
+    let activity = world.client.poll_activity().await;
+    let token = || activity.task_token.clone();
+    let namespace = NAMESPACE.to_owned();
+    let heartbeat = RecordActivityTaskHeartbeatRequest {
+        task_token: token(),
+        namespace: namespace.clone(),
+        ..Default::default()
+    };
+    assert_eq!(
+        code(&others, "RecordActivityTaskHeartbeat", heartbeat).await,
+        Code::PermissionDenied
+    );
+    let failed = RespondActivityTaskFailedRequest {
+        task_token: token(),
+        namespace: namespace.clone(),
+        ..Default::default()
+    };
+    assert_eq!(
+        code(&others, "RespondActivityTaskFailed", failed).await,
+        Code::PermissionDenied
+    );
+    let canceled = RespondActivityTaskCanceledRequest {
+        task_token: token(),
+        namespace,
+        ..Default::default()
+    };
+    assert_eq!(
+        code(&others, "RespondActivityTaskCanceled", canceled).await,
+        Code::PermissionDenied
+    );
+    assert_eq!(
+        code(&theirs, "RespondActivityTaskCompletedById", by_id("done")).await,
+        Code::Ok
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sticky_queue_gives_runs_of_its_own_normal_queue_alone() {
+    let world = World::new().await;
+    let poll = |normal: &str| PollWorkflowTaskQueueRequest {
+        task_queue: Some(TaskQueue {
+            normal_name: normal.to_owned(),
+            ..sticky_queue("sticky")
+        }),
+        ..poll_request(QUEUE)
+    };
+    let client = world.client.clone();
+    let theft = poll("mine");
+    let thief = tokio::spawn(async move {
+        let polled: PollWorkflowTaskQueueResponse = client.rpc("PollWorkflowTaskQueue", theft).await.unwrap();
+        polled
+    });
+    let client = world.client.clone();
+    let honest = tokio::spawn(async move { client.poll_on("sticky").await });
+    world.client.start("w").await;
+    let task = world.client.poll().await;
+    world.client.complete_sticky(&task, Vec::new(), "sticky").await;
+    world.client.signal("w", "s").await.unwrap();
+    assert_eq!(honest.await.unwrap().workflow_execution.unwrap().workflow_id, "w");
+    assert!(!thief.is_finished());
+    thief.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_start_may_not_end_what_others_started_nor_start_for_ever() {
+    let world = World::new().await;
+    let guard = Guard {
+        namespace: Some(NAMESPACE),
+        is_analyst: true,
+        ..Guard::default()
+    };
+    let services = world.engine.guarded_routes(Arc::new(guard));
+    world.client.start("w").await;
+    #[expect(deprecated, reason = "the older way to say it is heard still")]
+    let reuse = WorkflowIdReusePolicy::TerminateIfRunning as i32;
+    let worse = [
+        StartWorkflowExecutionRequest {
+            workflow_id_conflict_policy: WorkflowIdConflictPolicy::TerminateExisting as i32,
+            ..start_request("w")
+        },
+        StartWorkflowExecutionRequest {
+            workflow_id_reuse_policy: reuse,
+            ..start_request("w")
+        },
+        StartWorkflowExecutionRequest {
+            cron_schedule: "* * * * *".to_owned(),
+            ..start_request("v")
+        },
+    ];
+    for request in worse {
+        let with_signal = SignalWithStartWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            workflow_id: request.workflow_id.clone(),
+            workflow_type: request.workflow_type.clone(),
+            task_queue: request.task_queue.clone(),
+            signal_name: "s".to_owned(),
+            cron_schedule: request.cron_schedule.clone(),
+            workflow_id_reuse_policy: request.workflow_id_reuse_policy,
+            workflow_id_conflict_policy: request.workflow_id_conflict_policy,
+            ..Default::default()
+        };
+        let many = ExecuteMultiOperationRequest {
+            namespace: NAMESPACE.to_owned(),
+            operations: vec![execute_multi_operation_request::Operation {
+                operation: Some(execute_multi_operation_request::operation::Operation::StartWorkflow(
+                    request.clone(),
+                )),
+            }],
+            ..Default::default()
+        };
+        assert_eq!(
+            code(&services, "StartWorkflowExecution", request).await,
+            Code::PermissionDenied
+        );
+        assert_eq!(
+            code(&services, "SignalWithStartWorkflowExecution", with_signal).await,
+            Code::PermissionDenied
+        );
+        assert_eq!(
+            code(&services, "ExecuteMultiOperation", many).await,
+            Code::PermissionDenied
+        );
+    }
+    assert_eq!(
+        code(&services, "StartWorkflowExecution", start_request("x")).await,
+        Code::Ok
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_operates_is_written_down_before_it_is_done_and_not_done_else() {
+    let world = World::new().await;
+    let guard = Guard {
+        namespace: Some(NAMESPACE),
+        ..Guard::default()
+    };
+    let recorded = Arc::clone(&guard.recorded);
+    let services = world.engine.guarded_routes(Arc::new(guard));
+    let terminate = |id: &str| TerminateWorkflowExecutionRequest {
+        namespace: NAMESPACE.to_owned(),
+        workflow_execution: execution(id),
+        ..Default::default()
+    };
+    for id in ["w", "unwritable"] {
+        assert_eq!(
+            code(&services, "StartWorkflowExecution", start_request(id)).await,
+            Code::Ok
+        );
+    }
+    assert_eq!(
+        code(&services, "TerminateWorkflowExecution", terminate("w")).await,
+        Code::Ok
+    );
+    assert_eq!(
+        code(&services, "TerminateWorkflowExecution", terminate("unwritable")).await,
+        Code::Unavailable
+    );
+    let rows = ["w", "unwritable"].map(|id| format!("terminate_workflow_execution {NAMESPACE} {id}"));
+    assert_eq!(*recorded.lock().unwrap(), rows);
+    let status = |id: &'static str| world.client.status(id);
+    assert_eq!(status("w").await.as_str_name(), "WORKFLOW_EXECUTION_STATUS_TERMINATED");
+    assert_eq!(
+        status("unwritable").await.as_str_name(),
+        "WORKFLOW_EXECUTION_STATUS_RUNNING"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_says_goodbye_in_one_namespace_ends_no_polls_of_another() {
+    let world = World::new().await;
+    let _: RegisterNamespaceResponse = (world.client)
+        .rpc("RegisterNamespace", crate::namespaces::registration("other"))
+        .await
+        .unwrap();
+    let goodbye = ShutdownWorkerRequest {
+        namespace: "other".to_owned(),
+        worker_instance_key: "key".to_owned(),
+        sticky_task_queue: "sticky".to_owned(),
+        ..Default::default()
+    };
+    let _: ShutdownWorkerResponse = world.client.rpc("ShutdownWorker", goodbye).await.unwrap();
+    world.client.start("w").await;
+    let poll = PollWorkflowTaskQueueRequest {
+        worker_instance_key: "key".to_owned(),
+        ..poll_request(QUEUE)
+    };
+    let task: PollWorkflowTaskQueueResponse = world.client.rpc("PollWorkflowTaskQueue", poll).await.unwrap();
+    assert_eq!(task.workflow_execution.unwrap().workflow_id, "w");
 }
