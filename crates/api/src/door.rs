@@ -1,6 +1,7 @@
 //! Who comes in: a token or a browser's session becomes a principal, before anything else is looked at.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -28,7 +29,7 @@ pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Nex
     if let Some(ip) = peer {
         check(&api.strangers, ip)?;
     }
-    let principal = match identify(&api, request.method(), request.headers()) {
+    let principal = match identify(&api.ledger, request.method(), request.headers()) {
         Ok(principal) => principal,
         Err(problem) => {
             if let Some(ip) = peer.filter(|_| request.headers().contains_key(header::AUTHORIZATION)) {
@@ -63,7 +64,7 @@ pub(crate) fn check(strangers: &Strangers, ip: IpAddr) -> Result<()> {
     }
 }
 
-fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Principal> {
+fn identify(ledger: &Ledger, method: &Method, headers: &HeaderMap) -> Result<Principal> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     if let Some(value) = given.next() {
         // What stands before this server may have looked at the other one.
@@ -78,7 +79,7 @@ fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Principal
         });
         let token =
             token.ok_or_else(|| Problem::unauthenticated("write the header as `Authorization: Bearer TOKEN`"))?;
-        return Ok(api.ledger.verify_token(token)?);
+        return Ok(ledger.verify_token(token)?);
     }
     let session = cookie(headers, SESSION_COOKIE).ok_or_else(|| {
         Problem::unauthenticated(
@@ -91,7 +92,23 @@ fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Principal
             "a session is good for requests of the server's own pages only",
         ));
     }
-    Ok(api.ledger.verify_session(session)?)
+    Ok(ledger.verify_session(session)?)
+}
+
+/// How often it is asked whether who listens may still listen.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Ends when who was let in by these headers would not be let in any more: their token was taken back, their session has ended,
+/// or the time of either is over.
+pub(crate) async fn shut_out(ledger: Ledger, headers: HeaderMap, namespace: String) {
+    loop {
+        tokio::time::sleep(ASK_AGAIN).await;
+        let may = identify(&ledger, &Method::GET, &headers)
+            .and_then(|principal| Ok(principal.require(Role::Viewer, &namespace)?));
+        if may.is_err() {
+            return;
+        }
+    }
 }
 
 /// The value of a cookie.
@@ -202,6 +219,7 @@ fn principal(parts: &Parts) -> Result<Principal> {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use helve_ledger::{Actor, NewSession, NewToken, Scope, Secret, Time, Via};
 
     use super::*;
 
@@ -237,5 +255,53 @@ mod tests {
         ] {
             assert_eq!(is_same_origin(&headers(pairs)), ours, "{pairs:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_listens_is_shut_out_when_what_let_them_in_is_good_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.db"), helve_ledger::Options::default())
+            .await
+            .unwrap();
+        let actor = Actor::system("test");
+        let token = |name: &str, lasts: Option<Duration>| NewToken {
+            name: name.to_owned(),
+            role: Role::Viewer,
+            scope: Scope::namespaces(["default"]),
+            expires_at: lasts.map(|lasts| Time::now().after(lasts)),
+        };
+        let lasting = ledger.create_token(&actor, token("lasting", None)).await.unwrap();
+        let short = token("short", Some(ASK_AGAIN));
+        let short = ledger.create_token(&actor, short).await.unwrap();
+        let session = NewSession {
+            name: "browser".to_owned(),
+            role: Role::Viewer,
+            scope: Scope::all(),
+            lasts: Duration::from_secs(3600),
+        };
+        let session = ledger.open_session(session, None, None).await.unwrap();
+        let Via::Session(session_id) = session.principal.actor.via else {
+            panic!("it is a session");
+        };
+        let listen = |name, value: String, namespace: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_str(&value).unwrap());
+            tokio::spawn(shut_out(ledger.clone(), headers, namespace.to_owned()))
+        };
+        let bearer = |secret: &Secret| format!("Bearer {}", secret.reveal());
+        let by_token = listen(header::AUTHORIZATION, bearer(&lasting.secret), "default");
+        let cookie = format!("{SESSION_COOKIE}={}", session.secret.reveal());
+        let by_session = listen(header::COOKIE, cookie, "default");
+        let elsewhere = listen(header::AUTHORIZATION, bearer(&lasting.secret), "other");
+        let by_short = listen(header::AUTHORIZATION, bearer(&short.secret), "default");
+        elsewhere.await.unwrap();
+        by_short.await.unwrap();
+        // They have been looked at meanwhile, and may stay.
+        assert!(!by_token.is_finished() && !by_session.is_finished());
+        ledger.revoke_token(&actor, &lasting.token.id).await.unwrap();
+        by_token.await.unwrap();
+        assert!(!by_session.is_finished());
+        ledger.end_session(&actor, &session_id).await.unwrap();
+        by_session.await.unwrap();
     }
 }

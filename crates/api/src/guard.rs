@@ -31,10 +31,11 @@ const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri '
 /// Told to browsers that come by TLS: for a year to come by nothing else.
 const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Checks the host, slows nobody down, and adds the headers.
+/// Checks the host and where the body ends, slows nobody down, and adds the headers.
 pub(crate) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let only_tls = api.secure && has_a_name(request.headers());
-    let mut response = match check_host(&api.hosts, request.uri(), request.headers()) {
+    let checked = check_host(&api.hosts, request.uri(), request.headers()).and_then(|()| check_end(request.headers()));
+    let mut response = match checked {
         Ok(()) => {
             let (parts, body) = request.into_parts();
             // What has no body must go on to have none.
@@ -87,6 +88,26 @@ fn check_host(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Probl
              name with --http-host",
             shown(name)
         ))),
+    }
+}
+
+/// Refuses a body that another server may have read to another end, as far as that is to be seen here: of equal lengths the
+/// library below keeps one, of different ones none, and a length beside chunks it drops, and with it the connection.
+fn check_end(headers: &HeaderMap) -> Result<(), Problem> {
+    let (lengths, codings) = (
+        headers.get_all(header::CONTENT_LENGTH).iter().count(),
+        headers.get_all(header::TRANSFER_ENCODING).iter().count(),
+    );
+    if lengths + codings > 1 {
+        return Err(Problem::bad_request(
+            "send one header `Content-Length` or `Transfer-Encoding`, and not several",
+        ));
+    }
+    match headers.get(header::TRANSFER_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Err(Problem::bad_request(
+            "the only `Transfer-Encoding` that is understood is `chunked`",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -222,5 +243,25 @@ mod tests {
         headers.append(header::HOST, HeaderValue::from_static("localhost"));
         headers.append(header::HOST, HeaderValue::from_static("evil.example"));
         assert!(check_host(&Hosts::Loopback(vec![]), &Uri::from_static("/"), &headers).is_err());
+    }
+
+    #[test]
+    fn a_body_has_one_end() {
+        let is_clear = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            check_end(&headers).is_ok()
+        };
+        let (length, coding) = ("content-length", "transfer-encoding");
+        assert!(is_clear(&[]));
+        assert!(is_clear(&[(length, "5")]));
+        assert!(is_clear(&[(coding, "Chunked")]));
+        assert!(!is_clear(&[(length, "5"), (length, "5")]));
+        assert!(!is_clear(&[(length, "5"), (coding, "chunked")]));
+        assert!(!is_clear(&[(coding, "chunked"), (coding, "chunked")]));
+        assert!(!is_clear(&[(coding, "gzip, chunked")]));
+        assert!(!is_clear(&[(coding, "identity")]));
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::problem::{Problem, Result, engine};
 use crate::routes::targets;
 use crate::state::Api;
+use crate::targets::Upload;
 
 /// When somebody may look whether a run has ended, in seconds.
 const LOOK_AGAIN: u64 = 10;
@@ -17,7 +18,11 @@ const WHO: &str = "an administrator of the server can change it: PUT /api/v1/nam
 
 /// One at a time, in each namespace: who counts and then takes must not be overtaken in between.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+pub(crate) struct Turns {
+    namespaces: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// For what all namespaces share; taken after that of a namespace.
+    server: tokio::sync::Mutex<()>,
+}
 
 /// While it lives, nobody else takes of what it was given for.
 pub(crate) struct Turn {
@@ -27,7 +32,7 @@ pub(crate) struct Turn {
 impl Turns {
     async fn of(&self, namespace: &str) -> OwnedMutexGuard<()> {
         let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut turns = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
             // Namespaces come and go; those that nobody waits for need not be remembered.
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(turns.entry(namespace.to_owned()).or_default())
@@ -82,7 +87,7 @@ async fn stored_beside(api: &Api, namespace: &str, upload: Option<&str>) -> Resu
 
 /// What an upload may take.
 pub(crate) struct Room {
-    /// Bytes of the upload.
+    /// Bytes of the upload by itself; whether there is room for them, [`more_room`] says when they come.
     pub(crate) bytes: u64,
     /// Begin it while this lives.
     pub(crate) _turn: Turn,
@@ -126,15 +131,68 @@ pub(crate) async fn room_for_upload(
     let taken = stored_beside(api, namespace, upload).await?;
     let left = storage.saturating_sub(taken);
     if left == 0 || size.is_some_and(|size| size > left) {
-        return Err(Problem::no_room(format!(
-            "namespace `{namespace}` may store {storage} bytes, and has {taken} of them: forget targets that are not needed \
-             any more; {WHO}"
-        )));
+        return Err(full(namespace, storage, taken));
     }
     Ok(Room {
-        bytes: most.min(left),
+        bytes: most,
         _turn: Turn { _held: Some(turn) },
     })
+}
+
+fn full(namespace: &str, storage: u64, taken: u64) -> Problem {
+    Problem::no_room(format!(
+        "namespace `{namespace}` may store {storage} bytes, and has {taken} of them: forget targets that are not needed \
+         any more; {WHO}"
+    ))
+}
+
+/// Reserves room for an upload that is to have so many bytes, and says how far it may go before it has to ask again. It must be
+/// held: what was reserved is given back when it is not any more.
+pub(crate) async fn more_room(api: &Api, upload: &Upload, wanted: u64) -> Result<u64> {
+    let mut left = u64::MAX;
+    // One that said its size has had its room in the namespace since it began.
+    let mut _turn = None;
+    if upload.size.is_none() {
+        let (settings, _) = api.ledger.namespace_settings(&upload.namespace).await?;
+        if let Some(storage) = settings.max_storage_bytes {
+            _turn = Some(api.turns.of(&upload.namespace).await);
+            let taken = stored_beside(api, &upload.namespace, Some(&upload.id)).await?;
+            left = storage.saturating_sub(taken);
+            if wanted > left {
+                return Err(full(&upload.namespace, storage, taken));
+            }
+        }
+    }
+    let _counting = api.turns.server.lock().await;
+    let left = left.min(left_on_server(api, Some(&upload.id)).await?);
+    if wanted > left {
+        return Err(uploads_full());
+    }
+    let room = wanted + step(left - wanted);
+    api.uploads.reserve(&upload.id, room);
+    Ok(room)
+}
+
+/// What is reserved at once for bytes of which nobody knows how many will come: not so little that it is counted all the time,
+/// and not so much that others have nothing.
+fn step(left: u64) -> u64 {
+    (left / 8).clamp(64 << 10, 8 << 20).min(left)
+}
+
+/// Bytes that uploads of all namespaces may take beside what they take; without one of them.
+pub(crate) async fn left_on_server(api: &Api, without: Option<&str>) -> Result<u64> {
+    let (uploads, without) = (api.uploads.clone(), without.map(str::to_owned));
+    let taken = tokio::task::spawn_blocking(move || uploads.bytes(without.as_deref())).await;
+    let taken = taken
+        .map_err(std::io::Error::other)
+        .and_then(|taken| taken)
+        .map_err(|error| Problem::internal("the uploads cannot be counted", error))?;
+    Ok(api.limits.uploads_bytes.saturating_sub(taken))
+}
+
+/// Why an upload is refused when none are left on the server.
+pub(crate) fn uploads_full() -> Problem {
+    Problem::too_many("the uploads that are under way take all the room that they may", 60)
 }
 
 #[cfg(test)]
@@ -156,6 +214,14 @@ mod tests {
         second.await.unwrap();
         // None is kept that nobody waits for.
         drop(turns.of("c").await);
-        assert_eq!(turns.0.lock().unwrap().len(), 2);
+        assert_eq!(turns.namespaces.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_reserved_at_once_is_a_part_of_what_is_left() {
+        assert_eq!(step(0), 0);
+        assert_eq!(step(1000), 1000);
+        assert_eq!(step(1_000_000), 125_000);
+        assert_eq!(step(u64::MAX), 8 << 20);
     }
 }

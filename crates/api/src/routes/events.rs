@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use helve_runs::EventId;
 
-use crate::door::Caller;
+use crate::door::{Caller, shut_out};
 use crate::extract::Path;
 use crate::problem::{Problem, Result, shown};
 use crate::state::Api;
@@ -20,6 +21,7 @@ const STILL_THERE: Duration = Duration::from_secs(15);
 ///
 /// What lasts has an id: with the header `Last-Event-ID` (browsers send it by themselves) the stream goes on after that event.
 /// What passes (`step_started`, `step_progress`) has none and is not repeated. After the last event the answer is `204`.
+/// The stream ends, too, when the token is revoked or expires, or the session ends.
 #[utoipa::path(get, path = "/runs/{run_id}/events", tag = "Runs",
     params(("run_id" = String, Path, description = "The run"), crate::openapi::Namespace,
         ("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen")),
@@ -49,7 +51,9 @@ pub(crate) async fn events(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let listener = api.feeds.listen(&caller.client, &api.blobs, &run_id, after)?;
-    let stream = Sse::new(listener.stream(after)).keep_alive(KeepAlive::new().interval(STILL_THERE));
+    let shut_out = shut_out(api.ledger.clone(), headers, caller.namespace);
+    let events = listener.stream(after).take_until(Box::pin(shut_out));
+    let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(STILL_THERE));
     let mut response = stream.into_response();
     // Proxies must not collect what is meant to come at once.
     response

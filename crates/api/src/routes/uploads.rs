@@ -1,10 +1,11 @@
 //! Uploads that become targets. One that broke off goes on where it ended.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use helve_ledger::Role;
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ use crate::guard::is_slow;
 use crate::problem::{FieldError, Problem, Result};
 use crate::quotas;
 use crate::state::Api;
-use crate::targets::{Format, LeftOut, Upload, UploadError, take_in};
+use crate::targets::{Bytes, Format, LeftOut, Upload, UploadError, Uploads, take_in};
 
 /// Characters of a target's name.
 const LONGEST_NAME: usize = 200;
@@ -103,17 +104,9 @@ async fn checked(api: &Api, caller: &Caller, new: NewUpload, key: Option<&str>) 
     if new.size.is_some_and(|size| size > most) {
         return Err(Problem::too_large(format!("an upload may have {most} bytes at most")));
     }
-    let uploads = api.uploads.clone();
-    let taken = tokio::task::spawn_blocking(move || uploads.bytes()).await;
-    let taken = taken
-        .map_err(std::io::Error::other)
-        .and_then(|taken| taken)
-        .map_err(disk)?;
-    if taken.saturating_add(new.size.unwrap_or_default()) > api.limits.uploads_bytes {
-        return Err(Problem::too_many(
-            "the uploads that are under way take all the room that they may",
-            60,
-        ));
+    // One that cannot end need not begin. Its bytes are counted when they come.
+    if new.size.unwrap_or_default() > quotas::left_on_server(api, None).await? {
+        return Err(quotas::uploads_full());
     }
     let id = match key {
         None => uuid::Uuid::new_v4().simple().to_string(),
@@ -242,17 +235,24 @@ pub(crate) async fn append(
     if upload.target.is_some() {
         return Err(Problem::conflict("this upload is a target already"));
     }
-    let length = write(&api, &upload, offset, body).await?;
+    let coming = content_length(&headers).unwrap_or_default();
+    let length = write(&api, &upload, offset, Bytes { body, coming }).await?;
     Ok((StatusCode::NO_CONTENT, [(OFFSET, length)]).into_response())
 }
 
-async fn write(api: &Api, upload: &Upload, offset: u64, body: Body) -> Result<u64> {
+/// What the head of a request says of its body.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn write(api: &Api, upload: &Upload, offset: u64, bytes: Bytes) -> Result<u64> {
     let room = quotas::room_for_upload(api, &upload.namespace, Some(&upload.id), upload.size).await?;
     let limit = upload.size.unwrap_or(u64::MAX).min(room.bytes);
-    // The bytes may come slowly: others need not wait for them.
+    // The bytes may come slowly: others need not wait for them. Each takes its room when it comes.
     drop(room);
+    let more_room = |wanted| quotas::more_room(api, upload, wanted);
     api.uploads
-        .append(&upload.id, offset, body, limit)
+        .append(&upload.id, offset, bytes, limit, more_room)
         .await
         .map_err(refused)
 }
@@ -271,7 +271,9 @@ pub(crate) async fn complete(caller: Caller, State(api): State<Api>, Path(id): P
             json!({ "name": upload.name, "bytes": length }),
         )
         .await?;
-    answered(&finish(&api, upload, length).await?, &caller)
+    // A client that leaves does not stop it: it comes back and finds the target.
+    let target = finish(&api, upload, length, Arc::default()).await?;
+    answered(&target, &caller)
 }
 
 fn answered(target: &TargetInfo, caller: &Caller) -> Result<Response> {
@@ -279,7 +281,8 @@ fn answered(target: &TargetInfo, caller: &Caller) -> Result<Response> {
     created(&format!("/api/v1/targets/{}?namespace={namespace}", target.id), target)
 }
 
-async fn finish(api: &Api, upload: Upload, length: u64) -> Result<TargetInfo> {
+/// Turns it into a target, until `stop` turns true: then it is gone.
+async fn finish(api: &Api, upload: Upload, length: u64, stop: Arc<AtomicBool>) -> Result<TargetInfo> {
     if let Some(target) = upload.target {
         let known = api.targets.get(&upload.namespace, &target).map_err(disk)?;
         let known = known.ok_or_else(|| Problem::not_found("the target of this upload was forgotten"))?;
@@ -290,22 +293,27 @@ async fn finish(api: &Api, upload: Upload, length: u64) -> Result<TargetInfo> {
             "{length} of {size} bytes are there: send the rest first, from byte {length}"
         )));
     }
-    // Several that did not say how large they would be may have begun in the room of one.
+    // The namespace may have less room than it had.
     drop(quotas::room_for_upload(api, &upload.namespace, Some(&upload.id), Some(length)).await?);
     let held = api.uploads.hold(&upload.id).map_err(refused)?;
     let permit = api.packing.acquire().await;
     let _permit = permit.map_err(|error| Problem::internal("targets cannot be packed", error))?;
     let (here, wanted) = (api.clone(), upload.clone());
-    // A client that leaves does not stop it: it comes back and finds the target.
     let work = tokio::task::spawn_blocking(move || {
-        let _held = held;
         let (data, scratch) = (here.uploads.data(&wanted.id), here.uploads.scratch(&wanted.id));
-        let intake = take_in(&wanted, &data, &scratch, &here.blobs, &AtomicBool::new(false))?;
-        here.targets
-            .put(&wanted.namespace, &intake.id, &intake.target)
-            .and_then(|()| here.uploads.finish(&wanted, intake.id))
-            .map_err(disk)?;
-        Ok::<_, Problem>(intake)
+        let intake = take_in(&wanted, &data, &scratch, &here.blobs, &stop).and_then(|intake| {
+            here.targets
+                .put(&wanted.namespace, &intake.id, &intake.target)
+                .and_then(|()| here.uploads.finish(&wanted, intake.id))
+                .map_err(disk)?;
+            Ok(intake)
+        });
+        // In this order: whoever says stop either sees that it is held no more, or is seen here.
+        drop(held);
+        if stop.load(Ordering::SeqCst) {
+            let _ = here.uploads.remove(&wanted.id);
+        }
+        intake
     });
     let intake = work
         .await
@@ -362,12 +370,10 @@ pub(crate) async fn whole(
     headers: HeaderMap,
     Stream(body): Stream,
 ) -> Result<Response> {
-    let size = headers.get(header::CONTENT_LENGTH).map(HeaderValue::to_str);
-    let size = size.and_then(|size| size.ok()?.parse().ok());
     let new = NewUpload {
         name: asked.name,
         format: asked.format,
-        size,
+        size: content_length(&headers),
         include_ignored: asked.include_ignored.unwrap_or(false),
         left_out: None,
     };
@@ -377,22 +383,64 @@ pub(crate) async fn whole(
 /// The target of a body that comes in one piece.
 pub(crate) async fn at_once(api: &Api, caller: &Caller, new: NewUpload, body: Body) -> Result<TargetInfo> {
     caller.require(Role::Operator)?;
-    let (upload, _) = begun(api, checked(api, caller, new, None).await?).await?;
-    let id = upload.id.clone();
-    let outcome = match write(api, &upload, 0, body).await {
+    let upload = checked(api, caller, new, None).await?;
+    let passing = Passing::new(&api.uploads, &upload.id);
+    let (upload, _) = begun(api, upload).await?;
+    let outcome = match write(api, &upload, 0, Bytes { body, coming: 0 }).await {
         Ok(length) => {
             let detail = json!({ "name": upload.name, "bytes": length });
             match caller.record("target.upload", &upload.id, detail).await {
-                Ok(()) => finish(api, upload, length).await,
+                Ok(()) => finish(api, upload, length, Arc::clone(&passing.stop)).await,
                 Err(problem) => Err(problem),
             }
         }
         Err(problem) => Err(problem),
     };
-    // Nobody knows its id.
-    let uploads = api.uploads.clone();
-    let _ = tokio::task::spawn_blocking(move || uploads.remove(&id)).await;
+    passing.end().await;
     outcome
+}
+
+/// An upload that nobody but one request knows. It goes with that request, also when its client leaves.
+struct Passing {
+    uploads: Uploads,
+    /// None when it is gone.
+    id: Option<String>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Passing {
+    fn new(uploads: &Uploads, id: &str) -> Self {
+        Self {
+            uploads: uploads.clone(),
+            id: Some(id.to_owned()),
+            stop: Arc::default(),
+        }
+    }
+
+    async fn end(mut self) {
+        if let Some(id) = self.id.take() {
+            let uploads = self.uploads.clone();
+            let _ = tokio::task::spawn_blocking(move || uploads.remove(&id)).await;
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        self.stop.store(self.id.is_some(), Ordering::SeqCst);
+        let Some(id) = self.id.take() else { return };
+        // Without a runtime the server is gone too: what is left is swept in time.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let uploads = self.uploads.clone();
+        runtime.spawn_blocking(move || {
+            // Who works on it at this moment stops soon, and removes it then.
+            if let Ok(_held) = uploads.hold(&id) {
+                let _ = uploads.remove(&id);
+            }
+        });
+    }
 }
 
 /// A body that is worked on as it comes.
@@ -414,6 +462,7 @@ fn refused(error: UploadError) -> Problem {
             Problem::timeout("the bytes came too slowly; what came is kept, so go on from where it ended")
         }
         UploadError::BrokeOff(_) => Problem::bad_request("the body broke off; what came of it is kept"),
+        UploadError::NoRoom(problem) => problem,
         UploadError::Io(error) => disk(error),
     }
 }
@@ -425,5 +474,46 @@ fn disk(error: std::io::Error) -> Problem {
             Problem::unavailable("there is no room for it on the server's disk")
         }
         _ => Problem::internal("the upload cannot be kept", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upload_in_one_request_goes_with_its_request_and_stops_who_works_on_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::open(dir.path()).unwrap();
+        let begun = |digit: &str| {
+            let upload = Upload {
+                id: digit.repeat(32),
+                namespace: "default".into(),
+                name: "app".into(),
+                format: Format::Tar,
+                size: None,
+                include_ignored: false,
+                left_out: None,
+                at: Timestamp::UNIX_EPOCH,
+                by: "ci".into(),
+                target: None,
+            };
+            uploads.begin(&upload).unwrap();
+            Passing::new(&uploads, &upload.id)
+        };
+        let is_there = |digit: &str| uploads.get(&digit.repeat(32)).unwrap().is_some();
+        let (left, answered, worked_on) = (begun("a"), begun("b"), begun("c"));
+        let held = uploads.hold(&"c".repeat(32)).unwrap();
+        let stops = [&left, &answered, &worked_on].map(|passing| Arc::clone(&passing.stop));
+        answered.end().await;
+        assert!(!is_there("b"));
+        drop((worked_on, left));
+        while is_there("a") {
+            tokio::task::yield_now().await;
+        }
+        assert!(is_there("c"), "whoever holds it removes it");
+        drop(held);
+        let stops = stops.map(|stop| stop.load(Ordering::SeqCst));
+        assert_eq!(stops, [true, false, true]);
     }
 }

@@ -3,9 +3,12 @@
 //! Only directories and regular files are made, in a private folder that holds nothing else, so there is no link to be led
 //! away by. What cannot be taken (links, devices, odd names) is named, and the scan says so. Limits hold for what comes out.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use helve_blobs::{Skipped, UnpackLimits};
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,17 @@ use utoipa::ToSchema;
 
 /// Compressed with a larger window than this, reading would take too much memory (a power of two).
 const MAX_WINDOW_LOG: u32 = 27;
+/// Bytes that may come before the content of an entry: its headers with long names, attributes, the map of a sparse file. The
+/// library keeps them in memory.
+const MAX_HEADERS: u64 = 1 << 20;
+/// Directories that are on the way to an entry without being one: so many for each entry, beside some for the deep ones. A path
+/// is short when it is compressed, and a directory for each of its letters is not.
+const UNNAMED_PER_ENTRY: u64 = 4;
+const UNNAMED: u64 = 10_000;
+/// How long it may take to lay out what comes out of an archive.
+const WITHIN: Duration = Duration::from_secs(15 * 60);
+/// Bytes that are read at once.
+const BUFFER: usize = 128 * 1024;
 /// Skipped entries that are named.
 const NAMED: usize = 20;
 
@@ -60,20 +74,35 @@ pub(crate) enum ArchiveError {
     /// It would take more than a target may.
     #[error("the archive holds too much: {0}")]
     TooMuch(String),
+    /// Nobody waits for it any more.
+    #[error("the archive is not laid out: whoever sent it has left")]
+    Stopped,
     /// Our own disk.
     #[error("the archive cannot be laid out: {0}")]
     Io(io::Error),
 }
 
-/// Lays out an archive in `dest`, an empty directory of ours. Blocking.
+/// Lays out an archive in `dest`, an empty directory of ours, until `stop` turns true. Blocking.
 pub(crate) fn lay_out(
     file: fs::File,
     format: Format,
     dest: &Path,
     limits: &UnpackLimits,
+    stop: &AtomicBool,
+) -> Result<Left, ArchiveError> {
+    lay_out_within(WITHIN, file, format, dest, limits, stop)
+}
+
+fn lay_out_within(
+    within: Duration,
+    file: fs::File,
+    format: Format,
+    dest: &Path,
+    limits: &UnpackLimits,
+    stop: &AtomicBool,
 ) -> Result<Left, ArchiveError> {
     let compressed = file.metadata().map_err(ArchiveError::Io)?.len();
-    let input = BufReader::with_capacity(128 * 1024, file);
+    let input = BufReader::with_capacity(BUFFER, file);
     let most = limits
         .total_bytes
         .min(compressed.saturating_mul(limits.ratio).max(limits.ratio_floor));
@@ -81,7 +110,11 @@ pub(crate) fn lay_out(
         dest,
         limits,
         most,
+        stop,
+        within,
+        began: Instant::now(),
         entries: 0,
+        unnamed: 0,
         bytes: 0,
         left: Left::default(),
     };
@@ -102,27 +135,59 @@ struct Laying<'a> {
     dest: &'a Path,
     limits: &'a UnpackLimits,
     most: u64,
+    stop: &'a AtomicBool,
+    within: Duration,
+    began: Instant,
     entries: u64,
+    /// Directories on the way to entries.
+    unnamed: u64,
     bytes: u64,
     left: Left,
 }
 
+/// Bytes that pass as long as there is an allowance for them.
+struct Allowed<'a, R> {
+    inner: R,
+    allowance: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Allowed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowance = self.allowance.get();
+        if allowance == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("more bytes than may come at this place"));
+        }
+        let most = usize::try_from(allowance).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.inner.read(&mut buffer[..most])?;
+        self.allowance.set(allowance - read as u64);
+        Ok(read)
+    }
+}
+
 impl Laying<'_> {
     fn all(&mut self, input: impl Read) -> Result<(), ArchiveError> {
-        let malformed = |error: io::Error| ArchiveError::Malformed(plain(&error));
         // Headers, padding and skipped entries count too: a stream that never ends must.
         let ceiling = self.most.saturating_add(self.limits.entries.saturating_mul(4096));
-        let mut archive = tar::Archive::new(input.take(ceiling));
+        let allowance = Cell::new(MAX_HEADERS);
+        let malformed = |error: io::Error| match allowance.get() {
+            0 => ArchiveError::TooMuch(format!(
+                "the names and attributes of one entry have more than {MAX_HEADERS} bytes"
+            )),
+            _ => ArchiveError::Malformed(plain(&error)),
+        };
+        let mut archive = tar::Archive::new(Allowed {
+            inner: input.take(ceiling),
+            allowance: &allowance,
+        });
         for entry in archive.entries().map_err(malformed)? {
             let mut entry = entry.map_err(malformed)?;
             self.entries += 1;
-            if self.entries > self.limits.entries {
-                return Err(ArchiveError::TooMuch(format!(
-                    "more than {} entries",
-                    self.limits.entries
-                )));
-            }
-            self.one(&mut entry)?;
+            self.check_count()?;
+            allowance.set(u64::MAX);
+            let file = self.one(&entry)?;
+            // Also what is not taken is read here: nothing but headers comes before the next one.
+            self.content(&mut entry, file)?;
+            allowance.set(MAX_HEADERS);
         }
         if self.entries == 0 {
             return Err(ArchiveError::Malformed("there is nothing in it".to_owned()));
@@ -130,11 +195,43 @@ impl Laying<'_> {
         Ok(())
     }
 
-    fn one(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), ArchiveError> {
+    /// Whether it may go on.
+    fn check_time(&self) -> Result<(), ArchiveError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(ArchiveError::Stopped);
+        }
+        match self.began.elapsed() > self.within {
+            true => Err(ArchiveError::TooMuch(format!(
+                "laying it out takes longer than {} seconds",
+                self.within.as_secs()
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn check_count(&self) -> Result<(), ArchiveError> {
+        self.check_time()?;
+        if self.entries + self.unnamed > self.limits.entries {
+            return Err(ArchiveError::TooMuch(format!(
+                "more than {} entries and directories on the way to them",
+                self.limits.entries
+            )));
+        }
+        if self.unnamed > self.entries * UNNAMED_PER_ENTRY + UNNAMED {
+            return Err(ArchiveError::TooMuch(format!(
+                "{} directories on the way to {} entries",
+                self.unnamed, self.entries
+            )));
+        }
+        Ok(())
+    }
+
+    /// Makes what an entry stands for. When that is a file, its content is to come.
+    fn one(&mut self, entry: &tar::Entry<'_, impl Read>) -> Result<Option<fs::File>, ArchiveError> {
         let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let kind = entry.header().entry_type();
         if matches!(kind, tar::EntryType::XGlobalHeader) {
-            return Ok(());
+            return Ok(None);
         }
         let path = match entry
             .path()
@@ -144,29 +241,29 @@ impl Laying<'_> {
             Ok(Ok(path)) => path,
             Ok(Err(reason)) => {
                 self.left.add(&shown, reason);
-                return Ok(());
+                return Ok(None);
             }
             Err(reason) => {
                 self.left.add(&shown, &reason);
-                return Ok(());
+                return Ok(None);
             }
         };
         match kind {
-            tar::EntryType::Directory => self.directory(&path, &shown),
+            tar::EntryType::Directory => self.directory(&path, &shown).map(|()| None),
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                 self.file(entry, &path, &shown)
             }
             tar::EntryType::Symlink => {
                 self.left.add(&shown, "a link is not taken from an archive");
-                Ok(())
+                Ok(None)
             }
             tar::EntryType::Link => {
                 self.left.add(&shown, "a hard link is not taken from an archive");
-                Ok(())
+                Ok(None)
             }
             _ => {
                 self.left.add(&shown, "neither a file nor a directory");
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -196,35 +293,79 @@ impl Laying<'_> {
         Ok(inside)
     }
 
+    /// Makes the directories on the way to an entry.
+    fn way_to(&mut self, path: &Path) -> Result<(), ArchiveError> {
+        let mut missing = Vec::new();
+        for directory in path.ancestors().skip(1) {
+            match fs::create_dir(directory) {
+                Ok(()) => {
+                    self.unnamed += 1;
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(directory),
+                Err(_) if directory.is_dir() => break,
+                Err(error) => return Err(ArchiveError::Io(error)),
+            }
+        }
+        for directory in missing.into_iter().rev() {
+            self.unnamed += 1;
+            self.check_count()?;
+            fs::create_dir(directory).map_err(ArchiveError::Io)?;
+        }
+        self.check_count()
+    }
+
     fn directory(&mut self, path: &Path, shown: &str) -> Result<(), ArchiveError> {
-        match fs::create_dir_all(path) {
+        if path == self.dest {
+            return Ok(());
+        }
+        let made = self
+            .way_to(path)
+            .and_then(|()| fs::create_dir(path).map_err(ArchiveError::Io));
+        match made {
             Ok(()) => Ok(()),
+            // It came before, or was on the way to another.
+            Err(ArchiveError::Io(_)) if path.is_dir() => Ok(()),
             // A file of that name came before.
-            Err(error) if is_of_the_archive(&error) => {
+            Err(ArchiveError::Io(error)) if is_of_the_archive(&error) => {
                 self.left.add(shown, "a file has that name too");
                 Ok(())
             }
-            Err(error) => Err(ArchiveError::Io(error)),
+            Err(error) => Err(error),
         }
     }
 
-    fn file(&mut self, entry: &mut tar::Entry<'_, impl Read>, path: &Path, shown: &str) -> Result<(), ArchiveError> {
+    fn file(
+        &mut self,
+        entry: &tar::Entry<'_, impl Read>,
+        path: &Path,
+        shown: &str,
+    ) -> Result<Option<fs::File>, ArchiveError> {
         if path == self.dest {
             self.left.add(shown, "it has no name");
-            return Ok(());
+            return Ok(None);
         }
         let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
-        let parent = path.parent().unwrap_or(self.dest);
-        let made = fs::create_dir_all(parent).and_then(|()| create(path, executable));
-        let mut file = match made {
-            Ok(file) => file,
-            Err(error) if is_of_the_archive(&error) => {
+        let made = self
+            .way_to(path)
+            .and_then(|()| create(path, executable).map_err(ArchiveError::Io));
+        match made {
+            Ok(file) => Ok(Some(file)),
+            Err(ArchiveError::Io(error)) if is_of_the_archive(&error) => {
                 self.left.add(shown, "something of that name came before");
-                return Ok(());
+                Ok(None)
             }
-            Err(error) => return Err(ArchiveError::Io(error)),
-        };
-        let mut buffer = vec![0; 128 * 1024];
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the content of an entry, which counts whether it is kept or not.
+    fn content(
+        &mut self,
+        entry: &mut tar::Entry<'_, impl Read>,
+        mut file: Option<fs::File>,
+    ) -> Result<(), ArchiveError> {
+        let mut buffer = vec![0; usize::try_from(entry.size()).unwrap_or(BUFFER).min(BUFFER)];
         let mut size = 0;
         loop {
             let read = entry
@@ -233,6 +374,7 @@ impl Laying<'_> {
             if read == 0 {
                 return Ok(());
             }
+            self.check_time()?;
             size += read as u64;
             self.bytes += read as u64;
             if size > self.limits.file_bytes || self.bytes > self.most {
@@ -241,7 +383,9 @@ impl Laying<'_> {
                     self.most.min(self.limits.file_bytes)
                 )));
             }
-            file.write_all(&buffer[..read]).map_err(ArchiveError::Io)?;
+            if let Some(file) = &mut file {
+                file.write_all(&buffer[..read]).map_err(ArchiveError::Io)?;
+            }
         }
     }
 }
@@ -281,97 +425,4 @@ fn plain(error: &io::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An archive with paths that the library itself would refuse to write.
-    fn archive(entries: &[(&str, tar::EntryType, &[u8])]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, kind, bytes) in entries {
-            let mut header = tar::Header::new_gnu();
-            let name = &mut header.as_gnu_mut().unwrap().name;
-            name[..path.len()].copy_from_slice(path.as_bytes());
-            header.set_entry_type(*kind);
-            header.set_size(bytes.len() as u64);
-            header.set_mode(0o644);
-            if *kind == tar::EntryType::Symlink {
-                header.set_link_name_literal("/etc").unwrap();
-            }
-            header.set_cksum();
-            builder.append(&header, *bytes).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
-    fn laid_out(
-        bytes: &[u8],
-        format: Format,
-        limits: &UnpackLimits,
-    ) -> (tempfile::TempDir, Result<Left, ArchiveError>) {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("data"), bytes).unwrap();
-        let dest = dir.path().join("content");
-        fs::create_dir(&dest).unwrap();
-        let left = lay_out(fs::File::open(dir.path().join("data")).unwrap(), format, &dest, limits);
-        (dir, left)
-    }
-
-    #[test]
-    fn nothing_is_written_outside_and_no_link_is_made_or_followed() {
-        use tar::EntryType::{Regular, Symlink};
-        let bytes = archive(&[
-            ("../evil", Regular, b"x"),
-            ("/abs", Regular, b"x"),
-            ("a/../../evil", Regular, b"x"),
-            ("link", Symlink, b""),
-            ("link/passwd", Regular, b"x"),
-            ("src/main.py", Regular, b"print(1)"),
-            ("src/main.py", Regular, b"again"),
-            ("src", Regular, b"x"),
-        ]);
-        let (dir, left) = laid_out(&bytes, Format::Tar, &UnpackLimits::default());
-        assert_eq!(left.unwrap().total, 6);
-        let content = dir.path().join("content");
-        assert_eq!(fs::read(content.join("src/main.py")).unwrap(), b"print(1)");
-        assert!(content.join("link").is_dir(), "a directory of its own");
-        let mut beside: Vec<_> = fs::read_dir(dir.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        beside.sort();
-        assert_eq!(beside, ["content", "data"]);
-    }
-
-    #[test]
-    fn a_bomb_goes_off_nowhere() {
-        let limits = UnpackLimits {
-            ratio: 10,
-            ratio_floor: 1 << 20,
-            ..UnpackLimits::default()
-        };
-        let tar = archive(&[("zeros", tar::EntryType::Regular, &vec![0; 4 << 20])]);
-        let bomb = zstd::encode_all(&tar[..], 19).unwrap();
-        let (_dir, left) = laid_out(&bomb, Format::TarZst, &limits);
-        assert!(matches!(left, Err(ArchiveError::TooMuch(_))), "{left:?}");
-    }
-
-    #[test]
-    fn what_is_no_archive_is_said_to_be_none() {
-        for (bytes, format) in [
-            (&b"not an archive at all"[..], Format::Tar),
-            (b"", Format::Tar),
-            (b"x", Format::TarGz),
-            (b"x", Format::TarZst),
-        ] {
-            let (_dir, left) = laid_out(bytes, format, &UnpackLimits::default());
-            assert!(matches!(left, Err(ArchiveError::Malformed(_))), "{format:?}: {left:?}");
-        }
-    }
-
-    #[test]
-    fn an_archive_that_ends_too_soon_is_refused() {
-        let tar = archive(&[("a", tar::EntryType::Regular, &[7; 5000])]);
-        let (_dir, left) = laid_out(&tar[..2000], Format::Tar, &UnpackLimits::default());
-        assert!(matches!(left, Err(ArchiveError::Malformed(_))), "{left:?}");
-    }
-}
+mod tests;

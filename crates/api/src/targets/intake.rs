@@ -22,7 +22,7 @@ pub(crate) struct Intake {
     pub(crate) target: KnownTarget,
 }
 
-/// Turns the bytes of an upload into a target. `scratch` is removed afterwards, whatever happens. Blocking.
+/// Turns the bytes of an upload into a target, until `stop` turns true. `scratch` is removed afterwards, whatever happens. Blocking.
 pub(crate) fn take_in(
     upload: &Upload,
     data: &Path,
@@ -80,7 +80,7 @@ fn packed(
             // The ignore files of a repository that the data directory happens to lie in are not the target's.
             fs::create_dir(scratch.join(".git")).map_err(disk)?;
             let file = fs::File::open(data).map_err(disk)?;
-            let left = lay_out(file, format, &content, &options.limits).map_err(refused)?;
+            let left = lay_out(file, format, &content, &options.limits, stop).map_err(refused)?;
             (content, left)
         }
     };
@@ -108,6 +108,7 @@ fn refused(error: ArchiveError) -> Problem {
         ArchiveError::Io(error) => Problem::internal("the upload cannot be unpacked", error),
         ArchiveError::Malformed(_) => Problem::unprocessable(format!("{error}: check `format`, and send it again")),
         ArchiveError::TooMuch(_) => Problem::too_large(error.to_string()),
+        ArchiveError::Stopped => Problem::unavailable(error.to_string()),
     }
 }
 

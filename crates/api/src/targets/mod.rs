@@ -10,4 +10,4 @@ pub(crate) use archive::Format;
 pub(crate) use index::{KnownTarget, TargetIndex, write_whole};
 pub(crate) use intake::take_in;
 pub(crate) use left_out::LeftOut;
-pub(crate) use uploads::{Upload, UploadError, Uploads};
+pub(crate) use uploads::{Bytes, Upload, UploadError, Uploads};

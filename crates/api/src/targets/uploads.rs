@@ -1,6 +1,7 @@
 //! Uploads that are under way: a file each, and a note of what it is to become. What was acknowledged is on disk.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,14 +18,18 @@ use tokio::io::AsyncWriteExt;
 use super::archive::Format;
 use super::index::{create_private, sync_dir, write_whole};
 use super::left_out::LeftOut;
+use crate::problem::Problem;
 
 /// The folder of all uploads.
 #[derive(Debug, Clone)]
 pub(crate) struct Uploads {
     dir: PathBuf,
     /// Those that somebody writes to, or turns into a target, at this moment.
-    busy: Arc<Mutex<HashSet<String>>>,
+    busy: Busy,
 }
+
+/// By their ids, with the bytes that each may come to have by what is under way.
+type Busy = Arc<Mutex<HashMap<String, u64>>>;
 
 /// What an upload is to become.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,14 +68,24 @@ pub(crate) enum UploadError {
     TooLarge(u64),
     #[error("the body broke off, what came of it is kept: {0}")]
     BrokeOff(axum::Error),
+    #[error("there is no room for more bytes")]
+    NoRoom(Problem),
     #[error("the upload cannot be written: {0}")]
     Io(#[from] io::Error),
+}
+
+/// Bytes that are to be appended.
+pub(crate) struct Bytes {
+    /// As they come.
+    pub(crate) body: Body,
+    /// How many, as far as their sender says.
+    pub(crate) coming: u64,
 }
 
 /// Nobody else works on the upload while this lives.
 pub(crate) struct Held {
     id: String,
-    busy: Arc<Mutex<HashSet<String>>>,
+    busy: Busy,
 }
 
 impl Drop for Held {
@@ -144,35 +159,75 @@ impl Uploads {
     /// Keeps others away from it.
     pub(crate) fn hold(&self, id: &str) -> Result<Held, UploadError> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        match busy.insert(id.to_owned()) {
-            true => Ok(Held {
-                id: id.to_owned(),
-                busy: Arc::clone(&self.busy),
-            }),
-            false => Err(UploadError::Busy),
+        match busy.entry(id.to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(0);
+                Ok(Held {
+                    id: id.to_owned(),
+                    busy: Arc::clone(&self.busy),
+                })
+            }
+            Entry::Occupied(_) => Err(UploadError::Busy),
         }
     }
 
+    /// Counts one that is held as if it had so many bytes, until it is held no more.
+    pub(crate) fn reserve(&self, id: &str, bytes: u64) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reserved) = busy.get_mut(id) {
+            *reserved = bytes;
+        }
+    }
+
+    fn reserved(&self) -> HashMap<String, u64> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Appends a body at an offset. Whatever came is on disk when this returns, also when it returns an error.
-    pub(crate) async fn append(&self, id: &str, offset: u64, body: Body, limit: u64) -> Result<u64, UploadError> {
+    ///
+    /// `room` reserves for the length that it is given, or more, and says for how much; no byte is written without.
+    pub(crate) async fn append<R>(
+        &self,
+        id: &str,
+        offset: u64,
+        Bytes { body, coming }: Bytes,
+        limit: u64,
+        room: impl Fn(u64) -> R,
+    ) -> Result<u64, UploadError>
+    where
+        R: Future<Output = Result<u64, Problem>>,
+    {
         let _held = self.hold(id)?;
         let mut file = tokio::fs::OpenOptions::new().append(true).open(self.data(id)).await?;
         let mut length = file.metadata().await?.len();
         if offset != length {
             return Err(UploadError::Offset(length));
         }
+        let announced = length.saturating_add(coming);
+        if announced > limit {
+            return Err(UploadError::TooLarge(limit));
+        }
+        // Of several that come at once, one has room for all that it announces, instead of each for a part.
+        let mut reserved = room(announced).await.map_err(UploadError::NoRoom)?;
         let mut body = body.into_data_stream();
         let outcome = loop {
             match body.next().await {
                 None => break Ok(()),
                 Some(Ok(bytes)) => {
-                    if length + bytes.len() as u64 > limit {
+                    let wanted = length + bytes.len() as u64;
+                    if wanted > limit {
                         break Err(UploadError::TooLarge(limit));
+                    }
+                    if wanted > reserved {
+                        match room(wanted).await {
+                            Ok(more) => reserved = more,
+                            Err(problem) => break Err(UploadError::NoRoom(problem)),
+                        }
                     }
                     if let Err(error) = file.write_all(&bytes).await {
                         break Err(error.into());
                     }
-                    length += bytes.len() as u64;
+                    length = wanted;
                 }
                 Some(Err(error)) => break Err(UploadError::BrokeOff(error)),
             }
@@ -204,17 +259,28 @@ impl Uploads {
         }
     }
 
-    /// Bytes that all of them take. Blocking.
-    pub(crate) fn bytes(&self) -> io::Result<u64> {
-        let mut bytes = 0;
+    /// Bytes that all of them take, or may come to take by what is under way; without one of them. Blocking.
+    pub(crate) fn bytes(&self, without: Option<&str>) -> io::Result<u64> {
+        // In this order: what is not reserved any more is on disk.
+        let reserved = self.reserved();
+        let mut bytes: u64 = 0;
         for entry in fs::read_dir(&self.dir)? {
-            bytes += fs::metadata(entry?.path().join("data")).map_or(0, |metadata| metadata.len());
+            let entry = entry?;
+            let id = entry.file_name();
+            if without.is_some_and(|without| id == without) {
+                continue;
+            }
+            let length = fs::metadata(entry.path().join("data")).map_or(0, |metadata| metadata.len());
+            let reserved = id.to_str().and_then(|id| reserved.get(id).copied());
+            bytes = bytes.saturating_add(length.max(reserved.unwrap_or(0)));
         }
         Ok(bytes)
     }
 
-    /// Bytes that those of a namespace have, or will have as they said; without one of them. Blocking.
+    /// Bytes that those of a namespace have, or will have as they said, or may come to have by what is under way; without one
+    /// of them. Blocking.
     pub(crate) fn bytes_of(&self, namespace: &str, without: Option<&str>) -> io::Result<u64> {
+        let reserved = self.reserved();
         let mut bytes: u64 = 0;
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
@@ -225,7 +291,8 @@ impl Uploads {
                 && upload.namespace == namespace
                 && upload.target.is_none()
             {
-                bytes = bytes.saturating_add(length.max(upload.size.unwrap_or(0)));
+                let reserved = reserved.get(id).copied().unwrap_or(0);
+                bytes = bytes.saturating_add(length.max(upload.size.unwrap_or(0)).max(reserved));
             }
         }
         Ok(bytes)
@@ -271,23 +338,35 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
+    fn bytes(text: &'static str, coming: u64) -> Bytes {
+        Bytes {
+            body: Body::from(text),
+            coming,
+        }
+    }
+
+    async fn append(uploads: &Uploads, offset: u64, text: &'static str, limit: u64) -> Result<u64, UploadError> {
+        let any = |_| std::future::ready(Ok(u64::MAX));
+        uploads.append(ID, offset, bytes(text, 0), limit, any).await
+    }
+
     #[tokio::test]
     async fn bytes_go_on_where_they_ended_and_nowhere_else() {
         let dir = tempfile::tempdir().unwrap();
         let uploads = Uploads::open(dir.path()).unwrap();
         assert!(uploads.begin(&upload(ID)).unwrap());
-        assert_eq!(uploads.append(ID, 0, Body::from("abc"), 10).await.unwrap(), 3);
+        assert_eq!(append(&uploads, 0, "abc", 10).await.unwrap(), 3);
         assert!(matches!(
-            uploads.append(ID, 0, Body::from("x"), 10).await,
+            append(&uploads, 0, "x", 10).await,
             Err(UploadError::Offset(3))
         ));
         assert!(matches!(
-            uploads.append(ID, 3, Body::from("12345678"), 10).await,
+            append(&uploads, 3, "12345678", 10).await,
             Err(UploadError::TooLarge(10))
         ));
         // Beginning again, as a client does that did not hear the answer, takes nothing away.
         assert!(!uploads.begin(&upload(ID)).unwrap());
-        assert_eq!(uploads.append(ID, 3, Body::from("def"), 10).await.unwrap(), 6);
+        assert_eq!(append(&uploads, 3, "def", 10).await.unwrap(), 6);
         assert_eq!(fs::read(uploads.data(ID)).unwrap(), b"abcdef");
     }
 
@@ -297,12 +376,9 @@ mod tests {
         let uploads = Uploads::open(dir.path()).unwrap();
         uploads.begin(&upload(ID)).unwrap();
         let held = uploads.hold(ID).unwrap();
-        assert!(matches!(
-            uploads.append(ID, 0, Body::from("x"), 10).await,
-            Err(UploadError::Busy)
-        ));
+        assert!(matches!(append(&uploads, 0, "x", 10).await, Err(UploadError::Busy)));
         drop(held);
-        assert_eq!(uploads.append(ID, 0, Body::from("x"), 10).await.unwrap(), 1);
+        assert_eq!(append(&uploads, 0, "x", 10).await.unwrap(), 1);
     }
 
     #[test]
@@ -330,5 +406,44 @@ mod tests {
         assert!(uploads.get(ID).unwrap().is_some());
         uploads.sweep(Duration::ZERO).unwrap();
         assert!(uploads.get(ID).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn no_byte_is_written_that_has_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::open(dir.path()).unwrap();
+        uploads.begin(&upload(ID)).unwrap();
+        let room = |wanted| {
+            std::future::ready(match wanted <= 4 {
+                true => Ok(4),
+                false => Err(Problem::no_room("4 bytes")),
+            })
+        };
+        let refused = uploads.append(ID, 0, bytes("", 5), 10, room).await;
+        assert!(matches!(refused, Err(UploadError::NoRoom(_))), "{refused:?}");
+        assert_eq!(uploads.append(ID, 0, bytes("abc", 0), 10, room).await.unwrap(), 3);
+        let refused = uploads.append(ID, 3, bytes("def", 0), 10, room).await;
+        assert!(matches!(refused, Err(UploadError::NoRoom(_))), "{refused:?}");
+        assert_eq!(fs::read(uploads.data(ID)).unwrap(), b"abc");
+    }
+
+    #[tokio::test]
+    async fn what_is_reserved_counts_until_nobody_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::open(dir.path()).unwrap();
+        uploads.begin(&upload(ID)).unwrap();
+        append(&uploads, 0, "abc", 10).await.unwrap();
+        let counted = || {
+            let of = |namespace| uploads.bytes_of(namespace, None).unwrap();
+            (uploads.bytes(None).unwrap(), of("default"), of("other"))
+        };
+        uploads.reserve(ID, 100);
+        assert_eq!(counted(), (3, 3, 0), "nobody holds it");
+        let held = uploads.hold(ID).unwrap();
+        uploads.reserve(ID, 100);
+        assert_eq!(counted(), (100, 100, 0));
+        assert_eq!(uploads.bytes(Some(ID)).unwrap(), 0);
+        drop(held);
+        assert_eq!(counted(), (3, 3, 0));
     }
 }

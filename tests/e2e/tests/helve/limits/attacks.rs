@@ -1,9 +1,9 @@
 //! Attacks on the door of the HTTP API: every operation that the description has, and requests that no library would send.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
 use helve_e2e::home::Home;
-use helve_e2e::http::{Answer, Api, up};
+use helve_e2e::http::{Answer, Api, read_answer, up};
 use serde_json::{Value, json};
 
 /// The one change that everybody may make: to end their own session.
@@ -279,6 +279,8 @@ fn what_two_servers_could_read_in_two_ways_gets_nobody_in() {
         "Content-Length : 5\r\n",
         "Transfer-Encoding: xchunked\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: identity, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\n :folded\r\n",
         "X: a\rb\r\n",
         "X: a\0b\r\n",
@@ -287,6 +289,20 @@ fn what_two_servers_could_read_in_two_ways_gets_nobody_in() {
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{doubt:?}: {said}");
         assert!(!said.contains("HTTP/1.1 2"), "{doubt:?}: {said}");
     }
+    let body = json!({"name": "twice", "format": "file"}).to_string();
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let answered = |end: &str, body: &str| {
+        let mut stream = api.connect();
+        let kind = "Content-Type: application/json\r\nConnection: close\r\n";
+        let sent = stream.write_all(format!("{head}{kind}{end}\r\n{body}").as_bytes());
+        sent.expect("it can be sent");
+        read_answer(stream)
+    };
+    // Also when the body would be the same for everybody; only the same length twice leaves no doubt.
+    let chunked = "Transfer-Encoding: chunked\r\n".repeat(2);
+    answered(&chunked, "0\r\n\r\n").expect_problem(400, "and not several");
+    answered("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n").expect_problem(400, "`chunked`");
+    answered(&length.repeat(2), &body).expect(201);
     // Two hosts, none, and one that is only in the line.
     for (line, hosts) in [
         ("/api/v1/me", format!("Host: {host}\r\nHost: evil.example\r\n")),
@@ -310,4 +326,32 @@ fn what_two_servers_could_read_in_two_ways_gets_nobody_in() {
             .expect_problem(401, "not several");
     }
     api.get("/api/v1/me").expect(200);
+}
+
+#[test]
+fn a_stream_of_events_ends_when_its_token_is_taken_back() {
+    let home = Home::new();
+    // Nobody works: the run stays open, and so would the stream.
+    let (_up, api, _) = up(&home, &["--no-worker"]);
+    let run = api
+        .post("/api/v1/runs", &json!({"workflow": "assessment"}))
+        .expect(201)
+        .json();
+    let path = format!("/api/v1/runs/{}/events", run["run_id"].as_str().expect("an id"));
+    let made = api.post("/api/v1/tokens", &json!({"name": "listener", "role": "viewer"}));
+    let made = made.expect(201).json();
+    let listener = api.with(made["secret"].as_str());
+    let mut stream = BufReader::new(listener.connect());
+    let head = listener.head("GET", &path, &[]);
+    let sent = stream.get_mut().write_all(format!("{head}\r\n").as_bytes());
+    sent.expect("the head can be sent");
+    let mut said = String::new();
+    while !said.contains("event: run_started") && !said.contains("event:run_started") {
+        assert_ne!(stream.read_line(&mut said).expect("it tells"), 0, "{said}");
+    }
+    let token = format!("/api/v1/tokens/{}", made["token"]["id"].as_str().expect("an id"));
+    api.send("DELETE", &token, &[], &[]).expect(204);
+    stream.read_to_string(&mut said).expect("it ends");
+    assert!(!said.contains("run_ended"), "{said}");
+    listener.get(&path).expect_problem(401, "revoked");
 }

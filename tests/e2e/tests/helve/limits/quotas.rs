@@ -1,7 +1,9 @@
 //! What a namespace may take, and how often somebody may ask.
 
+use std::io::Write;
+
 use helve_e2e::home::Home;
-use helve_e2e::http::{Answer, Api, up};
+use helve_e2e::http::{Answer, Api, read_answer, up};
 use serde_json::{Value, json};
 
 const SETTINGS: &str = "/api/v1/namespaces/default/settings";
@@ -125,6 +127,76 @@ fn a_namespace_stores_no_more_than_it_may() {
         &noise(80_000, 4),
     )
     .expect(201);
+}
+
+/// Begins an upload that does not say how large it will be; where its bytes go.
+fn unsaid(api: &Api) -> String {
+    let new = json!({"name": "unsaid", "format": "file"});
+    let begun = api.post("/api/v1/uploads", &new).expect(201).json();
+    format!("/api/v1/uploads/{}", begun["id"].as_str().unwrap())
+}
+
+/// Appends bytes in chunks, so that nobody knows how many will come.
+fn send_chunks(api: &Api, path: &str, bytes: &[u8]) -> Answer {
+    let chunked = [("Upload-Offset", "0"), ("Transfer-Encoding", "chunked")];
+    let mut stream = api.connect();
+    let head = api.head("PATCH", path, &chunked);
+    stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+    for chunk in bytes.chunks(20_000) {
+        let sent = stream
+            .write_all(format!("{:x}\r\n", chunk.len()).as_bytes())
+            .and_then(|()| stream.write_all(chunk))
+            .and_then(|()| stream.write_all(b"\r\n"));
+        // It may be refused in the middle, and the answer says so.
+        if sent.is_err() {
+            break;
+        }
+    }
+    let _ = stream.write_all(b"0\r\n\r\n");
+    read_answer(stream)
+}
+
+#[test]
+fn uploads_of_any_size_that_come_at_once_do_not_overtake_each_other_into_the_storage_of_a_namespace() {
+    let home = Home::new();
+    let (_up, api, _) = up(&home, &["--no-worker"]);
+    put(&api, SETTINGS, &[], &json!({"max_storage_bytes": 1_000_000})).expect(200);
+    let bytes = noise(900_000, 1);
+    let all_at_once = |send: &(dyn Fn(&str) -> Answer + Sync)| -> Vec<(String, Answer)> {
+        let paths: Vec<String> = (0..20).map(|_| unsaid(&api)).collect();
+        std::thread::scope(|scope| {
+            let sent: Vec<_> = paths.iter().map(|path| scope.spawn(move || send(path))).collect();
+            let answers = sent.into_iter().map(|sent| sent.join().unwrap());
+            paths.iter().cloned().zip(answers).collect()
+        })
+    };
+    let counted = || used(&api)["storage_bytes"].as_u64().unwrap();
+
+    let said = all_at_once(&|path| api.send("PATCH", path, &[("Upload-Offset", "0")], &bytes));
+    let taken = said.iter().filter(|(_, answer)| answer.status == 204).count();
+    assert_eq!(taken, 1, "{said:?}");
+    assert_eq!(counted(), 900_000);
+    for (path, answer) in said {
+        if answer.status != 204 {
+            answer.expect_problem(507, "may store 1000000 bytes");
+        }
+        api.send("DELETE", &path, &[], &[]).expect(204);
+    }
+    assert_eq!(counted(), 0);
+
+    // Each takes a part of the room, and what is taken is not given twice.
+    let chunked = all_at_once(&|path| send_chunks(&api, path, &bytes));
+    assert!(counted() <= 1_000_000, "{} bytes, {chunked:?}", counted());
+    for (path, answer) in chunked {
+        if answer.status != 204 {
+            answer.expect_problem(507, "may store 1000000 bytes");
+        }
+        api.send("DELETE", &path, &[], &[]).expect(204);
+    }
+    // Alone it has all of it.
+    let path = unsaid(&api);
+    send_chunks(&api, &path, &bytes).expect(204);
+    assert_eq!(counted(), 900_000);
 }
 
 #[test]
