@@ -54,7 +54,7 @@ pub struct Location {
     /// The stretch of the file; none when the finding is about the whole file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
-    /// The text there, **already redacted** by the module.
+    /// The text there, without secrets wherever the report is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snippet: Option<String>,
 }

@@ -119,8 +119,10 @@ impl Activities {
                 payload::encode(&internal::plan(&toolbox, blobs, &payload::decode(&activity, &input)?)?)
             }
             _ => {
+                let masker = shared.runner.modules.masker()?;
                 let place = report::Reporting {
                     blobs: &shared.runner.blobs,
+                    masker: &masker,
                     unpack: &shared.runner.limits.unpack,
                     run_id: &run,
                     asked_at,

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use helve_blobs::{InvalidId, StoreError, UnpackError};
+use helve_modules::secrets::Masker;
 use helve_modules::{LoadError, ModuleError};
 use helve_toolbox::run::FAILURE_CONFIG;
 use temporalio_protos::temporal::api::failure::v1::failure::FailureInfo;
@@ -171,6 +172,24 @@ impl StepError {
         match no_room {
             true => Self::NoRoom(self.to_string()),
             false => self,
+        }
+    }
+
+    /// The same without the secrets in what the module said.
+    pub(crate) fn masked(self, masker: &Masker) -> Self {
+        let masked = |text: String| masker.text(&text).into_owned();
+        match self {
+            Self::Module(ModuleError::Config { module, field, message }) => Self::Module(ModuleError::Config {
+                module,
+                field,
+                message: masked(message),
+            }),
+            Self::Module(ModuleError::Internal(message)) => Self::Module(ModuleError::Internal(masked(message))),
+            Self::Panicked { module, message } => Self::Panicked {
+                module,
+                message: masked(message),
+            },
+            other => other,
         }
     }
 

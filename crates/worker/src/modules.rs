@@ -6,14 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use helve_blobs::BlobStore;
 use helve_modules::command::{self, Defaults, Host};
+use helve_modules::secrets::Masker;
 use helve_modules::{LoadError, Module, RuleFile, builtin};
 use helve_toolbox::command::CommandSpec;
-use helve_toolbox::{Bundle, ModuleKind, ModuleManifest, Problem, Shelf, Toolbox};
+use helve_toolbox::{Bundle, Layer, ModuleKind, ModuleManifest, Problem, Shelf, Toolbox};
 
 use crate::StepError;
 
 /// Loaded versions that are kept. More than this means that somebody is editing: the oldest go.
 const MAX_LOADED: usize = 64;
+
+/// The module whose rules say what is a secret.
+const SECRETS: &str = "secrets";
 
 /// Loads modules by name and version.
 pub(crate) struct Modules {
@@ -21,6 +25,8 @@ pub(crate) struct Modules {
     blobs: BlobStore,
     host: Arc<Host>,
     loaded: Mutex<HashMap<Key, Arc<Slot>>>,
+    /// With the digest of the module whose rules it goes by.
+    masker: Mutex<Option<(String, Arc<Masker>)>>,
 }
 
 /// Name and digest.
@@ -36,7 +42,29 @@ impl Modules {
             blobs,
             host,
             loaded: Mutex::new(HashMap::new()),
+            masker: Mutex::new(None),
         }
+    }
+
+    /// What masks the secrets in reports: by the rules of the toolbox's own module [`SECRETS`], by those that Helve comes with
+    /// if it has none that can be read. Blocking when the rules are not loaded yet.
+    pub(crate) fn masker(&self) -> Result<Arc<Masker>, StepError> {
+        let toolbox = self.shelf.current();
+        let own = toolbox.module(SECRETS).ok();
+        let digest = own.map(|module| module.digest.clone()).unwrap_or_default();
+        let mut loaded = lock(&self.masker);
+        if let Some((known, masker)) = &*loaded
+            && *known == digest
+        {
+            return Ok(Arc::clone(masker));
+        }
+        let masker = match own.and_then(|module| Masker::load(&rule_files(&module.bundle)).ok()) {
+            Some(masker) => masker,
+            None => shipped_masker()?,
+        };
+        let masker = Arc::new(masker);
+        *loaded = Some((digest, Arc::clone(&masker)));
+        Ok(masker)
     }
 
     /// The module of that name, in the version that the run pinned, or in the current one. Blocking when it is not
@@ -108,21 +136,17 @@ fn load(
     host: &Arc<Host>,
 ) -> Result<Arc<dyn Module>, LoadError> {
     match &manifest.kind {
-        ModuleKind::Builtin => {
-            let files = bundle.files.into_iter();
-            let files: Vec<RuleFile> = files.map(|(path, text)| RuleFile { path, text }).collect();
-            builtin(&manifest.name, &files).unwrap_or_else(|| {
-                Err(LoadError {
-                    file: "module.yaml".to_owned(),
-                    line: None,
-                    reason: format!(
-                        "Helve has no built-in module `{}`; it has {}",
-                        manifest.name,
-                        helve_modules::BUILTIN.join(", ")
-                    ),
-                })
+        ModuleKind::Builtin => builtin(&manifest.name, &rule_files(&bundle)).unwrap_or_else(|| {
+            Err(LoadError {
+                file: "module.yaml".to_owned(),
+                line: None,
+                reason: format!(
+                    "Helve has no built-in module `{}`; it has {}",
+                    manifest.name,
+                    helve_modules::BUILTIN.join(", ")
+                ),
             })
-        }
+        }),
         ModuleKind::Command(spec) | ModuleKind::Wasm(spec) => {
             vet(toolbox, spec)?;
             let tool = spec.tool.as_ref();
@@ -130,6 +154,25 @@ fn load(
             command::load(&manifest, bundle, defaults, Arc::clone(host))
         }
     }
+}
+
+fn rule_files(bundle: &Bundle) -> Vec<RuleFile> {
+    let files = bundle.files.iter();
+    files
+        .map(|(path, text)| RuleFile {
+            path: path.clone(),
+            text: text.clone(),
+        })
+        .collect()
+}
+
+pub(crate) fn shipped_masker() -> Result<Masker, StepError> {
+    let shipped = Toolbox::load(&[Layer::embedded()]).toolbox;
+    let files = shipped.module(SECRETS).map(|module| rule_files(&module.bundle));
+    Masker::load(&files.unwrap_or_default()).map_err(|source| StepError::Load {
+        module: SECRETS.to_owned(),
+        source,
+    })
 }
 
 /// Whether a module asks of the worker's owner only what some module of the owner's own toolbox asks: runs pin modules that
@@ -242,7 +285,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use helve_toolbox::Layer;
 
     fn toolbox(pattern: &str) -> Arc<Toolbox> {
         let module = format!(
@@ -322,6 +364,26 @@ mod tests {
         );
         let refused = vetted("advisory-db, credentials.toml").unwrap_err().to_string();
         assert!(refused.contains("`credentials.toml` in CARGO_HOME"), "{refused}");
+    }
+
+    #[test]
+    fn secrets_are_masked_by_the_toolboxs_rules_and_by_the_shipped_ones_if_it_has_none() {
+        let (_dir, blobs) = blobs();
+        let head = "name: secrets\nversion: '9'\ndescription: d\nkind: builtin\n";
+        let rules = "rules:\n  - id: house\n    name: House key\n    severity: high\n    confidence: high\n    keywords: \
+                     [hk_]\n    regex: 'hk_[0-9a-f]{8}'\n";
+        let key = format!("AKIA{}", "QYLPMN5HFZ3XG6WJ");
+        for (file, house, shipped) in [("rules/a.yaml", true, false), ("notes.txt", false, true)] {
+            let files = [
+                ("modules/secrets/module.yaml", head),
+                (&*format!("modules/secrets/{file}"), rules),
+            ];
+            let layer = Layer::memory("box", files.map(|(path, text)| (path.to_owned(), text.to_owned())));
+            let toolbox = Arc::new(Toolbox::load(&[Layer::embedded(), layer]).toolbox);
+            let masker = modules(&toolbox, &blobs).masker().unwrap();
+            assert_eq!(masker.text("hk_27df29e2") != "hk_27df29e2", house, "{file}");
+            assert_eq!(masker.text(&key) != key, shipped, "{file}");
+        }
     }
 
     #[test]

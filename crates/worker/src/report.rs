@@ -6,6 +6,7 @@ use helve_findings::{
     Annotator, Confidence, Finding, Location, ModuleReport, Notification, NotificationLevel, Region, Report, Rule,
     Severity, Status, merge,
 };
+use helve_modules::secrets::Masker;
 use helve_toolbox::run::{BlobRef, ReportInput, ReportOutput, StepReport, StepStatus, TargetRef};
 use serde::de::DeserializeOwned;
 
@@ -19,6 +20,8 @@ const SARIF_TYPE: &str = "application/sarif+json";
 /// Where the reports of a run go together.
 pub(crate) struct Reporting<'a> {
     pub(crate) blobs: &'a BlobStore,
+    /// What may not be shown.
+    pub(crate) masker: &'a Masker,
     /// What the target may expand to while it is read.
     pub(crate) unpack: &'a UnpackLimits,
     pub(crate) run_id: &'a str,
@@ -39,7 +42,10 @@ pub(crate) fn report(place: &Reporting<'_>, input: &ReportInput) -> Result<Repor
     if !input.findings.is_empty() {
         reports.push(of_workflow(input));
     }
-    let report = annotated(merge(reports), input.target.as_ref(), place);
+    let mut report = annotated(merge(reports), input.target.as_ref(), place);
+    // What the steps reported is masked already. What the workflow found, why steps failed and what the target says of its
+    // findings is not; and fingerprints are computed by now.
+    place.masker.merged(&mut report);
     let options = SarifOptions {
         category: Some(input.workflow.clone()),
         run_id: Some(run_id.to_owned()),
@@ -177,9 +183,12 @@ fn without_report(step: &StepReport) -> ModuleReport {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use helve_toolbox::run::EmittedFinding;
 
     use super::*;
+    use crate::modules::shipped_masker;
 
     fn input(steps: Vec<StepReport>) -> ReportInput {
         ReportInput {
@@ -204,8 +213,10 @@ mod tests {
 
     /// On 2026-11-22.
     fn at(blobs: &BlobStore) -> Reporting<'_> {
+        static MASKER: LazyLock<Masker> = LazyLock::new(|| shipped_masker().unwrap());
         Reporting {
             blobs,
+            masker: &MASKER,
             unpack: LIMITS,
             run_id: "run-1",
             asked_at: 1_795_305_600,
@@ -282,6 +293,35 @@ mod tests {
         assert_eq!((output.total, output.by_severity["high"]), (2, 2));
         let sarif: serde_json::Value = read(&blobs, &output.sarif).unwrap();
         assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "assessment/stale");
+    }
+
+    #[test]
+    fn secrets_in_what_workflows_find_and_steps_fail_with_are_masked_and_fingerprints_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::open(dir.path()).unwrap();
+        let token = format!("ghp_{}", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5");
+        let found = EmittedFinding {
+            rule: "stale".into(),
+            severity: "high".into(),
+            message: format!("{token} is old."),
+            path: "a.txt".into(),
+            line: Some(3),
+        };
+        let failed = StepStatus::Failed {
+            reason: format!("it said {token}"),
+        };
+        let input = ReportInput {
+            findings: vec![found],
+            ..input(vec![step("sast", failed, None)])
+        };
+        let unmasked = merge([of_workflow(&input)]);
+        let output = report(&at(&blobs), &input).unwrap();
+        for blob in [&output.report, &output.sarif] {
+            let text = String::from_utf8(blobs.get(&blob.id.parse().unwrap()).unwrap()).unwrap();
+            assert!(!text.contains(&token) && text.contains("ghp_********A5"), "{text}");
+        }
+        let report: helve_findings::Report = read(&blobs, &output.report).unwrap();
+        assert_eq!(report.findings()[0].fingerprint, unmasked.findings()[0].fingerprint);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use helve_blobs::{BlobStore, Control};
 use helve_findings::{ModuleReport, Notification, NotificationLevel, Status};
+use helve_modules::secrets::Masker;
 use helve_modules::{Allowed, Artifact, Context, Output};
 use helve_toolbox::run::{BlobRef, NamedBlob, StepInput, StepOutput, StepStatus};
 
@@ -43,6 +44,19 @@ impl StepRunner {
         input: &StepInput,
         watch: &Watch,
     ) -> Result<StepOutput, StepError> {
+        let masker = self.modules.masker()?;
+        self.attempt(run, number, input, watch, &masker)
+            .map_err(|error| error.masked(&masker))
+    }
+
+    fn attempt(
+        &self,
+        run: &str,
+        number: u32,
+        input: &StepInput,
+        watch: &Watch,
+        masker: &Masker,
+    ) -> Result<StepOutput, StepError> {
         let module = self.modules.get(&input.module, input.version.as_deref())?;
         let attempt = Attempt {
             run,
@@ -54,7 +68,10 @@ impl StepRunner {
         let workspace = self
             .workspaces
             .lay_out(attempt, input.isolation, input.target.as_ref(), &control)?;
-        let report_progress = |progress: helve_modules::Progress| watch.progress.set(progress.into());
+        let report_progress = |mut progress: helve_modules::Progress| {
+            progress.message = progress.message.map(|said| masker.text(&said).into_owned());
+            watch.progress.set(progress.into());
+        };
         let allowed = Allowed::new((self.reads)(run));
         let context = Context {
             workspace: workspace.path(),
@@ -62,13 +79,17 @@ impl StepRunner {
             cancelled: &watch.cancelled,
             allowed: &allowed,
         };
-        let output =
+        let mut output =
             catch_unwind(AssertUnwindSafe(|| module.execute(&context, &input.config))).map_err(|panic| {
                 StepError::Panicked {
                     module: input.module.clone(),
                     message: panic_message(&*panic),
                 }
             })??;
+        limit_findings(&mut output.report, self.limits.findings_per_step);
+        // The one place that the findings of all modules pass: nothing of them was stored or told before.
+        masker.report(&mut output.report, Some(workspace.path()));
+        masker.summary(&mut output.summary);
         drop(workspace);
         self.keep(output)
     }
@@ -80,7 +101,6 @@ impl StepRunner {
             summary,
             artifacts,
         } = output;
-        limit_findings(&mut report, self.limits.findings_per_step);
         let artifacts = self.keep_artifacts(artifacts, &mut report)?;
         let bytes = serde_json::to_vec(&report).map_err(|source| StepError::Json {
             what: "the report cannot be written as JSON".to_owned(),

@@ -188,7 +188,8 @@ fn fill(message: &str, hit: &Hit<'_>) -> String {
     NAME.replace_all(message, text).into_owned()
 }
 
-/// Masks the values of what looks like credentials: a snippet must not carry them into reports.
+/// Masks what a credential is assigned before messages are cut. What else is secret is masked where reports are stored, see
+/// [`crate::secrets::Masker`].
 fn redact(snippet: &str) -> String {
     static SECRET: LazyLock<Regex> = LazyLock::new(|| {
         let pattern = r#"(?i)((?:passw(?:or)?d|passwd|pwd|secret|token|api_?key|private_?key)\w*["'\]]*\s*(?:[:=]>?|=>|,)\s*[bru]?["'`])([^"'`\s]{4,})(["'`])"#;

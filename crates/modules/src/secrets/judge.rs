@@ -123,7 +123,7 @@ pub(crate) fn is_placeholder(value: &[u8], allow: &Allow) -> bool {
 }
 
 /// Whether something else is to be filled in here.
-fn is_template(value: &[u8]) -> bool {
+pub(crate) fn is_template(value: &[u8]) -> bool {
     let has = |needle: &[u8]| value.windows(needle.len()).any(|window| window == needle);
     // Long random values hold any two characters by chance.
     let marked = value.len() < 60 && value.iter().any(|b| b"$#{%@<".contains(b));

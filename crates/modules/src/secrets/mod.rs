@@ -6,9 +6,11 @@
 mod assign;
 mod decode;
 mod entropy;
+mod in_place;
 mod judge;
 mod kubernetes;
 mod literals;
+mod mask;
 mod names;
 mod numbers;
 mod prefilter;
@@ -42,6 +44,7 @@ use crate::globs::globs;
 use crate::limit::{MAX_FINDINGS, Worst};
 use crate::walk::{Entry, WalkOptions, walk};
 use crate::{Context, LoadError, Metadata, Module, ModuleError, Output, Progress, RuleFile, config};
+pub use mask::Masker;
 use rules::RuleSet;
 
 const NAME: &str = "secrets";

@@ -1,5 +1,7 @@
 //! Redaction: nothing that leaves the scanner may hold a raw secret.
 
+/// What stands for a secret, or for its middle.
+pub(crate) const MASK: &str = "********";
 /// From this length on, a secret shows its first four and last two characters.
 const SHOWN_FROM: usize = 20;
 /// Longest snippet, in characters.
@@ -13,12 +15,12 @@ pub(crate) fn secret(raw: &str) -> String {
     }
     let count = raw.chars().count();
     if count < SHOWN_FROM {
-        return "********".to_owned();
+        return MASK.to_owned();
     }
     let clean = |c: char| if c.is_control() { '*' } else { c };
     let head: String = raw.chars().take(4).map(clean).collect();
     let tail: String = raw.chars().skip(count - 2).map(clean).collect();
-    format!("{head}********{tail}")
+    format!("{head}{MASK}{tail}")
 }
 
 /// The first line of a match, from `line_start`, with everything secret in it masked.
@@ -46,7 +48,7 @@ fn shorten(text: &str) -> String {
         return clean;
     }
     // Keep the mask in sight: it is what the reader looks for.
-    let mask = clean.find("********").map_or(0, |byte| clean[..byte].chars().count());
+    let mask = clean.find(MASK).map_or(0, |byte| clean[..byte].chars().count());
     let skip = mask.saturating_sub(SNIPPET_CHARS / 2);
     let cut: String = clean.chars().skip(skip).take(SNIPPET_CHARS).collect();
     format!("{}{cut}…", if skip > 0 { "…" } else { "" })

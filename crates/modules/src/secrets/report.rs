@@ -103,7 +103,7 @@ fn snippet(text: &[u8], candidate: &Candidate, secret: &str, shown: &str, sensit
         let clip = range.start.max(start) - start..range.end.min(end) - start;
         match masks.last_mut() {
             Some((last, _)) if clip.start < last.end => last.end = last.end.max(clip.end),
-            _ => masks.push((clip, "********".to_owned())),
+            _ => masks.push((clip, redact::MASK.to_owned())),
         }
     }
     if let Some((_, mask)) = masks.iter_mut().find(|(range, _)| range.start == at - start) {
@@ -113,7 +113,7 @@ fn snippet(text: &[u8], candidate: &Candidate, secret: &str, shown: &str, sensit
     if secret.len() < MASKED_EVERYWHERE_FROM {
         line
     } else {
-        line.replace(secret, "********")
+        line.replace(secret, redact::MASK)
     }
 }
 

@@ -8,7 +8,7 @@ use super::scan::{Candidate, Subject, scan};
 use super::spec::Example;
 use super::*;
 
-fn files() -> Vec<RuleFile> {
+pub(super) fn files() -> Vec<RuleFile> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../toolbox/modules/secrets/rules");
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -37,7 +37,7 @@ fn find(rules: &RuleSet, path: &str, text: &str) -> Vec<Candidate> {
     found
 }
 
-fn example(example: &Example) -> (String, String) {
+pub(super) fn example(example: &Example) -> (String, String) {
     let (path, text) = match example {
         Example::Text(text) => ("example", text),
         Example::File { path, text } => (path.as_str(), text),

