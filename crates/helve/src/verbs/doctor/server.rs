@@ -212,10 +212,9 @@ fn get(address: &str, path: &str, token: &str) -> std::io::Result<(u16, String)>
         "" => String::new(),
         token => format!("Authorization: Bearer {token}\r\n"),
     };
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n"
-    )?;
+    // In one piece: a server may answer and leave as soon as it has read something.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut text = String::new();
     stream.take(64 << 10).read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
