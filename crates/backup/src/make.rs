@@ -107,6 +107,7 @@ pub fn back_up(source: &Source, to: &Path, options: &Options) -> Result<Made, Er
     let filled = copying.all().and_then(|()| match &source.blobs {
         Blobs::Directory(dir) => {
             copying.facts_of_targets(dir)?;
+            copying.vouchers(dir)?;
             copy_blobs(dir, &to.join(BLOBS))
         }
         Blobs::Elsewhere(_) => Ok(CopiedBlobs::default()),
@@ -300,6 +301,19 @@ impl Copying<'_> {
             if name.ends_with(".json") && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 self.file(&entry.path(), &format!("{BLOBS}/targets/{name}"))?;
             }
+        }
+        Ok(())
+    }
+
+    /// So does what is vouched for: without it, runs of older versions of modules could not go on.
+    fn vouchers(&mut self, blobs: &Path) -> Result<(), Error> {
+        let folder = blobs.join("vouched");
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        for entry in names(&folder)? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            self.file(&entry.path(), &format!("{BLOBS}/vouched/{name}"))?;
         }
         Ok(())
     }

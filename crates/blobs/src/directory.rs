@@ -1,7 +1,7 @@
 //! Immutable bytes under their BLAKE3 id, in a directory: a store of its own, or the cache in front of a bucket.
 //!
 //! Layout below the directory: `ab/abcdef...` the blobs, `tmp/` what is being written, `targets/` facts about
-//! packed targets. A blob is written to `tmp/`, synced, renamed to its place, and the directory is synced: at any moment a
+//! packed targets, `vouched/` which blobs somebody vouches for. A blob is written to `tmp/`, synced, renamed to its place, and the directory is synced: at any moment a
 //! blob is there completely or not at all, whichever processes write at the same time. What a killed process leaves in
 //! `tmp/` is removed when a store is opened, once it is old enough that nobody can still be writing it.
 
@@ -17,6 +17,7 @@ use crate::{BlobId, StoreError};
 
 mod manifest;
 mod usage;
+mod vouched;
 
 pub(crate) use manifest::Seen;
 pub use manifest::TargetManifest;

@@ -1,7 +1,7 @@
 //! A bucket: blobs behind the S3 protocol.
 //!
 //! Keys below the prefix: `blobs/<id>` the blobs, `targets/<id>.json` facts about packed targets, `used/<id>` when a blob
-//! was used again, `doomed/<id>/<sweep>` a blob that is just being removed, `damaged/<id>` what was set aside.
+//! was used again, `vouched/<id>` when somebody vouches for it, `doomed/<id>/<sweep>` a blob that is just being removed, `damaged/<id>` what was set aside.
 //!
 //! Calls block. The requests run on two threads of the store's own, so that a caller may be anywhere, inside another runtime
 //! too. Single requests are repeated when they fail in passing; what takes many requests goes on where it was.
@@ -240,6 +240,21 @@ impl Remote {
     pub(crate) fn record_target(&self, manifest: &TargetManifest) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(manifest).expect("manifests hold nothing that JSON cannot");
         self.put(self.target_key(&manifest.id), bytes.into())
+    }
+
+    pub(crate) fn vouch(&self, id: &BlobId) -> Result<(), StoreError> {
+        match self.is_vouched(id)? {
+            true => Ok(()),
+            false => self.put(self.voucher(id), Bytes::new()),
+        }
+    }
+
+    pub(crate) fn is_vouched(&self, id: &BlobId) -> Result<bool, StoreError> {
+        Ok(self.head(self.voucher(id))?.is_some())
+    }
+
+    fn voucher(&self, id: &BlobId) -> Key {
+        self.key("vouched").join(id.to_hex())
     }
 
     /// Removes a blob with all that is known of it; no error when it is not there.

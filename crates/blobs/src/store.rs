@@ -1,10 +1,10 @@
 //! The store: immutable bytes under their BLAKE3 id, wherever they are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tempfile::NamedTempFile;
@@ -42,6 +42,8 @@ pub struct BlobStore {
     directory: Directory,
     cache: Option<Arc<Cache>>,
     counts: Arc<Counts>,
+    /// Some that are vouched for: that never changes.
+    vouched: Arc<Mutex<HashSet<BlobId>>>,
 }
 
 impl BlobStore {
@@ -51,6 +53,7 @@ impl BlobStore {
             directory: Directory::open(dir.as_ref())?,
             cache: None,
             counts: Arc::default(),
+            vouched: Arc::default(),
         })
     }
 
@@ -71,6 +74,7 @@ impl BlobStore {
                     directory,
                     cache: Some(Arc::new(cache)),
                     counts: Arc::default(),
+                    vouched: Arc::default(),
                 })
             }
         }
@@ -240,6 +244,44 @@ impl BlobStore {
         self.counts.remove.note(removed, |()| 0)?;
         self.directory.forget_target(id);
         Ok(())
+    }
+
+    /// Vouches for a blob: it is what the person who runs Helve has, and not what somebody uploaded or a tool left. Anybody whose
+    /// bytes get into the store can choose them, and so their id; only who calls this can say that they may be run. It stays so
+    /// when the blob is removed: its bytes are the same ones when they come back.
+    pub fn vouch(&self, id: &BlobId) -> Result<(), StoreError> {
+        if self.knows_vouched(id) {
+            return Ok(());
+        }
+        match &self.cache {
+            Some(cache) => cache.remote.vouch(id),
+            None => self.directory.vouch(id),
+        }?;
+        self.remember_vouched(id);
+        Ok(())
+    }
+
+    /// Whether somebody vouches for the blob.
+    pub fn is_vouched(&self, id: &BlobId) -> Result<bool, StoreError> {
+        if self.knows_vouched(id) {
+            return Ok(true);
+        }
+        let vouched = match &self.cache {
+            Some(cache) => cache.remote.is_vouched(id),
+            None => self.directory.is_vouched(id),
+        }?;
+        if vouched {
+            self.remember_vouched(id);
+        }
+        Ok(vouched)
+    }
+
+    fn knows_vouched(&self, id: &BlobId) -> bool {
+        self.vouched.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    fn remember_vouched(&self, id: &BlobId) {
+        self.vouched.lock().unwrap_or_else(PoisonError::into_inner).insert(*id);
     }
 
     /// All blobs, in the order of their ids.

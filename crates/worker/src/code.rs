@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use helve_blobs::BlobStore;
+use helve_blobs::{BlobId, BlobStore};
 use helve_runtime::code::{CodeSource, Codes, GuestLimits};
 use helve_runtime::{ReplayError, Verdict};
 use helve_toolbox::run::PinnedPlan;
@@ -81,6 +81,7 @@ impl CodeSource for Sources {
             return Ok(code.to_vec());
         }
         let id = digest.parse().map_err(|_| format!("{digest:?} is not a digest"))?;
+        vouched(&self.blobs, &id, "the code of the workflow").map_err(|error| error.to_string())?;
         self.blobs.get(&id).map_err(|error| error.to_string())
     }
 }
@@ -89,17 +90,35 @@ impl CodeSource for Sources {
 /// later too. Blocking.
 pub fn store_pinned(toolbox: &Toolbox, plan: &PinnedPlan, blobs: &BlobStore) -> Result<(), StepError> {
     for module in toolbox.used_by(plan) {
-        if !blobs.touch(&module.digest.parse()?)? {
-            blobs.put_bytes(&module.bundle.to_bytes())?;
-        }
+        store(&module.digest, || module.bundle.to_bytes(), blobs)?;
     }
     if let Some(digest) = &plan.code
         && let Some(code) = toolbox.code(digest)
-        && !blobs.touch(&digest.parse()?)?
     {
-        blobs.put_bytes(&code)?;
+        store(digest, || code.to_vec(), blobs)?;
     }
     Ok(())
+}
+
+fn store(digest: &str, bytes: impl FnOnce() -> Vec<u8>, blobs: &BlobStore) -> Result<(), StepError> {
+    let id = digest.parse()?;
+    if !blobs.touch(&id)? {
+        blobs.put_bytes(&bytes())?;
+    }
+    Ok(blobs.vouch(&id)?)
+}
+
+/// Refuses to run what only looks as if it came from a toolbox. A run's input comes from whoever started the run, and the store
+/// holds what anybody uploaded.
+pub(crate) fn vouched(blobs: &BlobStore, id: &BlobId, what: &str) -> Result<(), StepError> {
+    // What is not there may be on its way, and is somebody else's trouble.
+    match blobs.is_vouched(id)? || !blobs.contains(id)? {
+        true => Ok(()),
+        false => Err(StepError::NotOfToolbox {
+            what: what.to_owned(),
+            digest: id.to_hex(),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +158,9 @@ mod tests {
         let pinned = plan.code.unwrap();
         assert_eq!(sources.source(&pinned).unwrap(), b"\0asm old");
         assert!(sources.source(&"0".repeat(64)).is_err());
+        let uploaded = sources.blobs.put_bytes(b"\0asm made up").unwrap();
+        let refused = sources.source(&uploaded.id.to_hex()).unwrap_err();
+        assert!(refused.contains("from no toolbox"), "{refused}");
         assert!(sources.source("x").unwrap_err().contains("not a digest"));
     }
 }

@@ -64,6 +64,17 @@ pub enum StepError {
         /// Names that are near, or empty.
         hint: String,
     },
+    /// Something that shall run, and that no toolbox was seen to have.
+    #[error(
+        "{what} ({digest}) is from no toolbox: only what a toolbox of this installation has, or had when the run began, is run. \
+         Start the run again with `helve run` or at the server"
+    )]
+    NotOfToolbox {
+        /// What it is.
+        what: String,
+        /// Its digest.
+        digest: String,
+    },
     /// A module's data files are wrong.
     #[error("module `{module}` cannot be loaded: {source}")]
     Load {
@@ -131,6 +142,7 @@ impl StepError {
             | Self::UnknownWorkflow(_)
             | Self::Parameters(_)
             | Self::UnknownModule { .. }
+            | Self::NotOfToolbox { .. }
             | Self::Load { .. }
             | Self::Panicked { .. }
             | Self::Json { .. }
@@ -147,6 +159,7 @@ impl StepError {
             | Self::UnknownWorkflow(_)
             | Self::Parameters(_)
             | Self::UnknownModule { .. }
+            | Self::NotOfToolbox { .. }
             | Self::Load { .. }
             | Self::NotAllowed(_)
             | Self::Module(ModuleError::Config { .. }) => FAILURE_CONFIG,

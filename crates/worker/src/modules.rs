@@ -12,6 +12,7 @@ use helve_toolbox::command::CommandSpec;
 use helve_toolbox::{Bundle, Layer, ModuleKind, ModuleManifest, Problem, Shelf, Toolbox};
 
 use crate::StepError;
+use crate::code::vouched;
 
 /// Loaded versions that are kept. More than this means that somebody is editing: the oldest go.
 const MAX_LOADED: usize = 64;
@@ -116,7 +117,9 @@ impl Modules {
 
     /// A version that the toolbox does not have, or not any more.
     fn pinned(&self, name: &str, version: &str) -> Result<(ModuleManifest, Bundle), StepError> {
-        let bytes = self.blobs.get(&version.parse()?)?;
+        let id = version.parse()?;
+        vouched(&self.blobs, &id, &format!("the module `{name}`"))?;
+        let bytes = self.blobs.get(&id)?;
         let bundle = Bundle::from_bytes(&bytes).map_err(|source| StepError::Json {
             what: format!("the module `{name}` ({version}) cannot be read"),
             source,
@@ -343,6 +346,19 @@ mod tests {
             panic!("nobody stored that version")
         };
         assert!(error.is_retryable(), "another worker may have it: {error}");
+    }
+
+    #[test]
+    fn what_somebody_uploaded_is_no_module_whatever_a_plan_says() {
+        let (_dir, blobs) = blobs();
+        let modules = modules(&toolbox("TODO"), &blobs);
+        let made_up = toolbox("FIXME").module("marks").unwrap().bundle.to_bytes();
+        let uploaded = blobs.put_bytes(&made_up).unwrap().id.to_hex();
+        let Err(error) = modules.get("marks", Some(&uploaded)) else {
+            panic!("it is run");
+        };
+        assert!(!error.is_retryable());
+        assert!(error.to_string().contains("from no toolbox"), "{error}");
     }
 
     #[test]
