@@ -356,3 +356,99 @@ async fn the_file_is_readable_by_its_owner_only() {
         assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
     }
 }
+
+#[tokio::test]
+async fn who_opens_many_sessions_ends_their_own_oldest_and_nobody_else_s() {
+    let mut desk = Desk::open().await;
+    let (made, other) = (
+        token(&desk, Role::Viewer, None).await,
+        token(&desk, Role::Viewer, None).await,
+    );
+    let others = desk
+        .ledger
+        .open_session(session(DAY), Some(&other.token.id), None)
+        .await
+        .unwrap();
+    let mut opened = Vec::new();
+    for _ in 0..51 {
+        desk.wait(MINUTE / 60);
+        opened.push(
+            desk.ledger
+                .open_session(session(DAY), Some(&made.token.id), None)
+                .await
+                .unwrap(),
+        );
+    }
+    for again in [false, true] {
+        if again {
+            desk.reopen().await;
+        }
+        let verify = |opened: &helve_ledger::OpenedSession| desk.ledger.verify_session(opened.secret.reveal());
+        assert_eq!(verify(&opened[0]).unwrap_err(), Refused::Unknown);
+        assert!(verify(&others).is_ok() && opened[1..].iter().all(|opened| verify(opened).is_ok()));
+    }
+    // However many there are, they count as the token that opened them.
+    let of_token = desk
+        .ledger
+        .counted_as(&desk.ledger.verify_token(made.secret.reveal()).unwrap().actor);
+    for opened in &opened[1..] {
+        assert_eq!(desk.ledger.counted_as(&opened.principal.actor), of_token);
+    }
+    assert_ne!(desk.ledger.counted_as(&others.principal.actor), of_token);
+}
+
+#[tokio::test]
+async fn two_tokens_for_one_certificate_are_never_valid_at_once() {
+    let desk = Desk::open().await;
+    let new = |scope| NewToken {
+        name: "cert:cn:worker".to_owned(),
+        role: Role::Worker,
+        scope,
+        expires_at: None,
+    };
+    let first = desk
+        .ledger
+        .create_token(&alice(), new(Scope::namespaces(["team-a"])))
+        .await
+        .unwrap();
+    let second = desk.ledger.create_token(&alice(), new(Scope::all())).await;
+    assert!(matches!(second, Err(Error::Exists { .. })));
+    desk.ledger.revoke_token(&alice(), &first.token.id).await.unwrap();
+    desk.ledger.create_token(&alice(), new(Scope::all())).await.unwrap();
+    assert_eq!(desk.ledger.verify_certificate("cn:worker").unwrap().scope, Scope::all());
+
+    let scoped = Principal {
+        actor: alice(),
+        role: Role::Admin,
+        scope: Scope::namespaces(["team-b"]),
+        expires_at: None,
+    };
+    assert!(scoped.require_token_name("ci").is_ok() && scoped.require_token_name("cert:cn:worker").is_err());
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_full_of_tokens_leaves_room_for_all_others() {
+    let desk = Desk::open().await;
+    let new = |scope| NewToken {
+        name: "ci".to_owned(),
+        role: Role::Viewer,
+        scope,
+        expires_at: None,
+    };
+    let mut making = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let (ledger, new) = (desk.ledger.clone(), new(Scope::namespaces(["team-a"])));
+        making.spawn(async move { ledger.create_token(&alice(), new).await.map(drop) });
+    }
+    making.join_all().await.into_iter().for_each(Result::unwrap);
+    for names in [&["team-a"][..], &["team-b", "team-a"]] {
+        let full = desk
+            .ledger
+            .create_token(&alice(), new(Scope::namespaces(names.iter().copied())))
+            .await;
+        assert!(matches!(full, Err(Error::Limit(why)) if why.contains("`team-a`")));
+    }
+    for scope in [Scope::namespaces(["team-b"]), Scope::all()] {
+        desk.ledger.create_token(&alice(), new(scope)).await.unwrap();
+    }
+}
