@@ -26,13 +26,12 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// Lets requests in whose token or session is valid.
 pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    if let Some(ip) = peer {
+        check(&api.strangers, ip)?;
+    }
     let principal = match identify(&api.ledger, request.method(), request.headers()) {
         Ok(principal) => principal,
         Err(problem) => {
-            // Behind a proxy everybody has one address, and nobody guesses a token: who presents a good one is never turned away.
-            if let Some(ip) = peer {
-                check(&api.strangers, ip)?;
-            }
             if let Some(ip) = peer.filter(|_| request.headers().contains_key(header::AUTHORIZATION)) {
                 api.strangers.strike(ip);
             }
@@ -42,8 +41,7 @@ pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Nex
             return Err(problem);
         }
     };
-    api.rates
-        .known(api.ledger.counted_as(&principal.actor), request.uri().path())?;
+    api.rates.known(&principal, request.uri().path())?;
     let principal = match peer {
         Some(ip) => Principal {
             actor: principal.actor.from_address(ip.to_string()),

@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use helve_ledger::{Principal, Via};
+
 use crate::problem::{Problem, Result};
 
 /// Buckets that are remembered. A full one need not be.
@@ -42,9 +44,14 @@ impl Rates {
         }
     }
 
-    /// Counts a request of somebody who is known, by what [`helve_ledger::Ledger::counted_as`] says.
-    pub(crate) fn known(&self, by: String, path: &str) -> Result<()> {
+    /// Counts a request of somebody who is known.
+    pub(crate) fn known(&self, who: &Principal, path: &str) -> Result<()> {
         let jobs = path.starts_with("/api/v1/queue/") || path.starts_with("/api/v1/jobs/");
+        let by = match &who.actor.via {
+            Via::System => String::new(),
+            Via::Token(id) => format!("token {id}"),
+            Via::Session(id) => format!("session {id}"),
+        };
         let times = if jobs { JOBS } else { 1 };
         self.count(Who::Known { by, jobs }, times)
     }

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use helve_engine::{Access, Caller, Denied, Done, Need, Wanted};
+use helve_engine::{Access, Caller, Denied, Need, Wanted};
 use helve_ledger::{Ledger, Names, Principal, Role, Strangers};
 use helve_toolbox::run::{CONTROL_QUEUE_PREFIX, queue_vertical};
 use temporalio_client::tonic::codegen::http::{Extensions, HeaderMap, header};
@@ -23,19 +22,16 @@ impl Access for LedgerAccess {
         peer: Option<IpAddr>,
     ) -> Result<Arc<dyn Caller>, Denied> {
         let peer = peer.or_else(|| helve_tls::peer_of(extensions));
-        let mut all = headers.get_all(header::AUTHORIZATION).iter();
-        // A token says more than a certificate.
-        let given = all.next();
-        if all.next().is_some() {
-            // What stands before this server may have looked at the other one.
-            return Err(Denied::Unknown(
-                "send one `authorization` in the metadata, and not several".to_owned(),
-            ));
+        if peer.is_some_and(|peer| self.strangers.has_to_wait(peer)) {
+            let why = "this address has presented too many wrong tokens: try again in a minute";
+            return Err(Denied::TooOften(why.to_owned()));
         }
+        // A token says more than a certificate.
+        let given = headers.get(header::AUTHORIZATION);
         if let (None, Some(certificate)) = (given, helve_tls::certificate_of(extensions)) {
             let mut known = certificate.names().map(|name| self.ledger.verify_certificate(&name));
             return match known.find_map(Result::ok) {
-                Some(principal) => Ok(self.known(principal)),
+                Some(principal) => Ok(Arc::new(Known(principal))),
                 None => Err(Denied::Unknown(format!(
                     "nobody gave this certificate a role: an administrator makes a token that is called `cert:{}`",
                     certificate.names().next().unwrap_or_default()
@@ -53,104 +49,72 @@ impl Access for LedgerAccess {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        // Who presents a good one is never turned away: behind a proxy everybody has one address.
-        let refused = |why: String| match peer {
-            Some(peer) if self.strangers.has_to_wait(peer) => {
-                let why = "this address has presented too many wrong tokens: try again in a minute";
-                Denied::TooOften(why.to_owned())
-            }
-            Some(peer) => {
+        let refused = |why: String| {
+            if let Some(peer) = peer {
                 self.strangers.strike(peer);
-                Denied::Unknown(why)
             }
-            None => Denied::Unknown(why),
+            Denied::Unknown(why)
         };
         let token = token.ok_or_else(|| refused("write the metadata as `authorization: Bearer TOKEN`".to_owned()))?;
         match self.ledger.verify_token(token) {
-            Ok(principal) => Ok(self.known(principal)),
+            Ok(principal) => Ok(Arc::new(Known(principal))),
             Err(error) => Err(refused(error.to_string())),
         }
     }
 }
 
-impl LedgerAccess {
-    fn known(&self, principal: Principal) -> Arc<dyn Caller> {
-        Arc::new(Known {
-            who: principal,
-            ledger: self.ledger.clone(),
-        })
-    }
-}
-
-struct Known {
-    who: Principal,
-    /// For the audit log.
-    ledger: Ledger,
-}
+struct Known(Principal);
 
 impl Caller for Known {
     fn may(&self, wanted: Wanted<'_>) -> Result<(), Denied> {
-        may(&self.who, wanted)
-    }
-
-    fn is_limited_to_queues(&self) -> bool {
-        self.who.scope.queues != Names::All
-    }
-
-    fn record<'a>(&'a self, done: Done<'a>) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move {
-            let detail = serde_json::json!({ "call": done.rpc });
-            let recorded = (self.ledger).record(&self.who.actor, "grpc", done.namespace, done.what, detail);
-            recorded.await.map_err(|error| error.to_string())
-        })
+        let Self(who) = self;
+        if wanted.namespace == Some("") && who.scope.namespaces != Names::All {
+            return Err(Denied::Forbidden(
+                "the request names no namespace, and this token is good for some of them only".to_owned(),
+            ));
+        }
+        let namespace = wanted.namespace;
+        let role = match wanted.need {
+            Need::Known => return Ok(()),
+            Need::Look if who.role == Role::Worker => Role::Worker,
+            Need::Look | Need::Read => Role::Viewer,
+            // What goes to one worker alone tells it to leave.
+            Need::Start
+                if wanted
+                    .queue
+                    .is_some_and(|queue| queue.starts_with(CONTROL_QUEUE_PREFIX)) =>
+            {
+                Role::Operator
+            }
+            Need::Start => Role::Analyst,
+            Need::Operate => Role::Operator,
+            Need::Administer => Role::Admin,
+            // Whoever administers the server may lend a hand.
+            Need::Work if who.role == Role::Admin => Role::Admin,
+            Need::Work => return self.works(namespace.unwrap_or_default(), wanted.queue),
+        };
+        let answer = match namespace {
+            Some(namespace) => who.require(role, namespace),
+            None => who.require_everywhere(role),
+        };
+        answer.map_err(|denied| Denied::Forbidden(denied.to_string()))
     }
 }
 
-/// What the role and the scope of somebody are good for.
-fn may(who: &Principal, wanted: Wanted<'_>) -> Result<(), Denied> {
-    if wanted.namespace == Some("") && who.scope.namespaces != Names::All {
-        return Err(Denied::Forbidden(
-            "the request names no namespace, and this token is good for some of them only".to_owned(),
-        ));
+impl Known {
+    fn works(&self, namespace: &str, queue: Option<&str>) -> Result<(), Denied> {
+        let Self(who) = self;
+        let answer = match queue {
+            // A scope names queues, or the verticals that they are of. What is asked of one worker alone goes to all.
+            Some(queue)
+                if !queue.starts_with(CONTROL_QUEUE_PREFIX) && !who.scope.queues.contains(queue_vertical(queue)) =>
+            {
+                who.require_queue(namespace, queue)
+            }
+            _ => who.require(Role::Worker, namespace),
+        };
+        answer.map_err(|denied| Denied::Forbidden(denied.to_string()))
     }
-    let namespace = wanted.namespace;
-    let role = match wanted.need {
-        Need::Known => return Ok(()),
-        Need::Look if who.role == Role::Worker => Role::Worker,
-        Need::Look | Need::Read => Role::Viewer,
-        // What goes to one worker alone tells it to leave.
-        Need::Start
-            if wanted
-                .queue
-                .is_some_and(|queue| queue.starts_with(CONTROL_QUEUE_PREFIX)) =>
-        {
-            Role::Operator
-        }
-        Need::Start => Role::Analyst,
-        Need::Operate => Role::Operator,
-        Need::Administer => Role::Admin,
-        // Whoever administers the server may lend a hand.
-        Need::Work if who.role == Role::Admin => Role::Admin,
-        Need::Work => return works(who, namespace.unwrap_or_default(), wanted.queue),
-    };
-    let answer = match namespace {
-        Some(namespace) => who.require(role, namespace),
-        None => who.require_everywhere(role),
-    };
-    answer.map_err(|denied| Denied::Forbidden(denied.to_string()))
-}
-
-fn works(who: &Principal, namespace: &str, queue: Option<&str>) -> Result<(), Denied> {
-    let answer = match queue {
-        // A scope names queues, or the verticals that they are of. What is asked of one worker alone goes to all.
-        Some(queue)
-            if !queue.starts_with(CONTROL_QUEUE_PREFIX) && !who.scope.queues.contains(queue_vertical(queue)) =>
-        {
-            who.require_queue(namespace, queue)
-        }
-        _ => who.require(Role::Worker, namespace),
-    };
-    answer.map_err(|denied| Denied::Forbidden(denied.to_string()))
 }
 
 #[cfg(test)]
@@ -160,17 +124,17 @@ mod tests {
 
     use super::*;
 
-    fn known(role: Role, scope: Scope) -> Principal {
-        Principal {
+    fn known(role: Role, scope: Scope) -> Known {
+        Known(Principal {
             actor: Actor::system("test"),
             role,
             scope,
             expires_at: None,
-        }
+        })
     }
 
-    fn may(who: &Principal, need: Need, namespace: Option<&str>, queue: Option<&str>) -> bool {
-        super::may(who, Wanted { need, namespace, queue }).is_ok()
+    fn may(who: &Known, need: Need, namespace: Option<&str>, queue: Option<&str>) -> bool {
+        who.may(Wanted { need, namespace, queue }).is_ok()
     }
 
     #[test]
@@ -237,60 +201,5 @@ mod tests {
             may(&who, Need::Work, Some("default"), None),
             "what is about a task says no queue"
         );
-    }
-
-    #[test]
-    fn one_worker_is_told_to_leave_by_operators_alone() {
-        let queue = control_queue("helve 1@host");
-        let tells = |role| may(&known(role, Scope::all()), Need::Start, Some("default"), Some(&queue));
-        assert!(!tells(Role::Analyst) && tells(Role::Operator));
-        assert!(may(
-            &known(Role::Analyst, Scope::all()),
-            Need::Start,
-            Some("default"),
-            Some(WORKFLOW_QUEUE)
-        ));
-    }
-
-    #[tokio::test]
-    async fn a_good_token_comes_in_from_an_address_that_presented_many_wrong_ones_and_two_tokens_do_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&dir.path().join("ledger.db"), Default::default())
-            .await
-            .unwrap();
-        let new = helve_ledger::NewToken {
-            name: "ci".to_owned(),
-            role: Role::Operator,
-            scope: Scope::all(),
-            expires_at: None,
-        };
-        let made = ledger.create_token(&Actor::system("test"), new).await.unwrap();
-        let access = LedgerAccess {
-            ledger: ledger.clone(),
-            strangers: Arc::default(),
-        };
-        let ask = |tokens: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for token in tokens {
-                headers.append(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-            }
-            access.identify(&headers, &Extensions::new(), Some([192, 0, 2, 1].into()))
-        };
-        let good = made.secret.reveal();
-        assert!(matches!(ask(&["wrong"]), Err(Denied::Unknown(_))));
-        while !matches!(ask(&["wrong"]), Err(Denied::TooOften(_))) {}
-        let who = ask(&[good]).unwrap_or_else(|_| panic!("it is turned away"));
-        assert!(matches!(ask(&[good, good]), Err(Denied::Unknown(_))));
-
-        // What it operates is in the audit log.
-        let done = Done {
-            rpc: "terminate_workflow_execution",
-            namespace: Some("default"),
-            what: "run-1",
-        };
-        who.record(done).await.unwrap();
-        let rows = ledger.list_audit(Default::default(), Default::default()).await.unwrap();
-        let row = &rows.items[0];
-        assert_eq!((row.action.as_str(), row.subject.as_str()), ("grpc", "run-1"));
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn inside(State(api): State<Api>, mut request: Request, next: N
     let session = cookie(headers, SESSION_COOKIE);
     let principal = session.and_then(|session| api.ledger.verify_session(session).ok());
     let counted = match (&principal, request.extensions().get::<Peer>()) {
-        (Some(principal), _) => api.rates.known(api.ledger.counted_as(&principal.actor), ""),
+        (Some(principal), _) => api.rates.known(principal, ""),
         (None, Some(peer)) => api.rates.stranger(peer.0.ip()),
         (None, None) => Ok(()),
     };

@@ -125,7 +125,6 @@ pub(crate) async fn make(
         queues: wanted.queues.map_or(Names::All, Names::only),
     };
     who.require_grant(&scope)?;
-    who.require_token_name(&wanted.name)?;
     let new = NewToken {
         name: wanted.name,
         role,

@@ -62,24 +62,6 @@ pub(crate) struct Entries {
     pub(crate) sessions: HashMap<String, SessionEntry>,
 }
 
-impl Entries {
-    /// The oldest session of those that a token has opened, or a person without one, if there are this many.
-    pub(crate) fn oldest_session(&self, token: Option<&str>, name: &str, many: usize) -> Option<String> {
-        let of_one = self.sessions.iter().filter(|(_, session)| match token {
-            Some(token) => session.token.as_deref() == Some(token),
-            None => session.token.is_none() && session.name == name,
-        });
-        let (count, oldest) = of_one.fold((0, None), |(count, oldest), (id, session)| {
-            let oldest = match oldest {
-                Some((at, _)) if at <= session.created_at => oldest,
-                _ => Some((session.created_at, id)),
-            };
-            (count + 1, oldest)
-        });
-        oldest.filter(|_| count >= many).map(|(_, id)| id.clone())
-    }
-}
-
 #[derive(Default)]
 pub(crate) struct Door(RwLock<Entries>);
 
@@ -140,18 +122,6 @@ impl Door {
         token.principal(id, now)
     }
 
-    /// Whose requests these are, however many sessions they have: the token that opened the session, or the person.
-    pub(crate) fn counted_as(&self, actor: &Actor) -> String {
-        match &actor.via {
-            Via::System => String::new(),
-            Via::Token(id) => format!("token {id}"),
-            Via::Session(id) => match self.read().sessions.get(id).and_then(|session| session.token.as_ref()) {
-                Some(token) => format!("token {token}"),
-                None => format!("person {}", actor.name),
-            },
-        }
-    }
-
     /// The token of this name, which somebody proved to be by other means than its secret.
     pub(crate) fn token_named(&self, name: &str, now: Time) -> Result<Principal, Refused> {
         let entries = self.read();
@@ -208,7 +178,7 @@ impl TokenEntry {
         })
     }
 
-    pub(crate) fn check(&self, now: Time) -> Result<(), Refused> {
+    fn check(&self, now: Time) -> Result<(), Refused> {
         if self.is_revoked {
             return Err(Refused::Revoked);
         }

@@ -261,15 +261,6 @@ impl Principal {
         })
     }
 
-    /// Whether they may give a token this name: one that begins with `cert:` says what a client's certificate may do, whichever
-    /// namespace it works in, so that is for administrators of all of them.
-    pub fn require_token_name(&self, name: &str) -> Result<(), Denied> {
-        match name.starts_with("cert:") {
-            true => self.require_everywhere(Role::Admin),
-            false => Ok(()),
-        }
-    }
-
     /// Whether they may give somebody this role in this scope: an administrator, and nothing they have not themselves.
     pub fn require_grant(&self, scope: &Scope) -> Result<(), Denied> {
         self.require_role(Role::Admin)?;

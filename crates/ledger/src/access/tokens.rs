@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     access::{
-        Actor, Names, Principal, Refused, Role, Scope, Secret,
+        Actor, Principal, Refused, Role, Scope, Secret,
         door::{TokenEntry, role_at, scope_at, time_at},
         secret,
     },
@@ -25,10 +25,6 @@ use crate::{
 
 /// Tokens that there are at most, those that are over included: all are kept in memory.
 const MAX_TOKENS: usize = 10_000;
-/// Tokens that are good for one namespace, likewise: who administrates some namespaces takes nobody else's room.
-const MAX_OF_NAMESPACE: usize = 1_000;
-/// How the names of tokens begin that say what a client's certificate may do.
-const CERTIFICATE: &str = "cert:";
 /// A token that expired or was revoked is listed for so long.
 const KEEP_DEAD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const LIST: &str = "tokens";
@@ -81,38 +77,7 @@ pub struct TokenInfo {
 }
 
 impl Ledger {
-    /// Whose requests somebody's are, for limits: a token's and those of all sessions that were opened with it are one's.
-    pub fn counted_as(&self, actor: &Actor) -> String {
-        self.door().counted_as(actor)
-    }
-
-    fn check_room(&self, new: &NewToken, now: Time) -> Result<(), Error> {
-        let entries = self.door().read();
-        // Two of one name would leave it to chance what the certificate may do.
-        let lives = |token: &TokenEntry| token.name == new.name && token.check(now).is_ok();
-        if new.name.starts_with(CERTIFICATE) && entries.tokens.values().any(lives) {
-            return Err(Error::Exists {
-                what: "token",
-                id: new.name.clone(),
-            });
-        }
-        let Names::Only(names) = &new.scope.namespaces else {
-            return Ok(());
-        };
-        for name in names {
-            let of_it =
-                |token: &&TokenEntry| matches!(&token.scope.namespaces, Names::Only(names) if names.contains(name));
-            if entries.tokens.values().filter(of_it).count() >= MAX_OF_NAMESPACE {
-                return Err(Error::Limit(format!(
-                    "there are {MAX_OF_NAMESPACE} tokens for namespace `{name}` already: revoke some; they are forgotten 90 days later"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a token. A name that begins with `cert:` is given once among those that are valid, and only by who administrates all
-    /// namespaces ([`Principal::require_token_name`]).
+    /// Makes a token.
     pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<CreatedToken, Error> {
         let now = self.now();
         text::check_name("the name of a token", &new.name)?;
@@ -121,7 +86,6 @@ impl Ledger {
                 "the token would have expired already: give a time to come",
             ));
         }
-        self.check_room(&new, now)?;
         if self.door().read().tokens.len() >= MAX_TOKENS {
             return Err(Error::Limit(format!(
                 "there are {MAX_TOKENS} tokens already: revoke some; they are forgotten 90 days later"
