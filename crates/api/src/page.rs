@@ -21,7 +21,9 @@ pub(crate) struct Paging {
     pub(crate) limit: Option<usize>,
 }
 
-pub(crate) fn within_bounds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<usize>, D::Error> {
+pub(crate) fn within_bounds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<usize>, D::Error> {
     let limit = usize::deserialize(deserializer)?;
     match (1..=MAX_LIMIT).contains(&limit) {
         true => Ok(Some(limit)),

@@ -92,7 +92,11 @@ fn a_full_disk_is_one_clear_error_and_loses_nothing() {
     let json = |name: &str| -> serde_json::Value { serde_json::from_str(&read(name)).unwrap() };
     assert_eq!(read("second.code").trim(), "1", "{}", read("second.err"));
     let error = read("second.err");
-    assert_eq!(error.matches("{\"error\":").count(), 1, "one error, said once:\n{error}");
+    assert_eq!(
+        error.matches("{\"error\":").count(),
+        1,
+        "one error, said once:\n{error}"
+    );
     assert!(error.contains("space"), "it says that there is no space:\n{error}");
     assert!(
         error.contains("free some space") || error.contains("has space"),
