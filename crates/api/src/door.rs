@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use helve_ledger::{Ledger, Names, Principal, Role, Strangers};
+use helve_ledger::{Asked, Ledger, Names, Principal, Rates, Role, Strangers};
 use helve_runs::Client;
 use serde_json::Value;
 
@@ -26,22 +26,16 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 /// Lets requests in whose token or session is valid.
 pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    if let Some(ip) = peer {
-        check(&api.strangers, ip)?;
-    }
-    let principal = match identify(&api.ledger, request.method(), request.headers()) {
-        Ok(principal) => principal,
-        Err(problem) => {
-            if let Some(ip) = peer.filter(|_| request.headers().contains_key(header::AUTHORIZATION)) {
-                api.strangers.strike(ip);
-            }
-            if let Some(ip) = peer {
-                api.rates.stranger(ip)?;
-            }
-            return Err(problem);
+    let identified = identify(&api.ledger, request.method(), request.headers());
+    // Who is known comes in, whatever others at the same address do: behind a proxy it is everybody's.
+    let principal = identified.map_err(|problem| match peer {
+        Some(ip) => {
+            let is_wrong = request.headers().contains_key(header::AUTHORIZATION);
+            turned_away(&api.strangers, &api.rates, ip, is_wrong, problem)
         }
-    };
-    api.rates.known(&principal, request.uri().path())?;
+        None => problem,
+    })?;
+    api.rates.known(&principal, asked(request.uri().path()))?;
     let principal = match peer {
         Some(ip) => Principal {
             actor: principal.actor.from_address(ip.to_string()),
@@ -51,6 +45,25 @@ pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Nex
     };
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
+}
+
+/// A job of the queue is many small requests. The stream of a run's events is one, and so is each part of an upload.
+fn asked(path: &str) -> Asked {
+    match path.starts_with("/api/v1/queue/") || path.starts_with("/api/v1/jobs/") {
+        true => Asked::Call,
+        false => Asked::Request,
+    }
+}
+
+/// What somebody is told who was not let in, and whether they presented something that is wrong: that is counted.
+fn turned_away(strangers: &Strangers, rates: &Rates, ip: IpAddr, is_wrong: bool, problem: Problem) -> Problem {
+    if let Err(problem) = check(strangers, ip) {
+        return problem;
+    }
+    if is_wrong {
+        strangers.strike(ip);
+    }
+    rates.stranger(ip).err().map_or(problem, Problem::from)
 }
 
 /// Refuses an address that has presented too many wrong tokens.
@@ -231,6 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn who_is_turned_away_too_often_is_told_so_and_who_presents_nothing_is_not_counted() {
+        let (strangers, rates) = (Strangers::default(), Rates::new(0));
+        let (wrong, other): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let status = |ip, is_wrong| {
+            let problem = Problem::unauthenticated("who are you?");
+            turned_away(&strangers, &rates, ip, is_wrong, problem).status
+        };
+        for _ in 0..100 {
+            assert_eq!(status(wrong, false), 401);
+        }
+        let told = (0..100).find(|_| status(wrong, true) == 429);
+        assert_eq!(told, Some(30));
+        assert_eq!(status(wrong, false), 429, "nor does who presents nothing hear more");
+        assert_eq!(status(other, true), 401);
+    }
+
+    #[test]
     fn a_cookie_is_found_among_others_and_not_by_half_its_name() {
         let headers = headers(&[("cookie", "a=1; xhelve_session=no; helve_session=yes")]);
         assert_eq!(cookie(&headers, SESSION_COOKIE), Some("yes"));
@@ -264,15 +294,16 @@ mod tests {
             .await
             .unwrap();
         let actor = Actor::system("test");
+        let maker = Principal::system("test");
         let token = |name: &str, lasts: Option<Duration>| NewToken {
             name: name.to_owned(),
             role: Role::Viewer,
             scope: Scope::namespaces(["default"]),
             expires_at: lasts.map(|lasts| Time::now().after(lasts)),
         };
-        let lasting = ledger.create_token(&actor, token("lasting", None)).await.unwrap();
+        let lasting = ledger.create_token(&maker, token("lasting", None)).await.unwrap();
         let short = token("short", Some(ASK_AGAIN));
-        let short = ledger.create_token(&actor, short).await.unwrap();
+        let short = ledger.create_token(&maker, short).await.unwrap();
         let session = NewSession {
             name: "browser".to_owned(),
             role: Role::Viewer,

@@ -20,7 +20,6 @@ mod page;
 mod pages;
 mod problem;
 mod quotas;
-mod rates;
 mod routes;
 mod serve;
 mod state;

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use helve_ledger::{Denied, Refused};
+use helve_ledger::{Denied, Refused, TooOften};
 use helve_toolbox::{NotFound, ParameterError, PinError};
 use serde::Serialize;
 use temporalio_client::tonic::{Code, Status};
@@ -237,6 +237,12 @@ impl From<Denied> for Problem {
     }
 }
 
+impl From<TooOften> for Problem {
+    fn from(error: TooOften) -> Self {
+        Self::too_many(error.to_string(), error.wait.as_secs().saturating_add(1))
+    }
+}
+
 impl From<helve_ledger::Error> for Problem {
     fn from(error: helve_ledger::Error) -> Self {
         use helve_ledger::Error;
@@ -245,6 +251,7 @@ impl From<helve_ledger::Error> for Problem {
             Error::Invalid(_) => Self::unprocessable(error.to_string()),
             Error::Changed { .. } => Self::precondition_failed(error.to_string()),
             Error::Exists { .. } => Self::conflict(error.to_string()),
+            Error::Denied(denied) => denied.clone().into(),
             Error::Limit(_) => Self::too_many(error.to_string(), 60),
             Error::Open(_) | Error::Write(_) | Error::Read(_) => Self::internal("the ledger did not answer", &error),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
-use helve_ledger::{Ledger, Strangers};
+use helve_ledger::{Ledger, Rates, Strangers};
 use helve_metrics::Registry;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
@@ -111,13 +111,16 @@ pub(crate) struct Inner {
     pub(crate) oidc: Option<Oidc>,
     pub(crate) uploads: Uploads,
     pub(crate) targets: TargetIndex,
-    pub(crate) rates: crate::rates::Rates,
+    pub(crate) rates: Rates,
     pub(crate) turns: crate::quotas::Turns,
     pub(crate) feeds: Feeds,
     pub(crate) jobs: helve_queue::Jobs,
     /// Archives that are unpacked and packed at a time.
     pub(crate) packing: Semaphore,
     pub(crate) strangers: Arc<Strangers>,
+    /// Who comes from the identity provider with what is no good answer. Each may cost a question to the provider, so whoever
+    /// sent too many is not listened to at all. Apart from `strangers`: wrong tokens shut out nobody who has an account.
+    pub(crate) forgers: Strangers,
     pub(crate) metrics: Registry,
     pub(crate) figures: Arc<ApiFigures>,
     pub(crate) engine_check: Option<EngineCheck>,
@@ -172,9 +175,10 @@ impl Api {
             readiness: Readiness::default(),
             packing: Semaphore::new(2),
             strangers,
+            forgers: Strangers::default(),
             client,
             engine,
-            rates: crate::rates::Rates::new(limits.requests_per_second),
+            rates: Rates::new(limits.requests_per_second),
             turns: crate::quotas::Turns::default(),
             blobs,
             toolbox,

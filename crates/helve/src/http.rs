@@ -10,7 +10,7 @@ use std::time::Duration;
 use helve_api::{EngineCheck, Hosts, Limits, Options};
 use helve_blobs::BlobStore;
 use helve_engine::Access;
-use helve_ledger::{Actor, Ledger, NewSession, NewToken, Role, Scope, Strangers};
+use helve_ledger::{Actor, Ledger, NewSession, NewToken, Principal, Rates, Role, Scope, Strangers};
 use helve_metrics::Registry;
 use helve_net::Policy;
 use helve_runs::Client;
@@ -71,11 +71,12 @@ impl Door {
         })
     }
 
-    /// For gRPC.
-    pub(crate) fn access(&self) -> Arc<dyn Access> {
+    /// For gRPC. `rate_limit` is that of HTTP.
+    pub(crate) fn access(&self, rate_limit: u32) -> Arc<dyn Access> {
         Arc::new(LedgerAccess {
             ledger: self.ledger.clone(),
             strangers: Arc::clone(&self.strangers),
+            rates: Rates::new(rate_limit),
         })
     }
 
@@ -271,7 +272,7 @@ async fn admin_token(ledger: &Ledger, file: &Path) -> Result<()> {
         scope: Scope::all(),
         expires_at: None,
     };
-    let made = ledger.create_token(&Actor::system(ACTOR), new).await;
+    let made = ledger.create_token(&Principal::system(ACTOR), new).await;
     let made = made.map_err(|error| Problem::new(format!("no first token can be made: {error}")))?;
     write_private(file, made.secret.reveal()).map_err(|error| Problem::io("write", file, &error))
 }

@@ -18,17 +18,19 @@ const LIST: &str = "audit";
 const MAX_EXAMINED: usize = 20_000;
 /// Bytes of detail at most; a longer one is left out.
 const MAX_DETAIL: usize = 4096;
+/// Bytes of a subject at most, more than any id may have; of a longer one the beginning is kept.
+const MAX_SUBJECT: usize = 1024;
 
 /// What was done.
 pub(crate) struct Act<'a> {
-    action: &'static str,
+    action: &'a str,
     namespace: Option<&'a str>,
     subject: &'a str,
     detail: Json,
 }
 
 impl<'a> Act<'a> {
-    pub(crate) fn new(action: &'static str, subject: &'a str) -> Self {
+    pub(crate) fn new(action: &'a str, subject: &'a str) -> Self {
         Act {
             action,
             namespace: None,
@@ -76,13 +78,18 @@ impl Ledger {
     pub async fn record(
         &self,
         actor: &Actor,
-        action: &'static str,
+        action: &str,
         namespace: Option<&str>,
         subject: &str,
         detail: Json,
     ) -> Result<(), Error> {
-        let mut act = Act::new(action, subject).detail(detail);
-        act.namespace = namespace;
+        // Nobody has looked at them yet: a change that is refused for the length of its names has a row, too.
+        let (subject, namespace) = (
+            text::cut(subject, MAX_SUBJECT),
+            namespace.map(|name| text::cut(name, MAX_SUBJECT)),
+        );
+        let mut act = Act::new(action, &subject).detail(detail);
+        act.namespace = namespace.as_deref();
         let mut batch = Batch::new();
         push(&mut batch, self.now(), actor, &act);
         self.commit(batch).await

@@ -2,6 +2,8 @@
 
 use helve_db::{CommitError, OpenError, ReadError};
 
+use crate::access::Denied;
+
 /// Why the ledger did not do what it was asked. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,13 +27,16 @@ pub enum Error {
         id: String,
     },
     /// There is such a thing already.
-    #[error("there is a {what} `{id}` already: choose another name, or change that one")]
+    #[error("there is a {what} `{id}` already: choose another name, or change or remove that one")]
     Exists {
         /// The kind of thing.
         what: &'static str,
         /// Which one.
         id: String,
     },
+    /// They may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// A limit of the ledger.
     #[error("{0}")]
     Limit(String),

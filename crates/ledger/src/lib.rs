@@ -25,8 +25,8 @@ mod triage;
 mod webhooks;
 
 pub use access::{
-    Account, Actor, CreatedToken, Denied, LoginCode, Names, NewSession, NewToken, OpenedSession, Principal, Refused,
-    Role, Scope, Secret, SessionInfo, Strangers, TokenInfo, Via,
+    Account, Actor, Asked, CreatedToken, Denied, Holder, LoginCode, Names, NewSession, NewToken, OpenedSession,
+    Principal, Rates, Refused, Role, Scope, Secret, SessionInfo, Strangers, TokenInfo, TooOften, Via,
 };
 pub use answers::{Reservation, StoredAnswer};
 pub use audit::{AuditEntry, AuditFilter};

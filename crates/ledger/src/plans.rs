@@ -12,7 +12,8 @@ use crate::schema::MIGRATIONS;
 
 /// Steps that are meant to see all of something, by what is read and why that is little or wanted.
 const WHOLE: &[&str] = &[
-    // At the start, to have them in memory; and, now and then, those that are over for long. Bounded.
+    // At the start, to have them in memory; and, now and then, those that are over for long, of one certificate, or opened
+    // with one token. Bounded.
     "SCAN tokens",
     "SCAN sessions",
     "SCAN webhooks",

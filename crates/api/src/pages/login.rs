@@ -62,9 +62,6 @@ fn draw(
 pub(super) async fn login(State(api): State<Api>, request: Request) -> Result<Response> {
     let headers = request.headers().clone();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    if let Some(ip) = peer {
-        crate::door::check(&api.strangers, ip)?;
-    }
     let sent = Sent::unchecked(request, &api).await?;
     check(cookie(&headers, SEED_COOKIE).map(csrf).as_deref(), sent.token())?;
     let address = peer.map(|ip| ip.to_string());
@@ -80,7 +77,9 @@ pub(super) async fn login(State(api): State<Api>, request: Request) -> Result<Re
     let session = match opened {
         Ok(session) => session,
         Err(problem) => {
+            // What is right opens a session whatever others at the same address have tried.
             if let Some(ip) = peer {
+                crate::door::check(&api.strangers, ip)?;
                 api.strangers.strike(ip);
             }
             let next = sent.get("next");

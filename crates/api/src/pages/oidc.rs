@@ -38,7 +38,7 @@ pub(super) async fn end(State(api): State<Api>, request: Request) -> Result<Resp
     let oidc = oidc(&api)?;
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     if let Some(ip) = peer {
-        crate::door::check(&api.strangers, ip)?;
+        crate::door::check(&api.forgers, ip)?;
     }
     let address = peer.map(|ip| ip.to_string());
     let query = query_pairs(request.uri().query().unwrap_or_default());
@@ -54,7 +54,7 @@ pub(super) async fn end(State(api): State<Api>, request: Request) -> Result<Resp
         Ok(account) => account,
         Err(refused) => {
             if let Some(ip) = peer {
-                api.strangers.strike(ip);
+                api.forgers.strike(ip);
             }
             note(&api, oidc, &refused, address.as_deref()).await;
             return Err(problem(&refused));

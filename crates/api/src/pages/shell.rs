@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use helve_ledger::{Principal, Role};
+use helve_ledger::{Asked, Principal, Role};
 use helve_web::pages::{ErrorPage, error};
 use helve_web::{HEADERS, HTML};
 
@@ -28,12 +28,12 @@ pub(super) async fn inside(State(api): State<Api>, mut request: Request, next: N
     let session = cookie(headers, SESSION_COOKIE);
     let principal = session.and_then(|session| api.ledger.verify_session(session).ok());
     let counted = match (&principal, request.extensions().get::<Peer>()) {
-        (Some(principal), _) => api.rates.known(principal, ""),
+        (Some(principal), _) => api.rates.known(principal, Asked::Request),
         (None, Some(peer)) => api.rates.stranger(peer.0.ip()),
         (None, None) => Ok(()),
     };
-    if let Err(problem) = counted {
-        return failed(&problem, &cookies, None, &api, &here);
+    if let Err(too_often) = counted {
+        return failed(&too_often.into(), &cookies, None, &api, &here);
     }
     let Some(principal) = principal else {
         return match *request.method() {
@@ -73,8 +73,8 @@ pub(super) async fn outside(State(api): State<Api>, request: Request, next: Next
     let cookies = Cookies::of(request.headers());
     let here = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    if let Some(problem) = peer.and_then(|ip| api.rates.stranger(ip).err()) {
-        return failed(&problem, &cookies, None, &api, &here);
+    if let Some(too_often) = peer.and_then(|ip| api.rates.stranger(ip).err()) {
+        return failed(&too_often.into(), &cookies, None, &api, &here);
     }
     let response = next.run(request).await;
     match response.extensions().get::<Problem>() {

@@ -71,8 +71,8 @@ pub(crate) struct HttpArgs {
     /// A further name that a server on a loopback address goes by, such as that of a proxy (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) http_host: Vec<String>,
-    /// Requests that one token may make in a second, ten times as many at once, and fifty times as many for the job queue;
-    /// 0: any number
+    /// Requests that one token may make in a second, ten times as many at once, and fifty times as many for the job queue and
+    /// over gRPC; 0: any number
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub(crate) rate_limit: u32,
     /// Bytes that an upload may have, such as `500M` or `20G`

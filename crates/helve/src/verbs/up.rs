@@ -169,7 +169,10 @@ impl Doors {
         let grpc = match session.owned() {
             Some(engine) => {
                 check_exposure("gRPC", args.grpc, args.grpc_expose || (asks && tls.is_some()))?;
-                let access = door.as_ref().filter(|_| asks).map(Door::access);
+                let access = door
+                    .as_ref()
+                    .filter(|_| asks)
+                    .map(|door| door.access(args.http.rate_limit));
                 Some(engine.serve_grpc(args.grpc, access, tls).await?)
             }
             None => None,

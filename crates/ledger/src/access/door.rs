@@ -12,7 +12,7 @@ use blake3::Hash;
 use helve_db::rusqlite::{self, Connection, Row};
 
 use crate::{
-    access::{Actor, Principal, Role, Scope, Via, secret},
+    access::{Actor, Holder, Principal, Role, Scope, Via, secret},
     error::Error,
     time::Time,
 };
@@ -37,8 +37,9 @@ pub(crate) struct TokenEntry {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) scope: Scope,
+    pub(crate) created_at: Time,
     pub(crate) expires_at: Option<Time>,
-    pub(crate) is_revoked: bool,
+    pub(crate) revoked_at: Option<Time>,
     /// Unix milliseconds; 0: never. Written to the database now and then.
     pub(crate) last_used: AtomicI64,
     /// What of that is in the database.
@@ -68,8 +69,9 @@ pub(crate) struct Door(RwLock<Entries>);
 impl Door {
     pub(crate) fn load(db: &Connection) -> Result<Self, Error> {
         let mut entries = Entries::default();
-        let mut query =
-            db.prepare("SELECT id, hash, name, role, scope, expires_at, revoked_at, last_used_at FROM tokens")?;
+        let mut query = db.prepare(
+            "SELECT id, hash, name, role, scope, expires_at, revoked_at, last_used_at, created_at FROM tokens",
+        )?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let used: Option<i64> = row.get(7)?;
@@ -78,8 +80,9 @@ impl Door {
                 name: row.get(2)?,
                 role: role_at(row, 3)?,
                 scope: scope_at(row, 4)?,
+                created_at: Time::from_millis(row.get(8)?),
                 expires_at: time_at(row, 5)?,
-                is_revoked: row.get::<_, Option<i64>>(6)?.is_some(),
+                revoked_at: time_at(row, 6)?,
                 last_used: AtomicI64::new(used.unwrap_or_default()),
                 last_used_stored: AtomicI64::new(used.unwrap_or_default()),
             };
@@ -122,18 +125,14 @@ impl Door {
         token.principal(id, now)
     }
 
-    /// The token of this name, which somebody proved to be by other means than its secret.
+    /// The token of this name, which somebody proved to be by other means than its secret. Of several that are valid, which
+    /// only an earlier version made, the oldest.
     pub(crate) fn token_named(&self, name: &str, now: Time) -> Result<Principal, Refused> {
         let entries = self.read();
         let named = entries.tokens.iter().filter(|(_, token)| token.name == name);
-        let mut refused = Refused::Unknown;
-        for (id, token) in named {
-            match token.principal(id, now) {
-                Ok(principal) => return Ok(principal),
-                Err(error) => refused = error,
-            }
-        }
-        Err(refused)
+        let first = named.min_by_key(|(id, token)| (token.check(now).is_err(), token.created_at, *id));
+        let (id, token) = first.ok_or(Refused::Unknown)?;
+        token.principal(id, now)
     }
 
     pub(crate) fn session(&self, presented: &str, now: Time) -> Result<Principal, Refused> {
@@ -158,7 +157,31 @@ impl Door {
             role: session.role,
             scope: session.scope.clone(),
             expires_at: Some(session.expires_at),
+            holder: session.holder(),
         })
+    }
+}
+
+impl Entries {
+    /// The sessions that make room for one more of the same holder, when there are as many as one may have: those that are
+    /// over, and then the oldest.
+    pub(crate) fn leaving(&self, holder: &Holder, most: usize, now: Time) -> Vec<String> {
+        let theirs = self.sessions.iter().filter(|(_, session)| session.holder() == *holder);
+        let mut theirs: Vec<_> = theirs
+            .map(|(id, session)| (session.expires_at > now, session.created_at, id))
+            .collect();
+        theirs.sort_unstable();
+        let too_many = (theirs.len() + 1).saturating_sub(most);
+        theirs[..too_many].iter().map(|(.., id)| (*id).clone()).collect()
+    }
+}
+
+impl SessionEntry {
+    pub(crate) fn holder(&self) -> Holder {
+        match &self.token {
+            Some(token) => Holder::Token(token.clone()),
+            None => Holder::Person(self.name.clone()),
+        }
     }
 }
 
@@ -175,11 +198,17 @@ impl TokenEntry {
             role: self.role,
             scope: self.scope.clone(),
             expires_at: self.expires_at,
+            holder: Holder::Token(id.to_owned()),
         })
     }
 
-    fn check(&self, now: Time) -> Result<(), Refused> {
-        if self.is_revoked {
+    /// Since when it has been over, or until when it is good.
+    pub(crate) fn end(&self) -> Option<Time> {
+        self.revoked_at.or(self.expires_at)
+    }
+
+    pub(crate) fn check(&self, now: Time) -> Result<(), Refused> {
+        if self.revoked_at.is_some() {
             return Err(Refused::Revoked);
         }
         match self.expires_at {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     access::{
-        Actor, Principal, Refused, Role, Scope, Secret, Via,
+        Actor, Holder, Principal, Refused, Role, Scope, Secret, Via,
         door::{SessionEntry, hash_at, role_at, scope_at},
         secret,
     },
@@ -23,8 +23,9 @@ use crate::{
 const MAX_CODE: Duration = Duration::from_secs(60 * 60);
 /// How long a session is valid at most.
 const MAX_SESSION: Duration = Duration::from_secs(31 * 24 * 60 * 60);
-/// Sessions that there are at most: all are kept in memory.
-const MAX_SESSIONS: usize = 10_000;
+/// Sessions that one token may have opened, or one person, at a time: all are kept in memory. There is no bound for all of them
+/// together, with which one could shut out the others.
+const MAX_SESSIONS: usize = 50;
 
 /// What a browser session is to be.
 #[derive(Debug, Clone)]
@@ -240,10 +241,13 @@ impl Ledger {
             Proof::Token(token) => (Some(token), None),
             Proof::Account(account) => (None, Some(account)),
         };
-        if self.door().read().sessions.len() >= MAX_SESSIONS {
-            return Err(Error::Limit(format!(
-                "there are {MAX_SESSIONS} browser sessions already: end some, or wait until they expire"
-            )));
+        let holder = match token {
+            Some(token) => Holder::Token(token.to_owned()),
+            None => Holder::Person(session.name.clone()),
+        };
+        let leaving = self.door().read().leaving(&holder, MAX_SESSIONS, now);
+        for id in &leaving {
+            batch.run("DELETE FROM sessions WHERE id = ?1", vec![id.as_str().into()]);
         }
         let minted = secret::mint(secret::Kind::Session)?;
         let expires_at = now.after(session.lasts.min(MAX_SESSION));
@@ -271,6 +275,9 @@ impl Ledger {
             detail["issuer"] = account.issuer.as_str().into();
             detail["subject"] = account.subject.as_str().into();
         }
+        if !leaving.is_empty() {
+            detail["ended"] = json!(leaving);
+        }
         audit::push(
             &mut batch,
             now,
@@ -287,7 +294,12 @@ impl Ledger {
             created_at: now,
             expires_at,
         };
-        self.door().write().sessions.insert(minted.id, entry);
+        let mut entries = self.door().write();
+        for id in leaving {
+            entries.sessions.remove(&id);
+        }
+        entries.sessions.insert(minted.id, entry);
+        drop(entries);
         Ok(OpenedSession {
             secret: minted.secret,
             principal: Principal {
@@ -295,6 +307,7 @@ impl Ledger {
                 role: session.role,
                 scope: session.scope,
                 expires_at: Some(expires_at),
+                holder,
             },
             expires_at,
         })

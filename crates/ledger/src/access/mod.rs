@@ -5,13 +5,15 @@
 mod door;
 mod logins;
 mod principal;
+mod rates;
 mod secret;
 mod strangers;
 mod tokens;
 
 pub use door::Refused;
 pub use logins::{Account, LoginCode, NewSession, OpenedSession, SessionInfo};
-pub use principal::{Actor, Denied, Names, Principal, Role, Scope, Via};
+pub use principal::{Actor, Denied, Holder, Names, Principal, Role, Scope, Via};
+pub use rates::{Asked, Rates, TooOften};
 pub use secret::Secret;
 pub use strangers::Strangers;
 pub use tokens::{CreatedToken, NewToken, TokenInfo};

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, time::Time};
 
+/// How names of tokens begin that are there for a client certificate.
+pub(crate) const CERTIFICATE: &str = "cert:";
+
 /// What somebody may do. Each of the first four may do what the ones before it may; `worker` stands apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,6 +145,17 @@ pub enum Via {
     Session(String),
 }
 
+/// Whose sessions, and whose requests, are counted together however they come in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// The program itself.
+    System,
+    /// Whoever holds the token of this id, and the sessions that were opened with it.
+    Token(String),
+    /// The person of this name, who came by a link or from an identity provider.
+    Person(String),
+}
+
 /// Who changes something, for the audit log and the history of findings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
@@ -184,6 +198,8 @@ pub struct Principal {
     pub scope: Scope,
     /// When they have to come in again; none: never.
     pub expires_at: Option<Time>,
+    /// With whom they are counted.
+    pub holder: Holder,
 }
 
 /// Why somebody may not.
@@ -217,6 +233,15 @@ pub enum Denied {
         /// The task queue.
         queue: String,
     },
+    /// What a client certificate may do is said to all namespaces at once, and they have some.
+    #[error(
+        "a name that begins with `{CERTIFICATE}` says what a client certificate may do, in whichever namespace its holder is: only \
+         an administrator of all namespaces makes such tokens, and `{who}` has access to some of them only"
+    )]
+    Certificate {
+        /// Who.
+        who: String,
+    },
     /// It is about all namespaces, and they have some.
     #[error("this is about all namespaces, and `{who}` has access to some of them only")]
     Everywhere {
@@ -226,6 +251,17 @@ pub enum Denied {
 }
 
 impl Principal {
+    /// A part of the program itself, which may do everything.
+    pub fn system(name: impl Into<String>) -> Self {
+        Principal {
+            actor: Actor::system(name),
+            role: Role::Admin,
+            scope: Scope::all(),
+            expires_at: None,
+            holder: Holder::System,
+        }
+    }
+
     /// Whether they have this role in this namespace.
     pub fn require(&self, needed: Role, namespace: &str) -> Result<(), Denied> {
         self.require_role(needed)?;
@@ -270,6 +306,18 @@ impl Principal {
         Err(Denied::Everywhere {
             who: self.actor.name.clone(),
         })
+    }
+
+    /// Whether they may make a token of this name with this scope. A client certificate is known by its names alone: whoever may
+    /// make a token for one says who the other side of a connection is.
+    pub fn require_token(&self, name: &str, scope: &Scope) -> Result<(), Denied> {
+        self.require_grant(scope)?;
+        if name.starts_with(CERTIFICATE) && self.scope.namespaces != Names::All {
+            return Err(Denied::Certificate {
+                who: self.actor.name.clone(),
+            });
+        }
+        Ok(())
     }
 
     fn require_role(&self, needed: Role) -> Result<(), Denied> {

@@ -1,6 +1,7 @@
 //! Tokens: for programs, for the command line, for workers.
 
 use std::{
+    collections::HashMap,
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
@@ -11,8 +12,9 @@ use serde_json::json;
 
 use crate::{
     access::{
-        Actor, Principal, Refused, Role, Scope, Secret,
+        Actor, Names, Principal, Refused, Role, Scope, Secret,
         door::{TokenEntry, role_at, scope_at, time_at},
+        principal::CERTIFICATE,
         secret,
     },
     audit::{self, Act},
@@ -25,7 +27,11 @@ use crate::{
 
 /// Tokens that there are at most, those that are over included: all are kept in memory.
 const MAX_TOKENS: usize = 10_000;
-/// A token that expired or was revoked is listed for so long.
+/// As many of them are left to administrators of all namespaces.
+const RESERVE: usize = 1_000;
+/// Valid tokens that name a namespace, beyond which administrators of some namespaces make no further ones of it.
+const MAX_OF_NAMESPACE: usize = 1_000;
+/// A token that expired or was revoked is listed for so long, as long as there is room.
 const KEEP_DEAD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const LIST: &str = "tokens";
 
@@ -77,20 +83,23 @@ pub struct TokenInfo {
 }
 
 impl Ledger {
-    /// Makes a token.
-    pub async fn create_token(&self, actor: &Actor, new: NewToken) -> Result<CreatedToken, Error> {
-        let now = self.now();
+    /// Makes a token, if whoever wants it may ([`Principal::require_token`]). Of a client certificate there is one at a time.
+    pub async fn create_token(&self, maker: &Principal, new: NewToken) -> Result<CreatedToken, Error> {
+        maker.require_token(&new.name, &new.scope)?;
+        let (actor, now) = (&maker.actor, self.now());
         text::check_name("the name of a token", &new.name)?;
         if new.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::invalid(
                 "the token would have expired already: give a time to come",
             ));
         }
-        if self.door().read().tokens.len() >= MAX_TOKENS {
-            return Err(Error::Limit(format!(
-                "there are {MAX_TOKENS} tokens already: revoke some; they are forgotten 90 days later"
-            )));
+        // It would belong to nobody, and be counted nowhere.
+        if matches!(&new.scope.namespaces, Names::Only(names) if names.is_empty()) {
+            return Err(Error::invalid(
+                "the token would be good in no namespace: name one, or leave them out for all",
+            ));
         }
+        let forgotten = self.make_room(maker, &new.scope.namespaces, now)?;
         let minted = secret::mint(secret::Kind::Token)?;
         let token = TokenInfo {
             id: minted.id,
@@ -105,9 +114,15 @@ impl Ledger {
             last_used_at: None,
         };
         let mut batch = Batch::new();
+        for id in &forgotten {
+            batch.run("DELETE FROM tokens WHERE id = ?1", vec![id.as_str().into()]);
+        }
+        let alone = token.name.starts_with(CERTIFICATE).then_some(token.name.as_str());
         batch.run_one(
             "INSERT INTO tokens (id, hash, name, role, scope, created_at, created_by, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE ?9 IS NULL OR NOT EXISTS (
+                 SELECT 1 FROM tokens WHERE name = ?9 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?6)
+             )",
             vec![
                 token.id.as_str().into(),
                 minted.hash.as_bytes().to_vec().into(),
@@ -117,6 +132,7 @@ impl Ledger {
                 now.millis().into(),
                 token.created_by.as_str().into(),
                 token.expires_at.map(Time::millis).into(),
+                alone.into(),
             ],
         );
         let detail =
@@ -127,22 +143,71 @@ impl Ledger {
             actor,
             &Act::new("token.create", &token.id).detail(detail),
         );
-        self.commit(batch).await?;
+        self.commit(batch).await.map_err(|error| {
+            error.conflict_is(Error::Exists {
+                what: "token",
+                id: token.name.clone(),
+            })
+        })?;
         let entry = TokenEntry {
             hash: minted.hash,
             name: token.name.clone(),
             role: token.role,
             scope: token.scope.clone(),
+            created_at: now,
             expires_at: token.expires_at,
-            is_revoked: false,
+            revoked_at: None,
             last_used: AtomicI64::new(0),
             last_used_stored: AtomicI64::new(0),
         };
-        self.door().write().tokens.insert(token.id.clone(), entry);
+        let mut entries = self.door().write();
+        for id in forgotten {
+            entries.tokens.remove(&id);
+        }
+        entries.tokens.insert(token.id.clone(), entry);
+        drop(entries);
         Ok(CreatedToken {
             secret: minted.secret,
             token,
         })
+    }
+
+    /// Whether there is room for one more token of these namespaces; and which of those that are over have to be forgotten for
+    /// it. Several that ask at once may each find the last place, so there may be a few more than the bounds say.
+    fn make_room(&self, maker: &Principal, namespaces: &Names, now: Time) -> Result<Vec<String>, Error> {
+        let entries = self.door().read();
+        let mut valid = 0;
+        let mut of_namespace: HashMap<&str, usize> = HashMap::new();
+        for token in entries.tokens.values().filter(|token| token.check(now).is_ok()) {
+            valid += 1;
+            if let Names::Only(names) = &token.scope.namespaces {
+                for name in names.iter().filter(|name| namespaces.contains(name)) {
+                    *of_namespace.entry(name).or_default() += 1;
+                }
+            }
+        }
+        let is_limited = maker.scope.namespaces != Names::All;
+        let full = of_namespace.into_iter().find(|(_, tokens)| *tokens >= MAX_OF_NAMESPACE);
+        if let Some((namespace, tokens)) = full.filter(|_| is_limited) {
+            return Err(Error::Limit(format!(
+                "there are {tokens} tokens of the namespace `{namespace}` already: revoke some, or ask an administrator of all \
+                 namespaces"
+            )));
+        }
+        let most = if is_limited { MAX_TOKENS - RESERVE } else { MAX_TOKENS };
+        if valid >= most {
+            return Err(Error::Limit(format!(
+                "there are {valid} valid tokens already: revoke some"
+            )));
+        }
+        let too_many = (entries.tokens.len() + 1).saturating_sub(MAX_TOKENS);
+        if too_many == 0 {
+            return Ok(Vec::new());
+        }
+        let over = entries.tokens.iter().filter(|(_, token)| token.check(now).is_err());
+        let mut over: Vec<_> = over.map(|(id, token)| (token.end(), id)).collect();
+        over.sort_unstable();
+        Ok(over.into_iter().take(too_many).map(|(_, id)| id.clone()).collect())
     }
 
     /// Who presents this token. Touches neither disk nor network.
@@ -165,6 +230,7 @@ impl Ledger {
             "UPDATE tokens SET revoked_at = ?2, revoked_by = ?3 WHERE id = ?1 AND revoked_at IS NULL",
             vec![id.into(), now.millis().into(), actor.name.as_str().into()],
         );
+        batch.run("DELETE FROM sessions WHERE token = ?1", vec![id.into()]);
         let name = self.door().read().tokens.get(id).map(|token| token.name.clone());
         audit::push(
             &mut batch,
@@ -175,9 +241,13 @@ impl Ledger {
         self.commit(batch)
             .await
             .map_err(|error| error.conflict_is(Error::not_found("valid token", id)))?;
-        if let Some(token) = self.door().write().tokens.get_mut(id) {
-            token.is_revoked = true;
+        let mut entries = self.door().write();
+        if let Some(token) = entries.tokens.get_mut(id) {
+            token.revoked_at = Some(now);
         }
+        entries
+            .sessions
+            .retain(|_, session| session.token.as_deref() != Some(id));
         Ok(())
     }
 

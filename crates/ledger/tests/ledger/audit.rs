@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use helve_ledger::{Actor, AuditEntry, AuditFilter, NewToken, Page, PageRequest, Role, Scope, Time};
+use helve_ledger::{Actor, AuditEntry, AuditFilter, NewToken, Page, PageRequest, Principal, Role, Scope, Time};
 
-use crate::support::{Desk, MINUTE, alice, at};
+use crate::support::{Desk, MINUTE, alice, at, root};
 
 async fn token(desk: &Desk, actor: &Actor, name: &str) -> String {
     let new = NewToken {
@@ -13,7 +13,11 @@ async fn token(desk: &Desk, actor: &Actor, name: &str) -> String {
         scope: Scope::all(),
         expires_at: None,
     };
-    desk.ledger.create_token(actor, new).await.unwrap().token.id
+    let maker = Principal {
+        actor: actor.clone(),
+        ..root()
+    };
+    desk.ledger.create_token(&maker, new).await.unwrap().token.id
 }
 
 async fn list(desk: &Desk, filter: AuditFilter) -> Vec<AuditEntry> {
@@ -181,4 +185,17 @@ fn times_are_written_as_rfc_3339() {
     assert_eq!(time, at(250));
     assert_eq!(time.to_string(), "2026-11-22T12:00:00.25Z");
     assert!("yesterday".parse::<Time>().is_err());
+}
+
+#[tokio::test]
+async fn a_row_of_a_change_that_names_something_endless_keeps_its_beginning() {
+    let desk = Desk::open().await;
+    let endless = "x".repeat(1 << 20);
+    desk.ledger
+        .record(&alice(), "grpc.Any", Some(&endless), &endless, serde_json::Value::Null)
+        .await
+        .unwrap();
+    let entry = &list(&desk, AuditFilter::default()).await[0];
+    assert!(entry.subject.starts_with("xxx") && entry.subject.len() < 2000);
+    assert!(entry.namespace.as_ref().is_some_and(|name| name.len() < 2000));
 }

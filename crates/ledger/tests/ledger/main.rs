@@ -4,6 +4,7 @@ mod access;
 mod answers;
 mod audit;
 mod diff;
+mod hoards;
 mod ingest;
 mod lists;
 mod migrations;

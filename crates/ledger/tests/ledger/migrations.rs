@@ -13,7 +13,7 @@ use helve_ledger::{
 
 use crate::{
     reports::{SPACE, id, list, numbers, run},
-    support::{Desk, alice},
+    support::{Desk, alice, root},
 };
 
 /// All scripts, in order.
@@ -72,7 +72,7 @@ async fn a_ledger_of_every_earlier_version_is_opened_and_means_the_same() {
         scope: Scope::all(),
         expires_at: None,
     };
-    let token = desk.ledger.create_token(&alice(), token).await.unwrap();
+    let token = desk.ledger.create_token(&root(), token).await.unwrap();
     desk.ledger.ingest(&alice(), run("a", 1, &[1, 2, 3])).await.unwrap();
     let change = TriageChange {
         state: Some(Triage::FalsePositive),

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use helve_ledger::{Actor, Ledger, Options, Time};
+use helve_ledger::{Actor, Ledger, Options, Principal, Time};
 use tempfile::TempDir;
 
 pub(crate) struct Desk {
@@ -65,6 +65,14 @@ async fn open(path: PathBuf, clock: Arc<AtomicI64>) -> Ledger {
 
 pub(crate) fn alice() -> Actor {
     Actor::system("alice").from_address("192.0.2.7")
+}
+
+/// Who may everything.
+pub(crate) fn root() -> Principal {
+    Principal {
+        actor: alice(),
+        ..Principal::system("root")
+    }
 }
 
 pub(crate) fn at(millis_after_noon: i64) -> Time {

@@ -1,6 +1,7 @@
 //! Memory stays bounded; the disk may be full.
 
 mod attacks;
+mod doors;
 mod quotas;
 
 use std::fs;

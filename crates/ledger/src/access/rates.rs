@@ -1,7 +1,7 @@
 //! How often somebody may ask: a bucket of tokens for each, that fills at a steady rate.
 //!
-//! Whoever is known has a bucket of their own, wherever they ask from: behind a proxy all come from one address. Who is not known
-//! shares that of the address.
+//! Whoever is known has a bucket of their own, wherever they ask from and in however many sessions: behind a proxy all come from
+//! one address. Who is not known shares that of the address.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,35 +9,51 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use helve_ledger::{Principal, Via};
-
-use crate::problem::{Problem, Result};
+use crate::access::{Holder, Principal};
 
 /// Buckets that are remembered. A full one need not be.
 const BUCKETS: usize = 20_000;
 /// After a time without requests, so many seconds' worth of them may come at once.
 const BURST_SECONDS: u32 = 10;
-/// A job of the queue is many small requests: they have a bucket of their own, which is so much larger.
-const JOBS: u32 = 50;
+/// A job of the queue is many small requests, and so is a run over gRPC: they have a bucket of their own, which is so much larger.
+const CALLS: u32 = 50;
 
-/// Who asks, and for what.
+/// What is asked: each has a bucket of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// What people and their programs ask.
+    Request,
+    /// One of the many that workers make: about jobs of the queue, over gRPC.
+    Call,
+}
+
+/// Somebody asked more often than they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more requests than the {per_second} in a second that one token may make: ask less often")]
+pub struct TooOften {
+    /// How often they may, in the long run.
+    pub per_second: u32,
+    /// When they may ask again.
+    pub wait: Duration,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Who {
-    Known { by: String, jobs: bool },
+    Known(Holder, Asked),
     Stranger(IpAddr),
 }
 
 /// Who asked how often.
 #[derive(Debug)]
-pub(crate) struct Rates {
+pub struct Rates {
     /// 0: any number.
     per_second: u32,
     buckets: Mutex<Buckets<Who>>,
 }
 
 impl Rates {
-    /// The stream of a run's events is one request, and so is each part of an upload.
-    pub(crate) fn new(per_second: u32) -> Self {
+    /// So many requests in a second may each make in the long run, and ten times as many at once; of calls, fifty times as many.
+    pub fn new(per_second: u32) -> Self {
         Self {
             per_second,
             buckets: Mutex::new(Buckets::new(BUCKETS)),
@@ -45,19 +61,16 @@ impl Rates {
     }
 
     /// Counts a request of somebody who is known.
-    pub(crate) fn known(&self, who: &Principal, path: &str) -> Result<()> {
-        let jobs = path.starts_with("/api/v1/queue/") || path.starts_with("/api/v1/jobs/");
-        let by = match &who.actor.via {
-            Via::System => String::new(),
-            Via::Token(id) => format!("token {id}"),
-            Via::Session(id) => format!("session {id}"),
+    pub fn known(&self, who: &Principal, asked: Asked) -> Result<(), TooOften> {
+        let times = match asked {
+            Asked::Request => 1,
+            Asked::Call => CALLS,
         };
-        let times = if jobs { JOBS } else { 1 };
-        self.count(Who::Known { by, jobs }, times)
+        self.count(Who::Known(who.holder.clone(), asked), times)
     }
 
     /// Counts a request of somebody who is not.
-    pub(crate) fn stranger(&self, address: IpAddr) -> Result<()> {
+    pub fn stranger(&self, address: IpAddr) -> Result<(), TooOften> {
         // Who has one address of version 6 has as many as they like of its network.
         let address = match address.to_canonical() {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
@@ -66,7 +79,7 @@ impl Rates {
         self.count(Who::Stranger(address), 1)
     }
 
-    fn count(&self, who: Who, times: u32) -> Result<()> {
+    fn count(&self, who: Who, times: u32) -> Result<(), TooOften> {
         let per_second = self.per_second.saturating_mul(times);
         if per_second == 0 {
             return Ok(());
@@ -76,12 +89,8 @@ impl Rates {
             burst: per_second.saturating_mul(BURST_SECONDS),
         };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.take(who, bucket, Instant::now()).map_err(|wait| {
-            Problem::too_many(
-                format!("more requests than the {per_second} in a second that one token may make: ask less often"),
-                wait.as_secs().saturating_add(1),
-            )
-        })
+        let taken = buckets.take(who, bucket, Instant::now());
+        taken.map_err(|wait| TooOften { per_second, wait })
     }
 }
 
@@ -181,14 +190,25 @@ mod tests {
             rates.stranger(at("2001:db8::1")).unwrap();
             rates.stranger(at("192.0.2.1")).unwrap();
         }
-        let problem = rates.stranger(at("2001:db8::2")).unwrap_err();
-        assert_eq!(problem.status, 429);
-        assert!(problem.retry_after.is_some_and(|seconds| seconds >= 1));
+        let too_often = rates.stranger(at("2001:db8::2")).unwrap_err();
+        assert!(!too_often.wait.is_zero(), "{too_often}");
         rates.stranger(at("2001:db8:0:1::1")).unwrap();
         assert!(rates.stranger(at("::ffff:192.0.2.1")).is_err(), "the same address");
         let free = Rates::new(0);
+        let who = Principal::system("test");
         for _ in 0..1000 {
             free.stranger(at("192.0.2.1")).unwrap();
+            free.known(&who, Asked::Request).unwrap();
         }
+    }
+    #[test]
+    fn calls_are_counted_apart_and_may_be_many_more() {
+        let rates = Rates::new(1);
+        let who = Principal::system("test");
+        let most = |asked| (0..).find(|_| rates.known(&who, asked).is_err()).unwrap();
+        let (requests, calls) = (most(Asked::Request), most(Asked::Call));
+        assert_eq!(requests, BURST_SECONDS);
+        // While they were made the bucket went on to fill.
+        assert!(calls >= CALLS * BURST_SECONDS, "{calls}");
     }
 }
