@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use helve_ledger::{Actor, RunReport, Time};
+use helve_ledger::{Actor, Error, RunReport, Time};
 use helve_runs::{Client, Listed, RunResult, facts_in, history_so_far};
+use helve_toolbox::run::WORKFLOW_QUEUE;
 use jiff::Timestamp;
 use temporalio_client::tonic::Status;
 
@@ -48,6 +49,48 @@ pub(crate) async fn keep_on(api: Api, dir: PathBuf) {
         drop(api);
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Asks the index about runs. One that has ended and is not in it yet is taken in first: whoever saw it end need not know that
+/// the index looks only now and then.
+pub(crate) async fn ask<T, F>(api: &Inner, namespace: &str, question: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut taken = None;
+    loop {
+        let error = match question().await {
+            Err(error) => error,
+            answer => return answer,
+        };
+        let Some(missing) = error.run_not_indexed().filter(|run| taken.as_deref() != Some(*run)) else {
+            return Err(error);
+        };
+        if !take_in_now(api, namespace, missing).await? {
+            return Err(error);
+        }
+        taken = Some(missing.to_owned());
+    }
+}
+
+/// Whether the run had ended and is in the ledger now.
+async fn take_in_now(api: &Inner, namespace: &str, run_id: &str) -> Result<bool, Error> {
+    let client = api.client.of_namespace(namespace);
+    let info = match client.describe(run_id).await {
+        Ok(described) => described.workflow_execution_info.unwrap_or_default(),
+        Err(_) => return Ok(false),
+    };
+    let of_helve = info.task_queue == WORKFLOW_QUEUE;
+    let run = helve_runs::listed(info);
+    let Some(ended) = run.ended.filter(|_| of_helve) else {
+        return Ok(false);
+    };
+    // What cannot be read now is tried again, and noted, in its turn.
+    let Ok(report) = report(api, &client, &run, ended).await else {
+        return Ok(false);
+    };
+    api.ledger.ingest(&Actor::system("ingest"), report).await?;
+    Ok(true)
 }
 
 struct Ingester {
@@ -141,7 +184,7 @@ impl Ingester {
                 true
             }
             // What the ledger will never take must not keep the mark where it is.
-            Err(error @ (helve_ledger::Error::Invalid(_) | helve_ledger::Error::Limit(_))) => {
+            Err(error @ (Error::Invalid(_) | Error::Limit(_))) => {
                 tracing::warn!(run = run.run_id, %error, "the ledger refuses a run");
                 true
             }

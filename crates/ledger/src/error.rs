@@ -51,9 +51,24 @@ pub enum Error {
     Read(#[from] ReadError),
 }
 
+/// What runs are called that are not there.
+const RUN: &str = "run in the index";
+
 impl Error {
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Error::Invalid(text.into())
+    }
+
+    /// A run that was asked for and is not in the index: not yet, or it never will be.
+    pub fn run_not_indexed(&self) -> Option<&str> {
+        match self {
+            Error::NotFound { what: RUN, id } => Some(id),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn run_not_found(id: impl Into<String>) -> Self {
+        Error::not_found(RUN, id)
     }
 
     pub(crate) fn not_found(what: &'static str, id: impl Into<String>) -> Self {

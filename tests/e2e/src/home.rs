@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::helve_program;
 use crate::process::{Finished, Running};
+use crate::tree;
 
 /// Where a test's helve keeps its things.
 pub struct Home {
@@ -89,6 +90,23 @@ impl Home {
     #[track_caller]
     pub fn show(&self, run_id: &str) -> Value {
         self.run(&["runs", "show", run_id, "--json"]).expect_code(0).json()
+    }
+
+    /// A toolbox whose workflow `nap` takes a minute, unless somebody ends it.
+    pub fn naps(&self) -> String {
+        let toolbox = self.path().join("box");
+        tree::write(
+            &toolbox.join("modules/nap/module.yaml"),
+            "name: nap\nversion: '1'\ndescription: d\nkind: command\ntool: {program: sleep}\nargs: ['60']\n\
+             limits: {time: 2m, memory: 64Mi}\noutput: {format: lines, pattern: '(?P<message>.+)'}\n",
+        );
+        let workflow = "name: nap\nversion: '1'\ndescription: d\nvertical: builtin\n";
+        tree::write(&toolbox.join("workflows/nap/metadata.yaml"), workflow);
+        tree::write(
+            &toolbox.join("workflows/nap/workflow.yaml"),
+            "steps:\n  - {id: nap, uses: nap}\n",
+        );
+        toolbox.to_string_lossy().into_owned()
     }
 }
 

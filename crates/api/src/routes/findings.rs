@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::door::Caller;
 use crate::extract::{Json, Path, Query, Reply, created, encoded, tagged};
+use crate::ingest;
 use crate::page::{Page, Paging};
 use crate::problem::{FieldError, Problem, Result, shown};
 use crate::state::Api;
@@ -351,11 +352,13 @@ pub(crate) async fn diff(
     headers: HeaderMap,
 ) -> Result<Response> {
     let diff = match (&query.run, &query.baseline) {
-        (Some(old), None) => api.ledger.diff_runs(&caller.namespace, old, &run_id).await?,
+        (Some(old), None) => {
+            let question = || api.ledger.diff_runs(&caller.namespace, old, &run_id);
+            ingest::ask(api.shared(), &caller.namespace, question).await?
+        }
         (None, Some(baseline)) => {
-            api.ledger
-                .diff_with_baseline(&caller.namespace, baseline, &run_id)
-                .await?
+            let question = || api.ledger.diff_with_baseline(&caller.namespace, baseline, &run_id);
+            ingest::ask(api.shared(), &caller.namespace, question).await?
         }
         _ => {
             return Err(Problem::unprocessable(
@@ -399,10 +402,11 @@ pub(crate) async fn make_baseline(
 ) -> Result<Response> {
     caller.require(Role::Analyst)?;
     let actor = &caller.principal.actor;
-    let made = api
-        .ledger
-        .create_baseline(actor, &caller.namespace, &wanted.name, &wanted.run_id)
-        .await?;
+    let wish = || {
+        api.ledger
+            .create_baseline(actor, &caller.namespace, &wanted.name, &wanted.run_id)
+    };
+    let made = ingest::ask(api.shared(), &caller.namespace, wish).await?;
     let location = format!(
         "/api/v1/baselines/{}?namespace={}",
         encoded(&wanted.name),

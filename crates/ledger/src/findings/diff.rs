@@ -114,7 +114,7 @@ impl Ledger {
         let (batch, baseline) = self
             .read(move |db| {
                 let (namespace, name, run_id) = (asked_namespace, asked_name, asked_run);
-                let none = || Error::not_found("run in the index", run_id.clone());
+                let none = || Error::run_not_found(run_id.clone());
                 let number = names::find_namespace(db, &namespace)?.ok_or_else(none)?;
                 let mut query =
                     db.prepare_cached("SELECT no, target, seen FROM runs WHERE namespace = ?1 AND run_id = ?2")?;
@@ -206,7 +206,7 @@ impl Ledger {
 }
 
 fn run_side(db: &Connection, namespace: Option<i64>, run_id: &str) -> Result<Side, Error> {
-    let none = || Error::not_found("run in the index", run_id);
+    let none = || Error::run_not_found(run_id);
     let mut query = db.prepare_cached("SELECT target, seen, looks FROM runs WHERE namespace = ?1 AND run_id = ?2")?;
     let found: Option<(i64, Vec<u8>, String)> = query
         .query_row((namespace.ok_or_else(none)?, run_id), |row| {

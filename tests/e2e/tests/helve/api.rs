@@ -214,6 +214,33 @@ fn a_target_is_uploaded_in_parts_scanned_and_followed() {
     running.wait().expect_code(0);
 }
 
+/// The index looks for runs that have ended once a second; nobody who saw one end has to know.
+#[test]
+fn what_has_ended_is_a_baseline_and_compared_at_once() {
+    let home = Home::new();
+    let (_up, api, _) = up(&home, &[]);
+    let id = target(&api, "app", &archive(&home));
+    let ended = |key: &str| {
+        let run = run_id(&start(&api, &id, key));
+        api.events(&format!("/api/v1/runs/{run}/events"), None);
+        run
+    };
+    for round in 0..3 {
+        let old = ended(&format!("old {round}"));
+        let body = json!({"name": format!("before-{round}"), "run_id": old});
+        api.post("/api/v1/baselines", &body).expect(201);
+        let new = ended(&format!("new {round}"));
+        let with = [format!("run={old}"), format!("baseline=before-{round}")];
+        for with in &with {
+            let diff = api.get(&format!("/api/v1/runs/{new}/diff?{with}")).expect(200).json();
+            assert_eq!(diff["new"], json!([]), "{diff}");
+        }
+    }
+    let none = json!({"name": "none", "run_id": "nobody-knows-it"});
+    api.post("/api/v1/baselines", &none)
+        .expect_problem(404, "nobody-knows-it");
+}
+
 /// Asks until there is an answer: the index follows the engine.
 #[track_caller]
 fn eventually<T>(ask: impl Fn() -> Option<T>) -> T {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use helve_e2e::home::Home;
 use helve_e2e::http::{Answer, Api, up};
-use helve_e2e::tree::{fake_key, write};
+use helve_e2e::tree::fake_key;
 use serde_json::{Value, json};
 
 /// Operations that leave no row, each with the reason.
@@ -61,7 +61,13 @@ impl Calls<'_> {
             }
         };
         let after = self.rows(action);
-        assert_eq!(after, before + 1, "{operation} leaves no row `{action}`");
+        assert_eq!(
+            after,
+            before + 1,
+            "{operation} leaves no row `{action}`: {} {}",
+            answer.status,
+            answer.text()
+        );
         self.made
             .insert(format!("{method} {}", template.split('?').next().unwrap_or_default()));
         answer
@@ -131,27 +137,10 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
-/// With a workflow that takes a minute.
-fn nap_toolbox(home: &Home) -> String {
-    let toolbox = home.path().join("box");
-    write(
-        &toolbox.join("modules/nap/module.yaml"),
-        "name: nap\nversion: '1'\ndescription: d\nkind: command\ntool: {program: sleep}\nargs: ['60']\n\
-         limits: {time: 2m, memory: 64Mi}\noutput: {format: lines, pattern: '(?P<message>.+)'}\n",
-    );
-    let workflow = "name: nap\nversion: '1'\ndescription: d\nvertical: builtin\n";
-    write(&toolbox.join("workflows/nap/metadata.yaml"), workflow);
-    write(
-        &toolbox.join("workflows/nap/workflow.yaml"),
-        "steps:\n  - {id: nap, uses: nap}\n",
-    );
-    toolbox.to_string_lossy().into_owned()
-}
-
 #[test]
 fn every_operation_that_changes_something_leaves_a_row() {
     let home = Home::new();
-    let toolbox = nap_toolbox(&home);
+    let toolbox = home.naps();
     let (_up, api, _) = up(&home, &["--toolbox", &toolbox]);
     let mut calls = Calls {
         api: &api,

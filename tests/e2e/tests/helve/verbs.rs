@@ -109,10 +109,8 @@ fn findings_of_a_run_can_be_read_later_and_filtered() {
 /// A run that lasts until somebody ends it from another process.
 fn end_from_outside(verb: &str, status: &str) {
     let home = Home::new();
-    let target = home.path().join("tree");
-    tree::grow(&target, 400, 3_000);
-    let mut run = home.start(&["run", "assessment", &target.to_string_lossy(), "--json"]);
-    let line = run.wait_for_line("run assessment-");
+    let mut run = home.start(&["run", "nap", &small(&home), "--toolbox", &home.naps(), "--json"]);
+    let line = run.wait_for_line("run nap-");
     let run_id = line
         .split("run ")
         .nth(1)

@@ -248,9 +248,9 @@ fn another_namespace_is_not_there_in_any_operation() {
 fn raw(api: &Api, text: &str) -> String {
     let mut stream = api.connect();
     stream.write_all(text.as_bytes()).expect("it can be sent");
-    stream.shutdown(std::net::Shutdown::Write).expect("it can be closed");
+    // A server that hangs up in the middle, or before the end came, has said enough.
+    let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
-    // A server that hangs up in the middle has said enough.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
