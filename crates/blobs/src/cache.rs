@@ -1,4 +1,4 @@
-//! A directory in front of a bucket: what was fetched or stored is there for the next reader, up to a limit.
+//! A directory in front of a store elsewhere: what was fetched or stored is there for the next reader, up to a limit.
 
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::directory::{BlobReader, Directory, TRANSFER};
 use crate::lock::Locked;
-use crate::remote::Remote;
-use crate::{BlobId, BlobRef, Control, StoreError};
+use crate::{BlobId, BlobRef, Control, StoreError, Upstream};
 
 /// After this much of the limit was added, the directory is measured anew: other processes add to it too.
 const MEASURE_EVERY: u64 = 16;
@@ -18,10 +17,10 @@ const DOWN_TO_PERCENT: u64 = 90;
 /// Nothing younger is evicted: whoever just fetched it is about to read it.
 const MIN_AGE: Duration = Duration::from_secs(10);
 
-/// A bucket with the directory in front of it.
+/// A store elsewhere with the directory in front of it.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    pub(crate) remote: Remote,
+    pub(crate) remote: Box<dyn Upstream>,
     directory: Directory,
     limit: u64,
     room: Mutex<Room>,
@@ -78,7 +77,7 @@ impl Drop for Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(remote: Remote, directory: Directory, limit: u64) -> Self {
+    pub(crate) fn new(remote: Box<dyn Upstream>, directory: Directory, limit: u64) -> Self {
         let cache = Cache {
             remote,
             directory,
@@ -126,7 +125,8 @@ impl Cache {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(reader);
         }
-        if let Err(error) = self.remote.download(id, &mut file, control) {
+        let part = file.path().to_owned();
+        if let Err(error) = self.remote.download(id, file.file(), &part, control) {
             // Otherwise what is there so far is where the next try goes on.
             if matches!(error, StoreError::Missing { .. } | StoreError::CorruptObject { .. }) {
                 file.remove()?;

@@ -36,11 +36,13 @@ impl<'a> Control<'a> {
         }
     }
 
-    pub(crate) fn report(&self, progress: Progress) {
+    /// Tells the one who waits.
+    pub fn report(&self, progress: Progress) {
         (self.progress)(progress);
     }
 
-    pub(crate) fn is_cancelled(&self) -> bool {
+    /// Whether they gave up waiting.
+    pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 }

@@ -22,6 +22,7 @@ mod place;
 mod remote;
 mod store;
 mod unpack;
+mod upstream;
 
 pub use cache::CacheStats;
 pub use control::{Control, Progress};
@@ -34,3 +35,4 @@ pub use pack::{PackLimits, PackOptions, Packed, Skipped, pack};
 pub use place::{InvalidPlace, Place};
 pub use store::{BlobStore, BlobWriter, StoreOptions};
 pub use unpack::{UnpackLimits, Unpacked, peek, unpack};
+pub use upstream::Upstream;

@@ -13,7 +13,9 @@ mod tests;
 mod touch;
 mod upload;
 
+use std::fs::File;
 use std::future::Future;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, SystemTime};
@@ -27,7 +29,7 @@ use object_store::{
 };
 use tokio::runtime::Runtime;
 
-use crate::{BlobId, BlobInfo, Place, StoreError, TargetManifest};
+use crate::{BlobId, BlobInfo, BlobRef, Control, Place, StoreError, TargetManifest, Upstream};
 use errors::Doing;
 
 /// A server that accepts no connection within this time is not there.
@@ -126,11 +128,6 @@ impl Remote {
         Ok(remote)
     }
 
-    /// As messages name it.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// One small request, so that what is wrong is said at the start and not after packing.
     fn probe(&self) -> Result<(), StoreError> {
         let (store, key) = (Arc::clone(&self.store), self.key("probe"));
@@ -199,13 +196,55 @@ impl Remote {
             .map_err(|error| self.failed(Doing::List, error))
     }
 
-    /// The size of the blob, if it is there.
-    pub(crate) fn size(&self, id: &BlobId) -> Result<Option<u64>, StoreError> {
+    fn voucher(&self, id: &BlobId) -> Key {
+        self.key("vouched").join(id.to_hex())
+    }
+
+    fn failed(&self, doing: Doing, error: S3Error) -> StoreError {
+        errors::explain(&self.name, &self.bucket, doing, &error)
+    }
+}
+
+impl Upstream for Remote {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn download(&self, id: &BlobId, file: &mut File, path: &FilePath, control: &Control<'_>) -> Result<(), StoreError> {
+        Remote::download(self, id, file, path, control)
+    }
+
+    fn ensure(
+        &self,
+        blob: &BlobRef,
+        file: &mut File,
+        journals: &FilePath,
+        control: &Control<'_>,
+    ) -> Result<bool, StoreError> {
+        Remote::ensure(self, blob, file, journals, control)
+    }
+
+    fn touch(&self, id: &BlobId, size: Option<u64>) -> Result<bool, StoreError> {
+        Remote::touch(self, id, size, SystemTime::now())
+    }
+
+    fn remove_unless(&self, id: &BlobId, keeps: &dyn Fn(SystemTime) -> bool) -> Result<bool, StoreError> {
+        Remote::remove_unless(self, id, keeps)
+    }
+
+    fn tidy(&self, blobs: &[BlobInfo]) -> Result<(), StoreError> {
+        Remote::tidy(self, blobs)
+    }
+
+    fn abort_abandoned(&self, journals: &FilePath) {
+        Remote::abort_abandoned(self, journals);
+    }
+
+    fn size(&self, id: &BlobId) -> Result<Option<u64>, StoreError> {
         Ok(self.head(self.blob_key(id))?.map(|meta| meta.size))
     }
 
-    /// All blobs, in the order of their ids.
-    pub(crate) fn list(&self) -> Result<Vec<BlobInfo>, StoreError> {
+    fn list(&self) -> Result<Vec<BlobInfo>, StoreError> {
         let marks = self.list_folder(self.key("used"))?;
         let used: std::collections::HashMap<BlobId, SystemTime> = marks
             .iter()
@@ -230,42 +269,32 @@ impl Remote {
         Ok(blobs)
     }
 
-    /// What is known of a packed target.
-    pub(crate) fn target(&self, id: &BlobId) -> Option<TargetManifest> {
+    fn target(&self, id: &BlobId) -> Option<TargetManifest> {
         let (store, key) = (Arc::clone(&self.store), self.target_key(id));
         let read = self.run(async move { store.get(&key).await?.bytes().await });
         serde_json::from_slice(&read.ok()?).ok()
     }
 
-    pub(crate) fn record_target(&self, manifest: &TargetManifest) -> Result<(), StoreError> {
+    fn record_target(&self, manifest: &TargetManifest) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(manifest).expect("manifests hold nothing that JSON cannot");
         self.put(self.target_key(&manifest.id), bytes.into())
     }
 
-    pub(crate) fn vouch(&self, id: &BlobId) -> Result<(), StoreError> {
+    fn vouch(&self, id: &BlobId) -> Result<(), StoreError> {
         match self.is_vouched(id)? {
             true => Ok(()),
             false => self.put(self.voucher(id), Bytes::new()),
         }
     }
 
-    pub(crate) fn is_vouched(&self, id: &BlobId) -> Result<bool, StoreError> {
+    fn is_vouched(&self, id: &BlobId) -> Result<bool, StoreError> {
         Ok(self.head(self.voucher(id))?.is_some())
     }
 
-    fn voucher(&self, id: &BlobId) -> Key {
-        self.key("vouched").join(id.to_hex())
-    }
-
-    /// Removes a blob with all that is known of it; no error when it is not there.
-    pub(crate) fn remove(&self, id: &BlobId) -> Result<(), StoreError> {
+    fn remove(&self, id: &BlobId) -> Result<(), StoreError> {
         self.delete(self.blob_key(id))?;
         self.delete(self.target_key(id))?;
         self.delete(self.used_key(id))
-    }
-
-    fn failed(&self, doing: Doing, error: S3Error) -> StoreError {
-        errors::explain(&self.name, &self.bucket, doing, &error)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cache::{Cache, CacheStats};
 use crate::directory::{BlobReader, Directory, Seen};
 use crate::figures::{BlobFigures, Counts};
 use crate::remote::Remote;
-use crate::{BlobId, BlobInfo, BlobRef, Control, Place, StoreError, TargetManifest, UnpackError};
+use crate::{BlobId, BlobInfo, BlobRef, Control, Place, StoreError, TargetManifest, UnpackError, Upstream};
 
 /// What [`BlobStore::get`] holds in memory at most.
 const MAX_IN_MEMORY: u64 = 1 << 30;
@@ -69,14 +69,26 @@ impl BlobStore {
                 // First the cache: an unusable directory is found out without the network.
                 let directory = Directory::open(&options.cache)?;
                 let remote = Remote::connect(bucket, prefix, options.variables)?;
-                let cache = Cache::new(remote, directory.clone(), options.cache_limit);
-                Ok(BlobStore {
-                    directory,
-                    cache: Some(Arc::new(cache)),
-                    counts: Arc::default(),
-                    vouched: Arc::default(),
-                })
+                Ok(Self::behind(Box::new(remote), directory, options.cache_limit))
             }
+        }
+    }
+
+    /// Opens a store that somebody else keeps, with the directory `cache` of at most `limit` bytes in front of it.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be used.
+    pub fn over(upstream: impl Upstream + 'static, cache: &Path, limit: u64) -> Result<Self, StoreError> {
+        Ok(Self::behind(Box::new(upstream), Directory::open(cache)?, limit))
+    }
+
+    fn behind(upstream: Box<dyn Upstream>, directory: Directory, limit: u64) -> Self {
+        BlobStore {
+            cache: Some(Arc::new(Cache::new(upstream, directory.clone(), limit))),
+            directory,
+            counts: Arc::default(),
+            vouched: Arc::default(),
         }
     }
 
@@ -91,11 +103,6 @@ impl BlobStore {
             Some(cache) => cache.remote.name().to_owned(),
             None => self.directory.root().display().to_string(),
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn cache(&self) -> &Cache {
-        self.cache.as_ref().expect("a store in a bucket")
     }
 
     /// What the cache did so far, where there is one.
@@ -295,7 +302,7 @@ impl BlobStore {
     /// Says that a blob is used now; `false` when it is not there.
     pub fn touch(&self, id: &BlobId) -> Result<bool, StoreError> {
         match &self.cache {
-            Some(cache) => cache.remote.touch(id, None, SystemTime::now()),
+            Some(cache) => cache.remote.touch(id, None),
             None => self.directory.touch(id),
         }
     }
@@ -303,7 +310,7 @@ impl BlobStore {
     /// The same, and `false` when it is not of this size: then it is damaged.
     pub(crate) fn touch_whole(&self, blob: &BlobRef) -> Result<bool, StoreError> {
         match &self.cache {
-            Some(cache) => cache.remote.touch(&blob.id, Some(blob.size), SystemTime::now()),
+            Some(cache) => cache.remote.touch(&blob.id, Some(blob.size)),
             None => Ok(self.directory.size(&blob.id) == Some(blob.size) && self.directory.touch(&blob.id)?),
         }
     }
@@ -313,7 +320,7 @@ impl BlobStore {
         let Some(cache) = &self.cache else {
             return self.directory.remove_unless(id, keeps);
         };
-        let removed = cache.remote.remove_unless(id, keeps)?;
+        let removed = cache.remote.remove_unless(id, &keeps)?;
         if removed {
             self.directory.remove(id)?;
             self.directory.forget_target(id);

@@ -2,7 +2,7 @@
 
 use helve_db::{CommitError, OpenError, ReadError};
 
-use crate::access::Denied;
+use crate::access::{Denied, Refused};
 
 /// Why the ledger did not do what it was asked. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum Error {
     /// They may not.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Nobody knows who they are, or not any more.
+    #[error(transparent)]
+    Refused(Refused),
     /// A limit of the ledger.
     #[error("{0}")]
     Limit(String),

@@ -25,8 +25,9 @@ mod triage;
 mod webhooks;
 
 pub use access::{
-    Account, Actor, Asked, CreatedToken, Denied, Holder, LoginCode, Names, NewSession, NewToken, OpenedSession,
-    Principal, Rates, Refused, Role, Scope, Secret, SessionInfo, Strangers, TokenInfo, TooOften, Via,
+    Account, Actor, Asked, CreatedTicket, CreatedToken, Denied, Holder, LoginCode, Names, NewSession, NewTicket,
+    NewToken, OpenedSession, PeerInfo, PeerState, Principal, Rates, Refused, Role, Scope, Secret, SessionInfo,
+    Strangers, TicketInfo, TokenInfo, TooOften, Via,
 };
 pub use answers::{Reservation, StoredAnswer};
 pub use audit::{AuditEntry, AuditFilter};

@@ -26,6 +26,15 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// What somebody calls themselves, on one line and not endless.
+pub(crate) fn printable(name: &str) -> String {
+    let line: String = name.chars().filter(|c| !c.is_control()).collect();
+    match line.trim() {
+        "" => "without a name".to_owned(),
+        line => cut(line, MAX_NAME / 4),
+    }
+}
+
 /// At most so many bytes of a text that a scanned repository or a tool chose, with a mark where it was cut.
 pub(crate) fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {

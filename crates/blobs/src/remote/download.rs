@@ -1,6 +1,8 @@
 //! Blobs on their way down.
 
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -13,8 +15,7 @@ use object_store::{Error as S3Error, GetOptions, GetRange, ObjectStore, ObjectSt
 
 use super::Remote;
 use super::errors::Doing;
-use crate::lock::Locked;
-use crate::{BlobId, Control, Progress, StoreError};
+use crate::{BlobId, Control, Progress, StoreError, Upstream};
 
 /// Bytes that are handed over at a time: about this much is in memory.
 const CHUNK: usize = 1 << 20;
@@ -25,29 +26,41 @@ const PAUSE: Duration = Duration::from_millis(250);
 impl Remote {
     /// Writes the blob into `file`, going on after what is in it already. When this returns, `file` holds the blob: the hash of
     /// all of it was checked.
-    pub(crate) fn download(&self, id: &BlobId, file: &mut Locked, control: &Control<'_>) -> Result<(), StoreError> {
+    pub(super) fn download(
+        &self,
+        id: &BlobId,
+        file: &mut File,
+        path: &Path,
+        control: &Control<'_>,
+    ) -> Result<(), StoreError> {
         // Twice, since what an earlier process left here may be what is wrong. An object that is wrong twice is wrong.
         for _ in 0..2 {
-            if self.download_rest(id, file, control)? == *id {
+            if self.download_rest(id, file, path, control)? == *id {
                 return Ok(());
             }
             tracing::warn!(%id, store = self.name(), "what was read is not what was stored; reading it again");
-            file.clear()?;
+            clear(file, path)?;
         }
         self.set_aside(id);
         Err(self.corrupt(id))
     }
 
     /// The hash of the whole file, once all is there.
-    fn download_rest(&self, id: &BlobId, file: &mut Locked, control: &Control<'_>) -> Result<BlobId, StoreError> {
-        let (mut hasher, mut have) = hash_of(file)?;
+    fn download_rest(
+        &self,
+        id: &BlobId,
+        file: &mut File,
+        path: &Path,
+        control: &Control<'_>,
+    ) -> Result<BlobId, StoreError> {
+        let (mut hasher, mut have) = hash_of(file, path)?;
         if have > 0 {
             match self.size(id)? {
                 Some(size) if size == have => return Ok(BlobId::from_hash(hasher.finalize())),
                 Some(size) if size > have => tracing::info!(%id, have, size, "going on with an interrupted download"),
                 // Longer than the object: not a part of it.
                 Some(_) => {
-                    file.clear()?;
+                    clear(file, path)?;
                     (hasher, have) = (blake3::Hasher::new(), 0);
                 }
                 None => return Err(self.absent(id)),
@@ -57,7 +70,7 @@ impl Remote {
         loop {
             let before = have;
             let outcome = self.stream(id, have, |bytes| {
-                file.file().write_all(&bytes)?;
+                file.write_all(&bytes)?;
                 hasher.update(&bytes);
                 have += bytes.len() as u64;
                 control.report(Progress {
@@ -72,7 +85,7 @@ impl Remote {
             match outcome {
                 Ok(()) => return Ok(BlobId::from_hash(hasher.finalize())),
                 Err(Broken::Local(_)) if control.is_cancelled() => return Err(StoreError::Cancelled),
-                Err(Broken::Local(error)) => return Err(StoreError::io("write", file.path(), error)),
+                Err(Broken::Local(error)) => return Err(StoreError::io("write", path, error)),
                 Err(Broken::Remote(S3Error::NotFound { .. })) => return Err(self.absent(id)),
                 Err(Broken::Remote(error)) => {
                     failures = if have > before { 0 } else { failures + 1 };
@@ -167,15 +180,14 @@ async fn next_chunks(mut stream: Chunks) -> (Chunks, Vec<Bytes>, Option<Result<(
 }
 
 /// Hash and length of what is in the file, which then stands at its end.
-fn hash_of(file: &mut Locked) -> Result<(blake3::Hasher, u64), StoreError> {
-    let path = file.path().to_owned();
+fn hash_of(file: &mut File, path: &Path) -> Result<(blake3::Hasher, u64), StoreError> {
     let mut hash = || {
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; CHUNK];
         let mut size = 0;
-        file.file().seek(SeekFrom::Start(0))?;
+        file.seek(SeekFrom::Start(0))?;
         loop {
-            let read = file.file().read(&mut buffer)?;
+            let read = file.read(&mut buffer)?;
             if read == 0 {
                 return Ok((hasher, size));
             }
@@ -183,5 +195,10 @@ fn hash_of(file: &mut Locked) -> Result<(blake3::Hasher, u64), StoreError> {
             size += read as u64;
         }
     };
-    hash().map_err(|e| StoreError::io("read", &path, e))
+    hash().map_err(|e| StoreError::io("read", path, e))
+}
+
+fn clear(file: &mut File, path: &Path) -> Result<(), StoreError> {
+    let cleared = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
+    cleared.map(drop).map_err(|e| StoreError::io("write", path, e))
 }

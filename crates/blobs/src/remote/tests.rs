@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use helve_e2e::bucket::S3Server;
 use tempfile::TempDir;
 
+use super::Remote;
 use crate::{
     BlobId, BlobStore, Control, Expiry, Hold, PackOptions, Place, Progress, Retention, StoreError, StoreOptions,
     UnpackLimits, pack, unpack,
@@ -48,6 +49,11 @@ impl World {
     /// The store as a machine sees it that has this cache.
     fn machine(&self, cache: &str) -> BlobStore {
         BlobStore::connect(self.options(cache)).unwrap()
+    }
+
+    /// The bucket without a cache.
+    fn bucket(&self) -> Remote {
+        Remote::connect(BUCKET, "team/a", variables(&self.server)).unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -382,7 +388,7 @@ fn whoever_uses_a_blob_during_a_sweep_has_it_or_is_told() {
     let Some(world) = World::new() else { return };
     let store = world.machine("cache");
     let ids: Vec<BlobId> = (0..12u8).map(|n| store.put_bytes(&[n]).unwrap().id).collect();
-    let remote = &store.cache().remote;
+    let remote = &world.bucket();
     let written = |id| SystemTime::from(remote.head(remote.blob_key(id)).unwrap().unwrap().last_modified);
     let swept_before = ids.iter().map(written).max().unwrap();
     // The server's times have whole seconds: a mark must be younger than what it is for.

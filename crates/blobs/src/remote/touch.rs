@@ -15,7 +15,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 
 use super::{Remote, id_of};
-use crate::{BlobId, BlobInfo, MIN_AGE, StoreError};
+use crate::{BlobId, BlobInfo, MIN_AGE, StoreError, Upstream};
 
 /// A blob that is younger is in no danger: nothing below [`MIN_AGE`] is ever removed. The rest is for clocks that differ.
 const SAFE_AGE: Duration = MIN_AGE.checked_div(2).expect("two is not zero");
@@ -105,7 +105,7 @@ impl Remote {
     }
 
     /// Removes what killed sweeps left: announcements, and marks and facts without their blob; and damaged objects after a while.
-    pub(crate) fn tidy(&self, blobs: &[BlobInfo]) -> Result<(), StoreError> {
+    pub(super) fn tidy(&self, blobs: &[BlobInfo]) -> Result<(), StoreError> {
         let there: HashSet<BlobId> = blobs.iter().map(|blob| blob.id).collect();
         let now = SystemTime::now();
         let is_old = |meta: &ObjectMeta, age| !is_younger(meta, age, now);

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::Remote;
 use super::errors::Doing;
 use crate::lock::Locked;
-use crate::{BlobId, BlobRef, Control, Progress, StoreError};
+use crate::{BlobId, BlobRef, Control, Progress, StoreError, Upstream};
 
 /// Size of a part, and the largest blob that goes up in one request. The protocol asks for 5 MiB at least.
 const PART: u64 = 8 << 20;
@@ -35,7 +35,7 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Remote {
     /// Makes sure that the blob is there: sends what `file` holds unless it is known. Whether anything was sent.
-    pub(crate) fn ensure(
+    pub(super) fn ensure(
         &self,
         blob: &BlobRef,
         file: &mut File,
@@ -191,7 +191,7 @@ impl Remote {
     }
 
     /// Gives up uploads that nobody went on with. Best effort: what cannot be given up now is tried again another time.
-    pub(crate) fn abort_abandoned(&self, journals: &Path) {
+    pub(super) fn abort_abandoned(&self, journals: &Path) {
         let Ok(entries) = fs::read_dir(journals) else { return };
         for entry in entries.flatten() {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());

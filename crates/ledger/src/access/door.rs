@@ -1,4 +1,4 @@
-//! What is valid at this moment, in memory: tokens and sessions by their ids.
+//! What is valid at this moment, in memory: tokens and sessions by their ids, endpoints of the mesh by their keys.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use blake3::Hash;
 use helve_db::rusqlite::{self, Connection, Row};
 
 use crate::{
-    access::{Actor, Holder, Principal, Role, Scope, Via, secret},
+    access::{Actor, Holder, PeerInfo, Principal, Role, Scope, Via, mesh, secret},
     error::Error,
     time::Time,
 };
@@ -29,6 +29,9 @@ pub enum Refused {
     /// Somebody took it back.
     #[error("this token was revoked: ask an administrator for a new one")]
     Revoked,
+    /// Nobody has said yes yet.
+    #[error("an administrator has to approve of this endpoint first: `helve mesh approve`")]
+    Pending,
 }
 
 /// A token as the door knows it.
@@ -61,6 +64,8 @@ pub(crate) struct SessionEntry {
 pub(crate) struct Entries {
     pub(crate) tokens: HashMap<String, TokenEntry>,
     pub(crate) sessions: HashMap<String, SessionEntry>,
+    /// Endpoints of the mesh, by their keys.
+    pub(crate) peers: HashMap<String, PeerInfo>,
 }
 
 #[derive(Default)]
@@ -103,6 +108,7 @@ impl Door {
             };
             entries.sessions.insert(row.get(0)?, entry);
         }
+        entries.peers = mesh::load(db)?;
         Ok(Door(RwLock::new(entries)))
     }
 

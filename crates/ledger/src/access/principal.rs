@@ -143,6 +143,8 @@ pub enum Via {
     Token(String),
     /// A browser session, by its id.
     Session(String),
+    /// As an endpoint of the mesh, by its key.
+    Peer(String),
 }
 
 /// Whose sessions, and whose requests, are counted together however they come in.
@@ -154,6 +156,8 @@ pub enum Holder {
     Token(String),
     /// The person of this name, who came by a link or from an identity provider.
     Person(String),
+    /// The endpoint of the mesh with this key.
+    Peer(String),
 }
 
 /// Who changes something, for the audit log and the history of findings.

@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Token,
     LoginCode,
     Session,
+    Ticket,
 }
 
 impl Kind {
@@ -26,6 +27,7 @@ impl Kind {
             Kind::Token => "hlv_",
             Kind::LoginCode => "hlvc_",
             Kind::Session => "hlvs_",
+            Kind::Ticket => "hlvj_",
         }
     }
 
@@ -34,6 +36,7 @@ impl Kind {
             Kind::Token => "helve ledger v1 token",
             Kind::LoginCode => "helve ledger v1 login code",
             Kind::Session => "helve ledger v1 session",
+            Kind::Ticket => "helve ledger v1 ticket",
         }
     }
 }

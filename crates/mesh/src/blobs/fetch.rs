@@ -1,0 +1,226 @@
+//! Requests about blobs, from the side that has them not.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::Duration;
+
+use helve_blobs::{BlobId, BlobRef};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::messages::{Answer, LIMIT, Request};
+use super::outline::Outline;
+use super::serve::whole_pieces;
+use crate::error::Error;
+use crate::frame;
+use crate::link::Link;
+use crate::stream::{Kind, Stream};
+
+/// A stream on which nothing comes for this long is given up, and the request made anew.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Making an outline of a large blob means reading it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What came of a transfer.
+pub(super) enum Outcome {
+    /// All of it is there.
+    Whole,
+    /// There is no such blob.
+    Missing,
+    /// It broke, after this many pieces that were not there before: asking again goes on where it was.
+    Broken {
+        /// New pieces.
+        pieces: u64,
+        /// Why.
+        error: Error,
+    },
+    /// It will not work the next time either.
+    Failed(String),
+    /// The caller gave up.
+    Cancelled,
+    /// This machine cannot read or write the file.
+    Local(io::Error),
+}
+
+/// Asks for something small.
+pub(super) async fn ask(link: &Link, request: &Request) -> Result<Answer, Error> {
+    let mut stream = link.open(Kind::Blob).await?;
+    let peer = stream.peer();
+    let asking = async {
+        frame::write(&mut stream.send, request).await?;
+        stream.send.shutdown().await?;
+        frame::read(&mut stream.recv, LIMIT).await
+    };
+    match timeout(PATIENCE, asking).await {
+        Ok(answer) => answer.map_err(|error| Error::broken(peer, error)),
+        Err(_) => Err(Error::broken(peer, "no answer came")),
+    }
+}
+
+/// Fetches what the file has not got yet. `told` hears how many bytes are there, and says whether to go on.
+pub(super) async fn fetch(link: &Link, id: BlobId, file: File, told: impl Fn(u64) -> bool) -> (Outcome, File) {
+    let mut file = file;
+    // What is there can only be judged with the outline, and the outline comes with the first pieces: those are asked for that
+    // are most likely missing.
+    let have = match file.metadata() {
+        Ok(meta) => meta.len() / super::PIECE,
+        Err(error) => return (Outcome::Local(error), file),
+    };
+    let mut from = have;
+    loop {
+        let (mut stream, outline) = match begin(link, id, from).await {
+            Ok(Begun::Pieces(stream, outline)) => (stream, outline),
+            Ok(Begun::Ended(outcome)) => return (outcome, file),
+            Err(error) => return (Outcome::Broken { pieces: 0, error }, file),
+        };
+        let known = outline.clone();
+        let judged = spawn_blocking(move || {
+            let whole = whole_pieces(&mut file, &id, &known);
+            (whole, file)
+        });
+        let whole = match judged.await {
+            Ok((Ok(whole), back)) => {
+                file = back;
+                whole
+            }
+            Ok((Err(error), back)) => return (Outcome::Local(error), back),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        if whole < from {
+            // Something of what was there is damaged: from there on it is asked for again.
+            from = whole;
+            continue;
+        }
+        return receive(&mut stream, id, &outline, from, file, told).await;
+    }
+}
+
+enum Begun {
+    Pieces(Stream, Outline),
+    Ended(Outcome),
+}
+
+async fn begin(link: &Link, id: BlobId, from: u64) -> Result<Begun, Error> {
+    let mut stream = link.open(Kind::Blob).await?;
+    let peer = stream.peer();
+    let asking = async {
+        frame::write(&mut stream.send, &Request::Fetch { id, from }).await?;
+        stream.send.shutdown().await?;
+        frame::read(&mut stream.recv, LIMIT).await
+    };
+    let answer = match timeout(PATIENCE, asking).await {
+        Ok(answer) => answer.map_err(|error| Error::broken(peer, error))?,
+        Err(_) => return Err(Error::broken(peer, "no answer came")),
+    };
+    match answer {
+        Answer::Pieces(outline) if outline.is_of(&id) => Ok(Begun::Pieces(stream, outline)),
+        Answer::Pieces(_) => Err(Error::protocol(peer, "pieces that are not those of the blob")),
+        Answer::Missing => Ok(Begun::Ended(Outcome::Missing)),
+        Answer::Failed(why) => Ok(Begun::Ended(Outcome::Failed(why))),
+        _ => Err(Error::protocol(peer, "another answer than was asked for")),
+    }
+}
+
+async fn receive(
+    stream: &mut Stream,
+    id: BlobId,
+    outline: &Outline,
+    from: u64,
+    mut file: File,
+    told: impl Fn(u64) -> bool,
+) -> (Outcome, File) {
+    let peer = stream.peer();
+    for piece in from..outline.pieces() {
+        let pieces = piece - from;
+        let mut bytes = vec![0; outline.length(piece) as usize];
+        let error = match timeout(SILENCE, stream.recv.read_exact(&mut bytes)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Error::broken(peer, error)),
+            Err(_) => Some(Error::broken(peer, "nothing came any more")),
+        };
+        if let Some(error) = error {
+            return (Outcome::Broken { pieces, error }, file);
+        }
+        if !outline.matches(&id, piece, &bytes) {
+            let error = Error::protocol(peer, format!("wrong bytes for piece {piece} of blob {id}"));
+            return (Outcome::Broken { pieces, error }, file);
+        }
+        let written = spawn_blocking(move || (file.write_all(&bytes), file)).await;
+        match written {
+            Ok((Ok(()), back)) => file = back,
+            Ok((Err(error), back)) => return (Outcome::Local(error), back),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+        if !told((piece + 1) * super::PIECE) {
+            return (Outcome::Cancelled, file);
+        }
+    }
+    (Outcome::Whole, file)
+}
+
+/// Sends a blob, of which the other side may have a part. Whether anything had to be sent.
+pub(super) async fn store(
+    link: &Link,
+    blob: BlobRef,
+    outline: &Outline,
+    file: &File,
+    told: impl Fn(u64) -> bool,
+) -> Result<bool, Outcome> {
+    let broken = |pieces, error| Outcome::Broken { pieces, error };
+    let mut stream = link.open(Kind::Blob).await.map_err(|error| broken(0, error))?;
+    let peer = stream.peer();
+    let request = Request::Store {
+        blob,
+        outline: outline.clone(),
+    };
+    let asking = async {
+        frame::write(&mut stream.send, &request).await?;
+        frame::read(&mut stream.recv, LIMIT).await
+    };
+    let answer = match timeout(PATIENCE, asking).await {
+        Ok(answer) => answer.map_err(|error| broken(0, Error::broken(peer, error)))?,
+        Err(_) => return Err(broken(0, Error::broken(peer, "no answer came"))),
+    };
+    let from = match answer {
+        Answer::Store { from } => from,
+        Answer::Stored => return Ok(false),
+        Answer::Failed(why) => return Err(Outcome::Failed(why)),
+        _ => return Err(broken(0, Error::protocol(peer, "another answer than was asked for"))),
+    };
+    let mut file = file.try_clone().map_err(Outcome::Local)?;
+    for piece in from..outline.pieces() {
+        let length = outline.length(piece);
+        let read = spawn_blocking(move || {
+            let mut bytes = Vec::with_capacity(length as usize);
+            let read = file
+                .seek(SeekFrom::Start(piece * super::PIECE))
+                .and_then(|_| Read::by_ref(&mut file).take(length).read_to_end(&mut bytes));
+            (read.map(|_| bytes), file)
+        });
+        let bytes = match read.await {
+            Ok((bytes, back)) => {
+                file = back;
+                bytes.map_err(Outcome::Local)?
+            }
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let pieces = piece - from;
+        match timeout(SILENCE, stream.send.write_all(&bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(broken(pieces, Error::broken(peer, error))),
+            Err(_) => return Err(broken(pieces, Error::broken(peer, "nothing was taken any more"))),
+        }
+        if !told(piece * super::PIECE + length) {
+            return Err(Outcome::Cancelled);
+        }
+    }
+    let sent = outline.pieces().saturating_sub(from);
+    match timeout(PATIENCE, frame::read(&mut stream.recv, LIMIT)).await {
+        Ok(Ok(Answer::Stored)) => Ok(true),
+        Ok(Ok(Answer::Failed(why))) => Err(Outcome::Failed(why)),
+        Ok(Ok(_)) => Err(broken(sent, Error::protocol(peer, "another answer than was asked for"))),
+        Ok(Err(error)) => Err(broken(sent, Error::broken(peer, error))),
+        Err(_) => Err(broken(sent, Error::broken(peer, "no answer came"))),
+    }
+}

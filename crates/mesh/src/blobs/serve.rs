@@ -1,0 +1,310 @@
+//! The side that has the blobs.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use helve_blobs::{BlobId, BlobRef, BlobStore, StoreError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::spawn_blocking;
+
+use super::messages::{Answer, LIMIT, Request};
+use super::outline::{Outline, PIECE};
+use crate::frame;
+use crate::stream::Stream;
+
+/// Requests that are worked on at once; the rest waits its turn.
+const AT_ONCE: usize = 64;
+/// Pieces that are read ahead of the line.
+const AHEAD: usize = 2;
+/// Outlines that are remembered: making one means reading the blob.
+const REMEMBERED: usize = 4096;
+/// A stream on which nothing comes for this long is given up.
+const SILENCE: Duration = Duration::from_secs(60);
+/// What came of a blob that was never sent to its end is kept this long.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Answers requests about blobs. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    store: BlobStore,
+    /// Where blobs are while they come.
+    coming: PathBuf,
+    outlines: Mutex<HashMap<BlobId, Arc<Outline>>>,
+    room: Arc<Semaphore>,
+    /// Blobs that are coming now, each from one endpoint alone.
+    busy: Mutex<std::collections::HashSet<BlobId>>,
+}
+
+impl Service {
+    /// Over a store; `coming` is a directory of its own for what is not whole yet.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made.
+    pub fn new(store: BlobStore, coming: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&coming)?;
+        remove_abandoned(&coming);
+        Ok(Self(Arc::new(Inner {
+            store,
+            coming,
+            outlines: Mutex::default(),
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+            busy: Mutex::default(),
+        })))
+    }
+
+    /// Answers the streams that come, until there are no more.
+    pub async fn serve(self, mut streams: mpsc::Receiver<Stream>) {
+        while let Some(stream) = streams.recv().await {
+            let service = self.clone();
+            let Ok(permit) = Arc::clone(&self.0.room).acquire_owned().await else {
+                return;
+            };
+            tokio::spawn(async move {
+                let peer = stream.peer();
+                if let Err(error) = service.answer(stream).await {
+                    tracing::debug!(peer = %peer.fmt_short(), %error, "a request about a blob came to nothing");
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn answer(&self, mut stream: Stream) -> io::Result<()> {
+        let request = tokio::time::timeout(SILENCE, frame::read(&mut stream.recv, LIMIT)).await??;
+        match request {
+            Request::Fetch { id, from } => self.send(stream, id, from).await,
+            Request::Store { blob, outline } => self.take(stream, blob, outline).await,
+            request => {
+                let service = self.clone();
+                let answer = spawn_blocking(move || service.small(request)).await?;
+                finish(stream, &answer).await
+            }
+        }
+    }
+
+    /// What needs no bytes.
+    fn small(&self, request: Request) -> Answer {
+        let store = &self.0.store;
+        let answer = match request {
+            Request::Size(id) => store.size(&id).map(Answer::Size),
+            Request::Touch { id, size: None } => store.touch(&id).map(Answer::Is),
+            Request::Touch { id, size: Some(size) } => store
+                .size(&id)
+                .and_then(|known| Ok(Answer::Is(known == Some(size) && store.touch(&id)?))),
+            Request::Target(id) => {
+                let manifest = store.target(&id);
+                Ok(Answer::Target(
+                    manifest.and_then(|known| serde_json::to_string(&known).ok()),
+                ))
+            }
+            Request::IsVouched(id) => store.is_vouched(&id).map(Answer::Is),
+            Request::Fetch { .. } | Request::Store { .. } => unreachable!("they have bytes"),
+        };
+        answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+    }
+
+    /// Sends a blob from one of its pieces on.
+    async fn send(&self, mut stream: Stream, id: BlobId, from: u64) -> io::Result<()> {
+        let service = self.clone();
+        let outline = match spawn_blocking(move || service.outline(&id)).await? {
+            Ok(outline) => outline,
+            Err(StoreError::Missing { .. }) => return finish(stream, &Answer::Missing).await,
+            Err(error) => return finish(stream, &Answer::Failed(error.to_string())).await,
+        };
+        frame::write(&mut stream.send, &Answer::Pieces((*outline).clone())).await?;
+        let (sender, mut pieces) = mpsc::channel::<io::Result<Bytes>>(AHEAD);
+        let store = self.0.store.clone();
+        spawn_blocking(move || {
+            let read = read_pieces(&store, &id, from, |piece| sender.blocking_send(Ok(piece)).is_ok());
+            if let Err(error) = read {
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        while let Some(piece) = pieces.recv().await {
+            match piece {
+                Ok(piece) => tokio::time::timeout(SILENCE, stream.send.write_all(&piece)).await??,
+                // The other side sees a stream that ended too soon, and asks again.
+                Err(error) => return Err(error),
+            }
+        }
+        stream.send.shutdown().await
+    }
+
+    fn outline(&self, id: &BlobId) -> Result<Arc<Outline>, StoreError> {
+        let known = self.outlines().get(id).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let reader = self.0.store.reader(id)?;
+        // The reader checks what it read when it comes to the end.
+        let (outline, _) = Outline::of(reader).map_err(|error| StoreError::Remote {
+            action: "read from",
+            place: self.0.store.name(),
+            reason: error.to_string(),
+        })?;
+        let outline = Arc::new(outline);
+        let mut outlines = self.outlines();
+        if outlines.len() >= REMEMBERED {
+            outlines.clear();
+        }
+        outlines.insert(*id, Arc::clone(&outline));
+        Ok(outline)
+    }
+
+    fn outlines(&self) -> std::sync::MutexGuard<'_, HashMap<BlobId, Arc<Outline>>> {
+        self.0.outlines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a blob, going on where an earlier try ended.
+    async fn take(&self, mut stream: Stream, blob: BlobRef, outline: Outline) -> io::Result<()> {
+        if !outline.is_of(&blob.id) || outline.size() != blob.size {
+            return finish(
+                stream,
+                &Answer::Failed("the pieces are not those of the blob".to_owned()),
+            )
+            .await;
+        }
+        let service = self.clone();
+        let there = spawn_blocking(move || {
+            let store = &service.0.store;
+            Ok::<_, StoreError>(store.size(&blob.id)? == Some(blob.size) && store.touch(&blob.id)?)
+        });
+        match there.await? {
+            Ok(true) => return finish(stream, &Answer::Stored).await,
+            Ok(false) => {}
+            Err(error) => return finish(stream, &Answer::Failed(error.to_string())).await,
+        }
+        let Some(_alone) = Busy::begin(&self.0, blob.id) else {
+            return finish(
+                stream,
+                &Answer::Failed("somebody else is sending this blob now".to_owned()),
+            )
+            .await;
+        };
+        let (path, pieces) = (self.0.coming.join(blob.id.to_hex()), outline.clone());
+        let opened = spawn_blocking(move || {
+            let mut file = open_part(&path)?;
+            let from = whole_pieces(&mut file, &blob.id, &pieces)?;
+            Ok::<_, io::Error>((file, from, path))
+        });
+        let (mut file, from, path) = opened.await??;
+        frame::write(&mut stream.send, &Answer::Store { from }).await?;
+        for piece in from..outline.pieces() {
+            let length = usize::try_from(outline.length(piece)).map_err(io::Error::other)?;
+            let mut bytes = vec![0; length];
+            tokio::time::timeout(SILENCE, stream.recv.read_exact(&mut bytes))
+                .await?
+                .map_err(io::Error::other)?;
+            if !outline.matches(&blob.id, piece, &bytes) {
+                return finish(
+                    stream,
+                    &Answer::Failed(format!("piece {piece} is not what was announced")),
+                )
+                .await;
+            }
+            file = spawn_blocking(move || file.write_all(&bytes).map(|()| file)).await??;
+        }
+        drop(file);
+        let service = self.clone();
+        let stored = spawn_blocking(move || {
+            let stored = service.0.store.put_file(&path);
+            // Left behind it is only removed later.
+            let _ = fs::remove_file(&path);
+            stored
+        });
+        let answer = match stored.await? {
+            Ok(stored) if stored == blob => Answer::Stored,
+            Ok(_) => Answer::Failed("what came is not what was announced".to_owned()),
+            Err(error) => Answer::Failed(error.to_string()),
+        };
+        finish(stream, &answer).await
+    }
+}
+
+/// Sends the only answer, or the last one.
+async fn finish(mut stream: Stream, answer: &Answer) -> io::Result<()> {
+    frame::write(&mut stream.send, answer).await?;
+    stream.send.shutdown().await
+}
+
+/// Hands over the pieces from one on, until nobody wants more.
+fn read_pieces(store: &BlobStore, id: &BlobId, from: u64, mut take: impl FnMut(Bytes) -> bool) -> io::Result<()> {
+    let mut reader = store.reader(id).map_err(io::Error::other)?;
+    let skipped = io::copy(&mut reader.by_ref().take(from.saturating_mul(PIECE)), &mut io::sink())?;
+    debug_assert!(skipped <= from.saturating_mul(PIECE));
+    loop {
+        let mut piece = Vec::with_capacity(PIECE as usize);
+        reader.by_ref().take(PIECE).read_to_end(&mut piece)?;
+        if piece.is_empty() || !take(piece.into()) {
+            return Ok(());
+        }
+    }
+}
+
+fn open_part(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+/// How many pieces at the beginning of the file are right; it then ends behind them.
+pub(super) fn whole_pieces(file: &mut File, id: &BlobId, outline: &Outline) -> io::Result<u64> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut whole = 0;
+    let mut bytes = Vec::new();
+    while whole < outline.pieces() {
+        bytes.clear();
+        Read::by_ref(file).take(outline.length(whole)).read_to_end(&mut bytes)?;
+        if !outline.matches(id, whole, &bytes) {
+            break;
+        }
+        whole += 1;
+    }
+    let end = (whole * PIECE).min(outline.size());
+    file.set_len(end)?;
+    file.seek(SeekFrom::Start(end))?;
+    Ok(whole)
+}
+
+fn remove_abandoned(coming: &Path) {
+    let Ok(entries) = fs::read_dir(coming) else { return };
+    for entry in entries.flatten() {
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let age = age.and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        if age.is_some_and(|age| age > ABANDONED) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A blob that comes now.
+struct Busy<'a> {
+    inner: &'a Inner,
+    id: BlobId,
+}
+
+impl<'a> Busy<'a> {
+    fn begin(inner: &'a Inner, id: BlobId) -> Option<Self> {
+        let mut busy = inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(id).then_some(Self { inner, id })
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.remove(&self.id);
+    }
+}
