@@ -20,13 +20,35 @@ use crate::state::Api;
 /// The cookie of a browser's session.
 pub(crate) const SESSION_COOKIE: &str = "helve_session";
 /// Where a connection comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// An address of a network.
+    Network(SocketAddr),
+    /// An endpoint of the mesh, whose key was proven: this one.
+    Endpoint(String),
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Peer::Network(address)
+    }
+}
+
+impl Peer {
+    /// What those are counted by whom nobody knows. Endpoints are all known.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Network(address) => Some(address.ip()),
+            Peer::Endpoint(_) => None,
+        }
+    }
+}
 
 /// Lets requests in whose token or session is valid.
 pub(crate) async fn door(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response> {
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    let identified = identify(&api.ledger, request.method(), request.headers());
+    let from = request.extensions().get::<Peer>();
+    let peer = from.and_then(Peer::ip);
+    let identified = identify(&api.ledger, request.method(), request.headers(), from);
     // Who is known comes in, whatever others at the same address do: behind a proxy it is everybody's.
     let principal = identified.map_err(|problem| match peer {
         Some(ip) => {
@@ -77,7 +99,7 @@ pub(crate) fn check(strangers: &Strangers, ip: IpAddr) -> Result<()> {
     }
 }
 
-fn identify(ledger: &Ledger, method: &Method, headers: &HeaderMap) -> Result<Principal> {
+fn identify(ledger: &Ledger, method: &Method, headers: &HeaderMap, from: Option<&Peer>) -> Result<Principal> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     if let Some(value) = given.next() {
         // What stands before this server may have looked at the other one.
@@ -93,6 +115,9 @@ fn identify(ledger: &Ledger, method: &Method, headers: &HeaderMap) -> Result<Pri
         let token =
             token.ok_or_else(|| Problem::unauthenticated("write the header as `Authorization: Bearer TOKEN`"))?;
         return Ok(ledger.verify_token(token)?);
+    }
+    if let Some(Peer::Endpoint(id)) = from {
+        return Ok(ledger.verify_peer(id)?);
     }
     let session = cookie(headers, SESSION_COOKIE).ok_or_else(|| {
         Problem::unauthenticated(
@@ -113,10 +138,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Ends when who was let in by these headers would not be let in any more: their token was taken back, their session has ended,
 /// or the time of either is over.
-pub(crate) async fn shut_out(ledger: Ledger, headers: HeaderMap, namespace: String) {
+pub(crate) async fn shut_out(ledger: Ledger, headers: HeaderMap, from: Option<Peer>, namespace: String) {
     loop {
         tokio::time::sleep(ASK_AGAIN).await;
-        let may = identify(&ledger, &Method::GET, &headers)
+        let may = identify(&ledger, &Method::GET, &headers, from.as_ref())
             .and_then(|principal| Ok(principal.require(Role::Viewer, &namespace)?));
         if may.is_err() {
             return;
@@ -317,7 +342,7 @@ mod tests {
         let listen = |name, value: String, namespace: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_str(&value).unwrap());
-            tokio::spawn(shut_out(ledger.clone(), headers, namespace.to_owned()))
+            tokio::spawn(shut_out(ledger.clone(), headers, None, namespace.to_owned()))
         };
         let bearer = |secret: &Secret| format!("Bearer {}", secret.reveal());
         let by_token = listen(header::AUTHORIZATION, bearer(&lasting.secret), "default");

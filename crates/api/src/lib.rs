@@ -33,9 +33,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use door::Peer;
 pub use oidc::{InvalidMap, InvalidOidc, OidcMap, OidcOptions};
 pub use serve::{plain, serve};
-pub use state::{EngineCheck, Hosts, Limits, Options};
+pub use state::{EngineCheck, Hosts, Limits, Mesh, Options};
 
 use problem::Problem;
 use routes::{
@@ -163,6 +164,13 @@ fn split() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(routes::queue::operate::requeue_dead))
         .routes(routes!(routes::queue::operate::cancel))
         .routes(routes!(routes::queue::operate::purge))
+        // Mesh.
+        .routes(routes!(routes::mesh::show))
+        .routes(routes!(routes::mesh::tickets, routes::mesh::make))
+        .routes(routes!(routes::mesh::revoke_ticket))
+        .routes(routes!(routes::mesh::endpoints))
+        .routes(routes!(routes::mesh::approve))
+        .routes(routes!(routes::mesh::revoke))
         // Webhooks.
         .routes(routes!(routes::webhooks::list, routes::webhooks::make))
         .routes(routes!(

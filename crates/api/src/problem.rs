@@ -252,6 +252,7 @@ impl From<helve_ledger::Error> for Problem {
             Error::Changed { .. } => Self::precondition_failed(error.to_string()),
             Error::Exists { .. } => Self::conflict(error.to_string()),
             Error::Denied(denied) => denied.clone().into(),
+            Error::Refused(refused) => (*refused).into(),
             Error::Limit(_) => Self::too_many(error.to_string(), 60),
             Error::Open(_) | Error::Write(_) | Error::Read(_) => Self::internal("the ledger did not answer", &error),
         }

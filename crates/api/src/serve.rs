@@ -49,9 +49,10 @@ pub fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpStream,
 }
 
 /// Serves connections, with where each comes from, until `stop`; then lets requests that are under way end.
-pub async fn serve<S, C>(mut incoming: S, router: Router, stop: CancellationToken)
+pub async fn serve<S, C, P>(mut incoming: S, router: Router, stop: CancellationToken)
 where
-    S: Stream<Item = io::Result<(C, SocketAddr)>> + Unpin,
+    S: Stream<Item = io::Result<(C, P)>> + Unpin,
+    P: Into<Peer>,
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
@@ -64,9 +65,9 @@ where
             () = stop.cancelled() => break,
             accepted = incoming.next() => accepted,
         };
-        let (stream, peer) = match accepted {
+        let (stream, peer): (C, Peer) = match accepted {
             None => break,
-            Some(Ok(accepted)) => accepted,
+            Some(Ok((stream, peer))) => (stream, peer.into()),
             Some(Err(error)) => {
                 if !is_of_one_connection(&error) {
                     tracing::warn!(%error, "no connection can be accepted at this moment");
@@ -77,7 +78,7 @@ where
         };
         let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
-            connection(stream, Peer(peer), router, stop).await;
+            connection(stream, peer, router, stop).await;
             drop(permit);
         });
     }
@@ -90,7 +91,7 @@ where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         let service = TowerToHyperService::new(router.clone());
         let answer: Answer = Box::pin(async move { hyper::service::Service::call(&service, request).await });
         answer

@@ -1,12 +1,13 @@
 //! What every handler has.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use helve_blobs::BlobStore;
-use helve_ledger::{Ledger, Rates, Strangers};
+use helve_ledger::{Ledger, Rates, Strangers, Time};
 use helve_metrics::Registry;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
@@ -46,6 +47,20 @@ pub struct Options {
     pub metrics: Registry,
     /// Whether the engine can write, if it is one of this process.
     pub engine_check: Option<EngineCheck>,
+    /// How it is reached over the mesh, if it is.
+    pub mesh: Option<Arc<dyn Mesh>>,
+}
+
+/// The mesh, as far as those who administrate it ask.
+pub trait Mesh: Send + Sync {
+    /// The key of this node.
+    fn id(&self) -> String;
+
+    /// A ticket to this server, with a secret to join by, or for those who are known.
+    fn ticket(&self, secret: Option<&str>) -> String;
+
+    /// Which endpoints are connected, by their keys, and since when.
+    fn present(&self) -> HashMap<String, Time>;
 }
 
 /// Answers whether the engine can write, or why not.
@@ -124,6 +139,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Registry,
     pub(crate) figures: Arc<ApiFigures>,
     pub(crate) engine_check: Option<EngineCheck>,
+    pub(crate) mesh: Option<Arc<dyn Mesh>>,
     pub(crate) readiness: Readiness,
 }
 
@@ -157,6 +173,7 @@ impl Api {
             oidc,
             metrics,
             engine_check,
+            mesh,
         } = options;
         let jobs = jobs(&client, &engine, &dir)?;
         let oidc = oidc.map(Oidc::new).transpose();
@@ -172,6 +189,7 @@ impl Api {
             metrics,
             figures,
             engine_check,
+            mesh,
             readiness: Readiness::default(),
             packing: Semaphore::new(2),
             strangers,

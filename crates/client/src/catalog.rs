@@ -27,36 +27,45 @@ impl Client {
 
     /// All items of a list: `workflows`, `modules`, `verticals`, `schedules`, `namespaces`, `tokens`, `baselines`.
     pub async fn list(&self, what: &str) -> Result<Vec<Value>, Error> {
-        self.all(&[what], &[]).await
+        self.all(&parts(what), &[]).await
     }
 
     /// The first items of a list, with what it is asked for.
     pub async fn list_some(&self, what: &str, query: &[(&str, &str)], limit: usize) -> Result<Vec<Value>, Error> {
-        self.first(&[what], query, limit).await
+        self.first(&parts(what), query, limit).await
     }
 
     /// One thing of a list, by its name or id.
     pub async fn one(&self, what: &str, name: &str) -> Result<Value, Error> {
-        self.get(&[what, name], &[]).await
+        self.get(&with(what, &[name]), &[]).await
     }
 
     /// Makes one: a schedule, a token, a namespace, a baseline.
     pub async fn make(&self, what: &str, wanted: &Value) -> Result<Value, Error> {
-        self.post(&[what], wanted).await
+        self.post(&parts(what), wanted).await
     }
 
     /// Removes one, or takes it back.
     pub async fn remove(&self, what: &str, name: &str) -> Result<(), Error> {
-        self.delete(&[what, name]).await
+        self.delete(&with(what, &[name])).await
     }
 
     /// Does something with one that says nothing back: `pause`, `resume` or `trigger` of a schedule.
     pub async fn act(&self, what: &str, name: &str, verb: &str) -> Result<(), Error> {
-        self.poke(&[what, name, verb]).await
+        self.poke(&with(what, &[name, verb])).await
     }
 
     /// The JSON Schema of a workflow's parameters.
     pub async fn parameters(&self, workflow: &str) -> Result<Value, Error> {
         self.get(&["workflows", workflow, "parameters"], &[]).await
     }
+}
+
+/// A list may be a part of something: `mesh/tickets`.
+fn parts(what: &str) -> Vec<&str> {
+    what.split('/').collect()
+}
+
+fn with<'a>(what: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    what.split('/').chain(rest.iter().copied()).collect()
 }

@@ -70,6 +70,10 @@ impl LedgerAccess {
     fn principal(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Principal, Stranger> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let Some(value) = given.next() else {
+            if let Some(helve_mesh::Peer(id)) = extensions.get() {
+                let known = self.ledger.verify_peer(&id.to_string());
+                return known.map_err(|refused| Stranger::new(refused.to_string()));
+            }
             return match helve_tls::certificate_of(extensions) {
                 Some(certificate) => self.holder_of(&certificate),
                 None => Err(Stranger::new(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_client::Client;
+use helve_mesh::Link;
 use helve_metrics::{Process, Registry};
 use helve_modules::command::Search;
 use helve_runs::{SANDBOX_FACT, verticals};
@@ -93,6 +94,15 @@ impl App {
                 .collect(),
         };
         let blobs = tokio::task::block_in_place(|| BlobStore::connect(options));
+        let blobs = blobs.map_err(|error| Problem::new(error.to_string()))?;
+        self.metrics.add(Arc::new(blobs.figures()));
+        Ok(blobs)
+    }
+
+    /// The store of a server of the mesh, with the cache of the data directory in front of it.
+    pub(crate) fn blobs_over(&self, link: &Link, data: &DataDir) -> Result<BlobStore> {
+        let remote = helve_mesh::blobs::Remote::new(link.clone());
+        let blobs = BlobStore::over(remote, &data.cache(), self.global.storage.cache_size.0);
         let blobs = blobs.map_err(|error| Problem::new(error.to_string()))?;
         self.metrics.add(Arc::new(blobs.figures()));
         Ok(blobs)

@@ -5,6 +5,7 @@ mod bench;
 mod catalog;
 mod choices;
 mod findings;
+mod mesh;
 mod oidc;
 mod queue;
 mod run;
@@ -29,6 +30,7 @@ pub(crate) use catalog::{
 };
 pub(crate) use choices::{DEFAULT_NAMESPACE, EngineChoice, SandboxChoice};
 pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
+pub(crate) use mesh::{JoinArgs, MeshArgs, MeshVerb, WorkerVerb};
 pub(crate) use oidc::OidcArgs;
 pub(crate) use queue::{ClaimArgs, PublishArgs, QueueArgs, QueueVerb, WorkArgs};
 pub(crate) use run::{KeyValue, RunArgs};
@@ -39,7 +41,7 @@ pub(crate) use server::{
 };
 pub(crate) use storage::{ArtifactsVerb, KeepArgs, StorageOptions, TargetsVerb};
 pub(crate) use tls::{ClientAuth, TlsArgs, TrustArgs};
-pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice};
+pub(crate) use up::{HttpArgs, Role, UpArgs, WorkerArgs, WorkerChoice, WorkerRun};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -183,7 +185,7 @@ pub(crate) enum Verb {
     /// Start the engine and a worker, and serve Temporal's gRPC protocol to other programs
     Up(Box<UpArgs>),
     /// Run steps, or workflows, for an engine that runs elsewhere
-    Worker(WorkerArgs),
+    Worker(Box<WorkerArgs>),
     /// List the workers, with the tools that they carry
     Workers,
     /// List the workflows, show one, or begin a new one
@@ -219,6 +221,9 @@ pub(crate) enum Verb {
     /// List, make and take back tokens of a server
     #[command(subcommand)]
     Tokens(TokensVerb),
+    /// Make tickets with which workers join a server over the mesh, and say who may stay
+    #[command(subcommand)]
+    Mesh(MeshVerb),
     /// Show who changed what on a server
     Audit(AuditArgs),
     /// Check a token and remember it with its server, which later commands then talk to

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use helve_mesh::Link;
 use helve_runs::Client;
 use temporalio_client::{Connection, ConnectionOptions, TlsOptions, Url};
 
 use crate::cli::{DEFAULT_NAMESPACE, EngineChoice, TrustArgs};
 use crate::embedded::{self, Opened, Owned, Sharing};
 use crate::errors::{Problem, Result, unreachable};
+use crate::mesh;
 use crate::paths::DataDir;
 use crate::server::{Served, same_place};
 use crate::takeover::{self, EMBEDDED_WORKER};
@@ -98,6 +100,18 @@ impl Session {
             client,
             engine: EngineChoice::Embedded.to_string(),
             kind,
+        })
+    }
+
+    /// Over the mesh, in a namespace of the server at its other end.
+    pub(crate) async fn over_mesh(link: &Link, namespace: String) -> Result<Self> {
+        Ok(Self {
+            client: Client {
+                connection: mesh::connect(link, identity()).await?,
+                namespace,
+            },
+            engine: "mesh".to_owned(),
+            kind: Kind::External,
         })
     }
 

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use helve_api::EngineCheck;
 use helve_engine::{Access, Engine, EngineOptions, Holder, InProcess, OpenError};
 use helve_metrics::Registry;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -189,6 +192,17 @@ impl Owned {
         Ok(address)
     }
 
+    /// Serves endpoints of the mesh, which are asked about as all others are.
+    pub(crate) fn serve_mesh(&self, streams: mpsc::Receiver<helve_mesh::Stream>, access: Arc<dyn Access>) {
+        let (engine, stop) = (Arc::clone(&self.engine), self.stop.clone());
+        self.servers.spawn(async move {
+            let connections = ReceiverStream::new(streams).map(Ok::<_, std::convert::Infallible>);
+            if let Err(error) = engine.serve_guarded(connections, access, stop.cancelled_owned()).await {
+                tracing::error!(error = innermost(&error), "gRPC is not served over the mesh any more");
+            }
+        });
+    }
+
     /// Serves other `helve` commands. They can do without, so a failure is only logged.
     #[cfg(unix)]
     fn listen(&mut self, path: &Path) {
@@ -232,8 +246,8 @@ impl Owned {
     }
 }
 
-type CallFuture = std::pin::Pin<Box<dyn Future<Output = CallResult> + Send>>;
-type CallResult = std::result::Result<GrpcSuccessResponse, temporalio_client::tonic::Status>;
+pub(crate) type CallFuture = std::pin::Pin<Box<dyn Future<Output = CallResult> + Send>>;
+pub(crate) type CallResult = std::result::Result<GrpcSuccessResponse, temporalio_client::tonic::Status>;
 
 async fn call(engine: InProcess, trouble: Arc<Trouble>, request: GrpcRequest) -> CallResult {
     let GrpcRequest {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use helve_api::{EngineCheck, Hosts, Limits, Options};
+use futures_util::StreamExt;
+use helve_api::{EngineCheck, Hosts, Limits, Options, Peer};
 use helve_blobs::BlobStore;
 use helve_engine::Access;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Principal, Rates, Role, Scope, Strangers};
@@ -17,7 +18,9 @@ use helve_runs::Client;
 use helve_toolbox::Shelf;
 use helve_webhooks::Dispatcher;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -50,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) tls: Option<helve_tls::Server>,
     /// What the server is called by its certificate, as far as that is known.
     pub(crate) name: Option<String>,
+    /// Connections over the mesh, and what is told of it.
+    pub(crate) mesh: Option<(mpsc::Receiver<helve_mesh::Stream>, Arc<dyn helve_api::Mesh>)>,
 }
 
 /// Who may come in, over HTTP and gRPC.
@@ -101,6 +106,7 @@ pub(crate) struct Http {
     server: JoinHandle<()>,
     webhooks: Dispatcher,
     _sweeper: AbortOnDropHandle<()>,
+    _over_mesh: Option<AbortOnDropHandle<()>>,
 }
 
 impl Http {
@@ -150,12 +156,20 @@ impl Http {
             secure,
             oidc: oidc::options(login, &base)?,
             engine_check: parts.engine_check,
+            mesh: parts.mesh.as_ref().map(|(_, view)| Arc::clone(view)),
             metrics: parts.metrics.clone(),
         };
         monitoring::add_ledger(&parts.metrics, &ledger);
         let router = helve_api::router(options);
         let router = router.map_err(|error| Problem::io("make folders in", data.root(), &error))?;
         let stop = CancellationToken::new();
+        let over_mesh = parts.mesh.map(|(streams, _)| {
+            let streams = ReceiverStream::new(streams).map(|stream| {
+                let peer = Peer::Endpoint(stream.peer().to_string());
+                Ok((stream, peer))
+            });
+            AbortOnDropHandle::new(tokio::spawn(helve_api::serve(streams, router.clone(), stop.clone())))
+        });
         let is_private = parts.tls.is_some() || address.ip().is_loopback();
         let server = match parts.tls {
             Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
@@ -181,6 +195,7 @@ impl Http {
             server,
             webhooks,
             _sweeper: sweeper,
+            _over_mesh: over_mesh,
         })
     }
 

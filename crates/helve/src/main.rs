@@ -11,6 +11,7 @@ mod grants;
 mod health;
 mod http;
 mod logging;
+mod mesh;
 mod monitoring;
 mod oidc;
 mod paths;

@@ -88,6 +88,16 @@ impl DataDir {
         self.root.join("served.lock")
     }
 
+    /// The key by which this data directory is known in the mesh.
+    pub(crate) fn mesh_key(&self) -> PathBuf {
+        self.root.join("mesh.key")
+    }
+
+    /// Blobs while they come from workers over the mesh.
+    pub(crate) fn coming(&self) -> PathBuf {
+        self.root.join("coming")
+    }
+
     /// Workspaces of running steps.
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join("work")

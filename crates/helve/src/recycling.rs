@@ -8,7 +8,7 @@ use std::time::Duration;
 use helve_toolbox::Span;
 use helve_worker::{Work, memory_held};
 
-use crate::cli::WorkerArgs;
+use crate::cli::WorkerRun;
 use crate::errors::{Problem, Result};
 
 /// How often the memory is looked at.
@@ -32,7 +32,7 @@ pub(crate) enum Due {
 
 impl Recycling {
     /// As the command line says it.
-    pub(crate) fn new(args: &WorkerArgs) -> Result<Self> {
+    pub(crate) fn new(args: &WorkerRun) -> Result<Self> {
         if args.max_memory.is_some() && memory_held().is_none() {
             return Err(
                 Problem::new("this system does not tell how much memory a process holds")

@@ -95,6 +95,11 @@ impl Endpoint {
         self.0.id()
     }
 
+    /// The key that proves it.
+    pub fn secret(&self) -> SecretKey {
+        self.0.secret_key().clone()
+    }
+
     /// What others have to know to reach it now.
     pub fn address(&self) -> EndpointAddr {
         self.0.addr()

@@ -121,7 +121,7 @@ impl Gate {
     }
 
     /// Lets nobody in any more, and says goodbye to those who are here.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.stop.cancel();
         self.connections.close();
         self.connections.wait().await;

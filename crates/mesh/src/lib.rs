@@ -26,7 +26,7 @@ mod ticket;
 pub use endpoint::{Endpoint, Listen, Relays, read_key};
 pub use error::Error;
 pub use gate::{Door, Gate, Incoming, Present};
-pub use grpc::channel;
+pub use grpc::{call, channel};
 pub use iroh::{EndpointAddr, EndpointId, RelayUrl, SecretKey};
 pub use join::{Answer, Asked};
 pub use link::Link;

@@ -1,5 +1,6 @@
 //! One stream between two endpoints, as anything that speaks over bytes takes it.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -65,6 +66,14 @@ impl Stream {
     /// Who is at the other end.
     pub fn peer(&self) -> EndpointId {
         self.peer
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stream")
+            .field(&self.peer.fmt_short().to_string())
+            .finish()
     }
 }
 

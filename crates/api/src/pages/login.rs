@@ -61,7 +61,7 @@ fn draw(
 /// Opens a session for a token, or for the code of a link.
 pub(super) async fn login(State(api): State<Api>, request: Request) -> Result<Response> {
     let headers = request.headers().clone();
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let peer = request.extensions().get::<Peer>().and_then(Peer::ip);
     let sent = Sent::unchecked(request, &api).await?;
     check(cookie(&headers, SEED_COOKIE).map(csrf).as_deref(), sent.token())?;
     let address = peer.map(|ip| ip.to_string());

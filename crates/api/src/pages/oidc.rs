@@ -36,7 +36,7 @@ pub(super) async fn begin(State(api): State<Api>, query: Pairs) -> Result<Respon
 /// Takes what the provider sent the browser back with, and opens a session.
 pub(super) async fn end(State(api): State<Api>, request: Request) -> Result<Response> {
     let oidc = oidc(&api)?;
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let peer = request.extensions().get::<Peer>().and_then(Peer::ip);
     if let Some(ip) = peer {
         crate::door::check(&api.forgers, ip)?;
     }

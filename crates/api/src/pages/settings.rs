@@ -145,5 +145,6 @@ fn via(via: &Via) -> &'static str {
         Via::System => "Helve itself",
         Via::Token(_) => "a token",
         Via::Session(_) => "a browser",
+        Via::Peer(_) => "the mesh",
     }
 }

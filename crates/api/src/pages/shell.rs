@@ -27,9 +27,10 @@ pub(super) async fn inside(State(api): State<Api>, mut request: Request, next: N
         .to_owned();
     let session = cookie(headers, SESSION_COOKIE);
     let principal = session.and_then(|session| api.ledger.verify_session(session).ok());
-    let counted = match (&principal, request.extensions().get::<Peer>()) {
+    let peer = request.extensions().get::<Peer>().and_then(Peer::ip);
+    let counted = match (&principal, peer) {
         (Some(principal), _) => api.rates.known(principal, Asked::Request),
-        (None, Some(peer)) => api.rates.stranger(peer.0.ip()),
+        (None, Some(ip)) => api.rates.stranger(ip),
         (None, None) => Ok(()),
     };
     if let Err(too_often) = counted {
@@ -47,9 +48,9 @@ pub(super) async fn inside(State(api): State<Api>, mut request: Request, next: N
             ),
         };
     };
-    let principal = match request.extensions().get::<Peer>() {
-        Some(peer) => Principal {
-            actor: principal.actor.from_address(peer.0.ip().to_string()),
+    let principal = match peer {
+        Some(ip) => Principal {
+            actor: principal.actor.from_address(ip.to_string()),
             ..principal
         },
         None => principal,
@@ -72,7 +73,7 @@ pub(super) async fn inside(State(api): State<Api>, mut request: Request, next: N
 pub(super) async fn outside(State(api): State<Api>, request: Request, next: Next) -> Response {
     let cookies = Cookies::of(request.headers());
     let here = request.uri().path().to_owned();
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let peer = request.extensions().get::<Peer>().and_then(Peer::ip);
     if let Some(too_often) = peer.and_then(|ip| api.rates.stranger(ip).err()) {
         return failed(&too_often.into(), &cookies, None, &api, &here);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{KeepAlive, Sse};
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use helve_runs::EventId;
 
-use crate::door::{Caller, shut_out};
+use crate::door::{Caller, Peer, shut_out};
 use crate::extract::Path;
 use crate::problem::{Problem, Result, shown};
 use crate::state::Api;
@@ -32,6 +33,7 @@ pub(crate) async fn events(
     caller: Caller,
     State(api): State<Api>,
     Path(run_id): Path<String>,
+    from: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let after = match headers.get("last-event-id").map(HeaderValue::to_str) {
@@ -51,7 +53,12 @@ pub(crate) async fn events(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let listener = api.feeds.listen(&caller.client, &api.blobs, &run_id, after)?;
-    let shut_out = shut_out(api.ledger.clone(), headers, caller.namespace);
+    let shut_out = shut_out(
+        api.ledger.clone(),
+        headers,
+        from.map(|Extension(from)| from),
+        caller.namespace,
+    );
     let events = listener.stream(after).take_until(Box::pin(shut_out));
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(STILL_THERE));
     let mut response = stream.into_response();

@@ -7,6 +7,7 @@ pub(crate) mod findings;
 pub(crate) mod health;
 pub(crate) mod listed;
 pub(crate) mod login;
+pub(crate) mod mesh;
 pub(crate) mod metrics;
 pub(crate) mod namespaces;
 pub(crate) mod queue;

@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use clap::{Args, ValueEnum};
 use helve_toolbox::Span;
 
-use super::{KeepArgs, OidcArgs, TlsArgs};
+use super::{KeepArgs, MeshArgs, OidcArgs, TlsArgs, WorkerVerb};
 use crate::recycling::Size;
 
 const WORKER_HELP: &str = "\
@@ -38,6 +38,8 @@ pub(crate) struct UpArgs {
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) oidc: OidcArgs,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
     /// Answer `GET /metrics` there without a token, on a loopback address; the HTTP API does so with one
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Option<std::net::SocketAddr>,
@@ -92,8 +94,17 @@ pub(crate) struct HttpArgs {
 
 /// `helve worker`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = WORKER_HELP)]
+#[command(after_help = WORKER_HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) run: WorkerRun,
+    #[command(subcommand)]
+    pub(crate) verb: Option<WorkerVerb>,
+}
+
+/// A worker, and when it leaves.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkerRun {
     #[command(flatten)]
     pub(crate) worker: WorkerChoice,
     /// Leave after this many steps, to be started again

@@ -52,6 +52,83 @@ fn rows(all: &[Value], row: impl Fn(&Value) -> Vec<Cell>) -> Vec<Vec<Cell>> {
     all.iter().map(row).collect()
 }
 
+/// `helve mesh list`: who joined.
+pub(crate) fn endpoints(all: &[Value], style: Style) -> String {
+    if all.is_empty() {
+        return "no endpoint has joined; `helve mesh ticket` makes a ticket to join with\n".to_owned();
+    }
+    let rows = rows(all, |endpoint| {
+        let connected = match endpoint["connected_since"].is_null() {
+            true => "-".to_owned(),
+            false => time(endpoint, "connected_since"),
+        };
+        vec![
+            text(endpoint, "id").chars().take(10).collect::<String>().into(),
+            text(endpoint, "name").into(),
+            text(endpoint, "state").into(),
+            text(endpoint, "role").into(),
+            everywhere(endpoint, "namespaces").into(),
+            everywhere(endpoint, "verticals").into(),
+            time(endpoint, "joined_at").into(),
+            connected.into(),
+        ]
+    });
+    table(
+        &[
+            "ENDPOINT",
+            "NAME",
+            "STATE",
+            "ROLE",
+            "NAMESPACES",
+            "VERTICALS",
+            "JOINED",
+            "CONNECTED",
+        ],
+        &rows,
+        style,
+    )
+}
+
+/// `helve mesh list`: what can be joined with.
+pub(crate) fn tickets(all: &[Value], style: Style) -> String {
+    let good: Vec<Value> = all.iter().filter(|ticket| ticket["is_good"] == true).cloned().collect();
+    if good.is_empty() {
+        return String::new();
+    }
+    let rows = rows(&good, |ticket| {
+        let uses = match &ticket["uses_left"] {
+            Value::Null => "any".to_owned(),
+            uses => uses.to_string(),
+        };
+        vec![
+            text(ticket, "id").into(),
+            text(ticket, "name").into(),
+            text(ticket, "role").into(),
+            everywhere(ticket, "namespaces").into(),
+            everywhere(ticket, "verticals").into(),
+            uses.into(),
+            time(ticket, "expires_at").into(),
+        ]
+    });
+    let heads = &[
+        "TICKET",
+        "NAME",
+        "ROLE",
+        "NAMESPACES",
+        "VERTICALS",
+        "USES",
+        "GOOD UNTIL",
+    ];
+    format!("\n{}", table(heads, &rows, style))
+}
+
+fn everywhere(value: &Value, key: &str) -> String {
+    match value[key].is_null() {
+        true => "all".to_owned(),
+        false => text(value, key),
+    }
+}
+
 /// `helve findings list`.
 pub(crate) fn list(findings: &[Value], style: Style) -> String {
     let rows = rows(findings, |finding| {

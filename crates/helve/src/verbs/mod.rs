@@ -15,6 +15,7 @@ mod follow;
 mod login;
 mod managed;
 mod mcp;
+mod mesh;
 mod parameters;
 mod queue;
 mod replay;
@@ -55,7 +56,7 @@ pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
     match cli.verb {
         Verb::Run(args) => run::run(&app, *args).await,
         Verb::Up(args) => up::up(&app, &args).await,
-        Verb::Worker(args) => worker::worker(&app, &args).await,
+        Verb::Worker(args) => worker::worker(&app, *args).await,
         Verb::Workers => workers::workers(&app).await,
         Verb::Workflows(args) => match args.verb {
             Some(WorkflowsVerb::New {
@@ -86,6 +87,7 @@ pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
         Verb::Schedules(verb) => schedules::schedules(&app, verb).await,
         Verb::Namespaces(verb) => access::namespaces(&app, verb).await,
         Verb::Tokens(verb) => access::tokens(&app, verb).await,
+        Verb::Mesh(verb) => mesh::mesh(&app, verb).await,
         Verb::Audit(args) => access::audit(&app, args).await,
         Verb::Login(args) => login::login(&app, args).await,
         Verb::Logout { name } => login::logout(&app, name),

@@ -17,6 +17,7 @@ use crate::connect::Session;
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::{Problem, Result};
 use crate::http::{Door, Http, Parts, check_exposure, reachable};
+use crate::mesh::{MeshServer, Streams};
 use crate::monitoring;
 use crate::paths::DataDir;
 use crate::render::count;
@@ -83,10 +84,13 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if let Some(open) = session.owned().map(Owned::recovered).filter(|open| *open > 0) {
         eprint_line(&format!("runs     {} under way go on", count(open as u64, "run")));
     }
-    let announced = match &doors.http {
+    let mut announced = match &doors.http {
         Some(http) => http.announce(&data).await,
         None => Ok(()),
     };
+    if let (Ok(()), Some(mesh)) = (&announced, &doors.mesh) {
+        announced = mesh.announce().await;
+    }
     // Certificates from files are there from the beginning.
     if tls.as_ref().is_some_and(|tls| !tls.has_certificate()) {
         eprint_line(&format!(
@@ -128,6 +132,9 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if let Some(http) = doors.http {
         http.close().await;
     }
+    if let Some(mesh) = doors.mesh {
+        mesh.close().await;
+    }
     if let Some(worker) = worker {
         worker.drain().await;
     }
@@ -149,6 +156,7 @@ struct Doors {
     /// Whether nobody else can read what is said.
     is_private: bool,
     http: Option<Http>,
+    mesh: Option<MeshServer>,
     _served: Option<Served>,
 }
 
@@ -177,6 +185,13 @@ impl Doors {
             }
             None => None,
         };
+        let (mut mesh, mut over_http) = (None, None);
+        if let Some((server, streams)) = Self::mesh(args, session, data, blobs, door.as_ref()).await? {
+            if let (Some(engine), Some(door)) = (session.owned(), &door) {
+                engine.serve_mesh(streams.grpc, door.access(args.http.rate_limit));
+            }
+            (mesh, over_http) = (Some(server), Some(streams.http));
+        }
         let http = match &door {
             Some(door) if !args.http.no_http => {
                 let parts = Parts {
@@ -189,6 +204,7 @@ impl Doors {
                     name: args.tls.acme.first().cloned(),
                     metrics: app.metrics.clone(),
                     engine_check: session.owned().map(Owned::check),
+                    mesh: over_http.zip(mesh.as_ref().map(MeshServer::view)),
                 };
                 Some(Http::start(&args.http, &args.oidc, data, parts).await?)
             }
@@ -207,7 +223,30 @@ impl Doors {
             asks,
             is_private: tls.is_some(),
             http,
+            mesh,
         })
+    }
+
+    async fn mesh(
+        args: &UpArgs,
+        session: &Session,
+        data: &DataDir,
+        blobs: &BlobStore,
+        door: Option<&Door>,
+    ) -> Result<Option<(MeshServer, Streams)>> {
+        let Some(address) = args.mesh.mesh else { return Ok(None) };
+        if session.owned().is_none() {
+            return Err(Problem::new("--mesh needs the engine of this process")
+                .help("leave out --engine, or let workers reach that server by its address"));
+        }
+        let Some(door) = door else {
+            return Err(
+                Problem::new("--mesh asks everybody who comes, and --grpc-open with --no-http asks nobody")
+                    .help("leave out --grpc-open or --no-http"),
+            );
+        };
+        let started = MeshServer::start(address, &args.mesh, data, &door.ledger, blobs).await;
+        started.map(Some)
     }
 
     fn say_engine(&self, app: &App) {

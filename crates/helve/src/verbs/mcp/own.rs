@@ -55,6 +55,7 @@ impl Own {
                 name: None,
                 metrics: app.metrics.clone(),
                 engine_check: session.owned().map(Owned::check),
+                mesh: None,
             };
             let http = Http::start(&args.http, &args.oidc, &data, parts).await?;
             let places = Places {

@@ -1,0 +1,200 @@
+//! `helve up --mesh`: endpoints that joined are let in, as far as the ledger says.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+use helve_blobs::BlobStore;
+use helve_ledger::{Ledger, Names, NewTicket, PeerState, Principal, Role, Scope, Time};
+use helve_mesh::blobs::Service;
+use helve_mesh::{Answer, Asked, Door, Endpoint, EndpointId, Gate, Incoming, Listen, Relays, Stream, Ticket};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::cli::MeshArgs;
+use crate::errors::{Problem, Result};
+use crate::paths::DataDir;
+use crate::terminal::eprint_line;
+
+/// Who makes the ticket that is printed.
+const ACTOR: &str = "helve up";
+/// How long it is good.
+const TICKET_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The mesh while it is served.
+pub(crate) struct MeshServer {
+    endpoint: Endpoint,
+    gate: Arc<Gate>,
+    ledger: Ledger,
+    _blobs: AbortOnDropHandle<()>,
+}
+
+/// Connections that were let in, for engine and API.
+pub(crate) struct Streams {
+    pub(crate) grpc: mpsc::Receiver<Stream>,
+    pub(crate) http: mpsc::Receiver<Stream>,
+}
+
+impl MeshServer {
+    /// Opens the socket, and serves blobs.
+    pub(crate) async fn start(
+        address: SocketAddr,
+        args: &MeshArgs,
+        data: &DataDir,
+        ledger: &Ledger,
+        blobs: &BlobStore,
+    ) -> Result<(Self, Streams)> {
+        let key = helve_mesh::read_key(&data.mesh_key()).map_err(|error| Problem::new(error.to_string()))?;
+        let listen = Listen {
+            addresses: vec![address],
+            external: args.external.clone(),
+            relays: match args.relays.as_slice() {
+                [] => Relays::None,
+                urls => Relays::Own(urls.to_vec()),
+            },
+        };
+        let endpoint = Endpoint::bind(key, &listen).await.map_err(|error| {
+            Problem::new(error.to_string()).help("choose another address with --mesh, or stop what listens there")
+        })?;
+        let door = Arc::new(LedgerDoor(ledger.clone()));
+        let (
+            gate,
+            Incoming {
+                grpc,
+                http,
+                blobs: about_blobs,
+            },
+        ) = Gate::open(&endpoint, door);
+        let service = Service::new(blobs.clone(), data.coming())
+            .map_err(|error| Problem::io("make folders in", &data.coming(), &error))?;
+        let server = Self {
+            endpoint,
+            gate: Arc::new(gate),
+            ledger: ledger.clone(),
+            _blobs: AbortOnDropHandle::new(tokio::spawn(service.serve(about_blobs))),
+        };
+        Ok((server, Streams { grpc, http }))
+    }
+
+    /// What the API tells of it.
+    pub(crate) fn view(&self) -> Arc<dyn helve_api::Mesh> {
+        Arc::new(View {
+            endpoint: self.endpoint.clone(),
+            gate: Arc::clone(&self.gate),
+        })
+    }
+
+    /// Prints a ticket with which workers join.
+    pub(crate) async fn announce(&self) -> Result<()> {
+        let new = NewTicket {
+            name: "printed by `helve up`".to_owned(),
+            role: Role::Worker,
+            scope: Scope::all(),
+            uses: None,
+            needs_approval: false,
+            lasts: TICKET_LASTS,
+        };
+        let made = self.ledger.create_ticket(&Principal::system(ACTOR), new).await;
+        let made = made.map_err(|error| Problem::new(format!("no ticket can be made: {error}")))?;
+        let ticket = ticket(&self.endpoint, Some(made.secret.reveal()));
+        eprint_line(&format!(
+            "mesh     helve worker join {ticket}\n         (good for workers during 24 h; `helve mesh ticket` makes others)"
+        ));
+        Ok(())
+    }
+
+    /// Says goodbye to everybody.
+    pub(crate) async fn close(self) {
+        self.gate.close().await;
+        self.endpoint.close().await;
+    }
+}
+
+fn ticket(endpoint: &Endpoint, secret: Option<&str>) -> Ticket {
+    Ticket {
+        nodes: vec![endpoint.address()],
+        secret: secret.map(str::to_owned),
+    }
+}
+
+struct View {
+    endpoint: Endpoint,
+    gate: Arc<Gate>,
+}
+
+impl helve_api::Mesh for View {
+    fn id(&self) -> String {
+        self.endpoint.id().to_string()
+    }
+
+    fn ticket(&self, secret: Option<&str>) -> String {
+        ticket(&self.endpoint, secret).to_string()
+    }
+
+    fn present(&self) -> HashMap<String, Time> {
+        let millis = |since: std::time::SystemTime| {
+            let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        };
+        let present = self.gate.present().into_iter();
+        present
+            .map(|(id, present)| (id.to_string(), Time::from_millis(millis(present.since))))
+            .collect()
+    }
+}
+
+/// Lets in whom the ledger knows.
+struct LedgerDoor(Ledger);
+
+impl Door for LedgerDoor {
+    fn admits(&self, peer: EndpointId) -> std::result::Result<(), String> {
+        let known = self.0.verify_peer(&peer.to_string());
+        known.map(drop).map_err(|refused| match refused {
+            helve_ledger::Refused::Unknown => {
+                "this server does not know this endpoint: join with a ticket (`helve worker join TICKET`)".to_owned()
+            }
+            helve_ledger::Refused::Revoked => "an administrator has shut this endpoint out".to_owned(),
+            other => other.to_string(),
+        })
+    }
+
+    fn join(&self, peer: EndpointId, asked: Asked) -> BoxFuture<'_, Answer> {
+        Box::pin(async move {
+            let joined = self
+                .0
+                .join(&peer.to_string(), &asked.name, asked.secret.as_deref())
+                .await;
+            match joined {
+                Ok(peer) if peer.state == PeerState::Pending => Answer::Pending,
+                Ok(peer) => Answer::Welcome {
+                    namespaces: list(peer.scope.namespaces),
+                    verticals: list(peer.scope.queues),
+                },
+                Err(helve_ledger::Error::Refused(refused)) => Answer::Refused(match refused {
+                    helve_ledger::Refused::Unknown => "this ticket is not known to this server".to_owned(),
+                    helve_ledger::Refused::Expired => {
+                        "this ticket has expired, or as many endpoints joined with it as may: ask for another one"
+                            .to_owned()
+                    }
+                    helve_ledger::Refused::Revoked => {
+                        "this ticket was taken back, or an administrator has shut this endpoint out".to_owned()
+                    }
+                    pending @ helve_ledger::Refused::Pending => pending.to_string(),
+                }),
+                Err(error) => {
+                    tracing::warn!(%error, "an endpoint could not join");
+                    Answer::Refused(format!("the server cannot let anybody join at this moment: {error}"))
+                }
+            }
+        })
+    }
+}
+
+fn list(names: Names) -> Option<Vec<String>> {
+    match names {
+        Names::All => None,
+        Names::Only(names) => Some(names.into_iter().collect()),
+    }
+}
