@@ -41,7 +41,12 @@ use crate::errors::{Problem, Result};
 use crate::server;
 
 /// Runs the verb and returns the exit code.
-pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
+pub(crate) async fn run(mut cli: Cli, metrics: Registry) -> Result<u8> {
+    match &mut cli.verb {
+        Verb::Workflows(args) => args.settle(),
+        Verb::Modules(args) => args.settle(),
+        _ => {}
+    }
     let mut global = cli.global;
     if let Verb::Toolbox(ToolboxVerb::Check { dirs, .. }) = &cli.verb {
         global.toolbox.extend_from_slice(dirs);
@@ -66,14 +71,14 @@ pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
             }
             Some(WorkflowsVerb::Build { dir }) => build::build_workflow(&app, dir),
             Some(WorkflowsVerb::Replay { run_id, with }) => replay::replay_run(&app, &run_id, with.as_deref()).await,
-            None => catalog::workflows(&app, &args.named).await,
+            None | Some(WorkflowsVerb::Show { .. }) => catalog::workflows(&app, &args.named).await,
         },
         Verb::Modules(args) => match args.verb {
             Some(ModulesVerb::New { name, dir, wasm }) => match wasm {
                 true => toolbox::new_code_module(&app, &name, dir),
                 false => toolbox::new_module(&app, &name, dir),
             },
-            None => catalog::modules(&app, &args.named).await,
+            None | Some(ModulesVerb::Show { .. }) => catalog::modules(&app, &args.named).await,
         },
         Verb::Verticals(args) => verticals::verticals(&app, args).await,
         Verb::Toolbox(ToolboxVerb::Check { .. }) => toolbox::check(&app),
