@@ -29,6 +29,7 @@ const LEFT_OUT: &[&str] = &[
     "engine.lock",
     "engine.json",
     "engine.sock",
+    "http.sock",
     "admin.token",
 ];
 /// A file that only backups have.

@@ -1,5 +1,6 @@
 //! Requests: sent, sent again where that does no harm, and read.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub authorities: Option<Vec<u8>>,
     /// The namespace; the server's choice when nothing is said.
     pub namespace: Option<String>,
+    /// A socket of this machine through which the server is reached, whatever its address says.
+    pub socket: Option<PathBuf>,
 }
 
 /// A token at a server. Cheap to clone.
@@ -88,6 +91,19 @@ impl Call {
     }
 }
 
+#[cfg(unix)]
+fn through(builder: reqwest::ClientBuilder, socket: Option<&Path>) -> reqwest::ClientBuilder {
+    match socket {
+        Some(socket) => builder.unix_socket(socket),
+        None => builder,
+    }
+}
+
+#[cfg(not(unix))]
+fn through(builder: reqwest::ClientBuilder, _: Option<&Path>) -> reqwest::ClientBuilder {
+    builder
+}
+
 impl Client {
     /// Opens no connection yet.
     ///
@@ -107,10 +123,11 @@ impl Client {
                 // A token goes where it was meant to go, and nowhere else.
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT);
-            match options.server.is_loopback() {
+            let builder = match options.server.is_loopback() {
                 true => builder.no_proxy(),
                 false => builder,
-            }
+            };
+            through(builder, options.socket.as_deref())
         };
         let made = |builder: reqwest::ClientBuilder| {
             builder

@@ -79,17 +79,30 @@ fn by_address(global: &Global, url: &str) -> Result<Client> {
 /// The `helve up` of the data directory.
 pub(crate) fn local(app: &App) -> Result<Option<Client>> {
     let data = app.data_dir()?;
-    let Some(url) = Served::find(&data).http else {
+    let places = Served::find(&data);
+    let Some(url) = places.http else {
         return Ok(None);
     };
     let global = &app.global;
-    let server = address(&url, false)?;
+    // By its socket there is nothing to encrypt, and no certificate to judge.
+    let server = match &places.http_socket {
+        Some(_) => address("http://localhost", false)?,
+        None => address(&url, false)?,
+    };
     let token = match given(global)? {
         Some(token) => token,
         None => admin_token(&data)?,
     };
     let namespace = global.server.namespace.clone();
-    client(server, token, global.server.server_ca.as_deref(), namespace).map(Some)
+    let options = Options {
+        server,
+        token,
+        authorities: None,
+        namespace,
+        socket: places.http_socket,
+    };
+    let ca = global.server.server_ca.as_deref().filter(|_| options.socket.is_none());
+    made(options, ca).map(Some)
 }
 
 /// The chosen server, or the `helve up` of the data directory: for what only servers know.
@@ -161,12 +174,21 @@ fn no_token(server: &Server) -> Problem {
 }
 
 pub(crate) fn client(server: Server, token: Token, ca: Option<&Path>, namespace: Option<String>) -> Result<Client> {
-    let authorities = ca.map(|file| fs::read(file).map_err(|error| Problem::io("read", file, &error)));
     let options = Options {
         server,
         token,
-        authorities: authorities.transpose()?,
+        authorities: None,
         namespace,
+        socket: None,
+    };
+    made(options, ca)
+}
+
+fn made(options: Options, ca: Option<&Path>) -> Result<Client> {
+    let authorities = ca.map(|file| fs::read(file).map_err(|error| Problem::io("read", file, &error)));
+    let options = Options {
+        authorities: authorities.transpose()?,
+        ..options
     };
     Client::new(options).map_err(|error| match ca {
         Some(file) => Problem::from(error).detail(format!("the certificates are those in {}", file.display())),

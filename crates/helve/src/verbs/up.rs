@@ -196,6 +196,7 @@ impl Doors {
         };
         let places = Places {
             http: http.as_ref().map(Http::near),
+            http_socket: http.as_ref().and_then(Http::socket),
             grpc: grpc.map(|address| reachable(address).to_string()),
         };
         let served = Served::announce(data, &places);

@@ -59,6 +59,7 @@ impl Own {
             let http = Http::start(&args.http, &args.oidc, &data, parts).await?;
             let places = Places {
                 http: Some(http.near()),
+                http_socket: http.socket(),
                 grpc: None,
             };
             let served = Served::announce(&data, &places);
