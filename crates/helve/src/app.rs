@@ -111,12 +111,25 @@ impl App {
         remembered(data).is_ok_and(|place| place == Place::Directory(data.blobs()))
     }
 
+    /// In the namespace that was named, if one was.
     pub(crate) async fn session(&self, data: &DataDir, role: &str, sharing: Sharing) -> Result<Session> {
+        let wanted = self.global.server.namespace.as_deref();
+        self.session_in(data, role, sharing, wanted).await
+    }
+
+    /// In this one, or the default; for servers, whose users say which they mean.
+    pub(crate) async fn session_in(
+        &self,
+        data: &DataDir,
+        role: &str,
+        sharing: Sharing,
+        namespace: Option<&str>,
+    ) -> Result<Session> {
         let trust = Trust {
             token_file: self.global.server.token_file.as_deref(),
             tls: &self.global.trust,
         };
-        Session::open(&self.global.engine, trust, data, role, sharing).await
+        Session::open(&self.global.engine, trust, data, role, sharing, namespace).await
     }
 
     /// Starts a worker for everything in the toolbox.

@@ -203,6 +203,9 @@ impl From<Error> for Problem {
             Error::Address(text) if text.contains("not encrypted") => {
                 problem.help("use https://, or --insecure-http if the network between is trusted")
             }
+            Error::Unreachable { reason, .. } if about_tls(reason).is_some() => {
+                problem.maybe_help(about_tls(reason).map(str::to_owned))
+            }
             Error::Unreachable { .. } => problem.help(
                 "check the address and that the server runs; `helve context list` shows the servers that are remembered",
             ),
@@ -217,12 +220,29 @@ impl From<Error> for Problem {
                 match refusal.status {
                     401 => problem.help("the token is wrong, over, or of another server: `helve login URL` remembers a new one"),
                     403 => problem.help("an administrator can give a token with another role: `helve tokens make`"),
+                    404 => problem.help("it may be in another namespace (--namespace), or at another server; the `list` of its verb shows what is there"),
                     429 | 503 => problem.help("try again in a moment"),
                     _ => problem,
                 }
             }
             _ => problem,
         }
+    }
+}
+
+/// What to write when the two sides do not agree about TLS, which the libraries below say in their own words.
+fn about_tls(reason: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["InvalidContentType", "corrupt message"]) {
+        Some("what answers there does not speak TLS: write http://")
+    } else if says(&["invalid HTTP version"]) {
+        Some("what answers there speaks TLS: write https://")
+    } else if says(&["peer certificate", "UnknownIssuer"]) {
+        Some(
+            "name the certificate, or the authority that signed it, with --server-ca, and the server as the certificate does",
+        )
+    } else {
+        None
     }
 }
 

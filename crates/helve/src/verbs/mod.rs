@@ -36,7 +36,7 @@ pub(crate) use verticals::Examined;
 use helve_metrics::Registry;
 
 use crate::app::App;
-use crate::cli::{Cli, Global, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
+use crate::cli::{Cli, EngineChoice, Global, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
 use crate::errors::{Problem, Result};
 use crate::server;
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(mut cli: Cli, metrics: Registry) -> Result<u8> {
     let mut app = App::new(global, metrics)?;
     match reach(&cli.verb) {
         Reach::Anywhere => app.server = server::chosen(&app.global)?,
-        Reach::Here(what) => refuse_server(&app.global, what)?,
+        Reach::Here(what) => refuse_server(&app.global, what, matches!(cli.verb, Verb::Queue(_) | Verb::Backup(_)))?,
         Reach::Own => {}
     }
     match cli.verb {
@@ -131,13 +131,29 @@ fn reach(verb: &Verb) -> Reach {
     }
 }
 
-/// A server that was chosen once is no matter; one that is named now would be left out without a word.
-fn refuse_server(global: &Global, what: &str) -> Result<()> {
-    match &global.server.server {
-        None => Ok(()),
-        Some(_) => Err(
-            Problem::new(format!("{what} works on this machine, and not at a server"))
-                .help("leave out --server, or unset HELVE_SERVER"),
-        ),
+/// A server that is named now would be left out without a word. One that was chosen once is no matter for what can only be meant
+/// for this machine; `of_data` is for what somebody may well mean for the server.
+fn refuse_server(global: &Global, what: &str, of_data: bool) -> Result<()> {
+    let here = |help: &str| Err(Problem::new(format!("{what} works on this machine, and not at a server")).help(help));
+    if global.server.server.is_some() {
+        return here("leave out --server, or unset HELVE_SERVER");
+    }
+    match global.server.context.as_deref() {
+        Some(name) if name != server::contexts::LOCAL => return here("leave out --context, or unset HELVE_CONTEXT"),
+        Some(_) => return Ok(()),
+        None => {}
+    }
+    let is_named = global.data_dir.is_some() || global.engine != EngineChoice::Embedded;
+    match of_data && !is_named {
+        true => match server::contexts::Contexts::load()
+            .ok()
+            .and_then(|contexts| contexts.current)
+        {
+            Some(current) => here(&format!(
+                "commands talk to `{current}` since `helve login`: say `--context local` for the data directory of this machine"
+            )),
+            None => Ok(()),
+        },
+        false => Ok(()),
     }
 }

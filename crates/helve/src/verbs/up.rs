@@ -39,7 +39,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let data = app.data_dir()?;
     let tls = tls::server(&args.tls, &data)?;
     let blobs = app.blobs(&data)?;
-    let session = app.session(&data, "helve up", Sharing::Shared).await?;
+    let session = app.session_in(&data, "helve up", Sharing::Shared, None).await?;
     if session.is_attached() {
         return Err(in_use(&data));
     }
