@@ -25,7 +25,7 @@ mod serve;
 mod state;
 mod targets;
 
-use axum::Router;
+pub use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;

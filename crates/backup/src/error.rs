@@ -25,6 +25,9 @@ pub enum Error {
     /// A backup that would hold itself.
     #[error("{} is inside of the data directory: a backup there would be lost with it, name another place", .0.display())]
     Inside(PathBuf),
+    /// Something else is where the backup is to go.
+    #[error("{} is not empty and no backup of Helve: name a new folder, or an empty one", .0.display())]
+    Foreign(PathBuf),
     /// Somebody else is writing to the backup.
     #[error("another backup to {} is being made: wait for it to end", .0.display())]
     Busy(PathBuf),
@@ -50,7 +53,7 @@ pub enum Error {
         reason: String,
     },
     /// What is in the backup is not what was put there.
-    #[error("the backup is damaged, nothing was restored: {}{}", .0[..(.0.len()).min(10)].join("; "),
+    #[error("the backup is damaged: {}{}", .0[..(.0.len()).min(10)].join("; "),
         if .0.len() > 10 { format!("; and {} more", .0.len() - 10) } else { String::new() })]
     Damaged(Vec<String>),
     /// Where to restore to is something already.

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use helve_db::OpenError;
 use jiff::{Timestamp, Unit};
 
 use crate::Error;
-use crate::files::{copy, digest, make_dir, names, sync_dir};
+use crate::files::{copy, create, digest, make_dir, names, sync_dir};
 use crate::manifest::{BLOBS, BlobEntry, Database, FILES, FileEntry, Manifest, SNAPSHOTS, name_of, snapshots};
 
 /// What says how far something got: older than what it is about, so that nothing is taken for done that is not there.
@@ -28,8 +29,11 @@ const LEFT_OUT: &[&str] = &[
     "engine.lock",
     "engine.json",
     "engine.sock",
+    "http.sock",
     "admin.token",
 ];
+/// A file that only backups have.
+const MARKER: &str = "helve-backup.txt";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What to back up.
@@ -89,6 +93,9 @@ pub fn back_up(source: &Source, to: &Path, options: &Options) -> Result<Made, Er
         return Err(Error::NoData(data));
     }
     check_outside(&data, to)?;
+    check_ours(to)?;
+    make_dir(to)?;
+    mark(to)?;
     make_dir(&to.join(SNAPSHOTS))?;
     make_dir(&to.join(BLOBS))?;
     let _only = lock(to)?;
@@ -162,6 +169,35 @@ fn check_outside(data: &Path, to: &Path) -> Result<(), Error> {
     }
 }
 
+/// Whether a folder may be written to, and old snapshots and blobs removed from it: it is a backup, or there is nothing in it.
+fn check_ours(to: &Path) -> Result<(), Error> {
+    let entries = names(to)?;
+    if entries.is_empty() || to.join(MARKER).is_file() {
+        return Ok(());
+    }
+    // Earlier versions left no mark. Theirs have these three, and nothing but snapshots with manifests.
+    let is_of_ours = |name: &str| matches!(name, SNAPSHOTS | BLOBS | "lock");
+    let all_ours = entries
+        .iter()
+        .all(|entry| is_of_ours(&entry.file_name().to_string_lossy()));
+    let known = snapshots(to)?;
+    let all_whole = known.iter().all(|snapshot| Manifest::read(&snapshot.path).is_ok());
+    match all_ours && all_whole && !known.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Foreign(to.to_owned())),
+    }
+}
+
+/// Says what the folder is, to this program and to whoever finds it.
+fn mark(to: &Path) -> Result<(), Error> {
+    let path = to.join(MARKER);
+    if path.is_file() {
+        return Ok(());
+    }
+    let text = b"A backup of Helve: `helve backup list` lists what is in it, `helve restore` brings it back.\n";
+    create(&path)?.write_all(text).map_err(Error::io("write", &path))
+}
+
 fn lock(to: &Path) -> Result<File, Error> {
     let path = to.join("lock");
     let file = File::create(&path).map_err(Error::io("write", &path))?;
@@ -201,9 +237,11 @@ impl Copying<'_> {
         }
         let mut found = Vec::new();
         self.find(self.data, "", &mut found)?;
-        let (databases, others): (Vec<String>, Vec<String>) = found
-            .into_iter()
-            .partition(|path| path.ends_with(".db") && is_database(&self.data.join(path)));
+        let (databases, others): (Vec<String>, Vec<String>) = found.into_iter().partition(|path| {
+            // Those that must be databases are copied as such whatever they look like: damage is then found out.
+            let must_be = path == LEDGER || path == ENGINE;
+            must_be || path.ends_with(".db") && is_database(&self.data.join(path))
+        });
         let mut databases: Vec<String> = databases;
         databases.sort_by_key(|path| match path.as_str() {
             LEDGER => 0,
@@ -258,6 +296,13 @@ impl Copying<'_> {
     fn database(&mut self, path: &str) -> Result<(), Error> {
         let to = self.target(path)?;
         let copied = helve_db::copy(&self.data.join(path), &to)?;
+        // An empty file is a database without anything.
+        if copied.version == 0 && (path == LEDGER || path == ENGINE) {
+            return Err(Error::Database(OpenError::Corrupt {
+                path: self.data.join(path),
+                reason: "it holds nothing".to_owned(),
+            }));
+        }
         File::open(&to)
             .and_then(|file| file.sync_all())
             .map_err(Error::io("write", &to))?;
@@ -419,7 +464,8 @@ fn forget(to: &Path, keep: usize) -> Result<Vec<String>, Error> {
     }
     for folder in names(&to.join(BLOBS))? {
         for entry in names(&folder.path())? {
-            if !needed.contains(&*entry.file_name().to_string_lossy()) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if blake3::Hash::from_hex(&name).is_ok() && !needed.contains(&name) {
                 fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
             }
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Error;
-use crate::files::{digest, inner};
+use crate::files::{digest, inner, make_dir};
 use crate::manifest::{BLOBS, FILES, Manifest, Snapshot, pick};
 
 /// A snapshot that is as it was made.
@@ -15,7 +15,11 @@ pub struct Verified {
     pub manifest: Manifest,
 }
 
-/// Compares every file and blob of a snapshot, the newest if none is named, with its digest.
+/// Where blobs go that are not as they were written, below those that are.
+const DAMAGED: &str = ".damaged";
+
+/// Compares every file and blob of a snapshot, the newest if none is named, with its digest. A blob that is not as it was written is
+/// set aside, so that the next backup copies it again if the data directory still has it.
 ///
 /// # Errors
 ///
@@ -36,7 +40,11 @@ pub fn verify(dir: &Path, name: Option<&str>) -> Result<Verified, Error> {
         match folder.filter(|_| blake3::Hash::from_hex(&blob.blake3).is_ok()) {
             Some(folder) => {
                 let path = dir.join(BLOBS).join(folder).join(&blob.blake3);
+                let before = wrong.len();
                 check(&path, blob.bytes, &blob.blake3, &mut wrong);
+                if wrong.len() > before {
+                    set_aside(&path, &dir.join(BLOBS).join(DAMAGED), &blob.blake3);
+                }
             }
             None => wrong.push(format!("`{}` is no digest", blob.blake3)),
         }
@@ -44,6 +52,13 @@ pub fn verify(dir: &Path, name: Option<&str>) -> Result<Verified, Error> {
     match wrong.is_empty() {
         true => Ok(Verified { snapshot, manifest }),
         false => Err(Error::Damaged(wrong)),
+    }
+}
+
+/// Best effort: who can only read the backup is told what is wrong with it all the same.
+fn set_aside(path: &Path, to: &Path, name: &str) {
+    if make_dir(to).is_ok() {
+        let _ = std::fs::rename(path, to.join(name));
     }
 }
 

@@ -284,6 +284,50 @@ fn a_backup_that_was_changed_is_refused_by_name_and_leaves_nothing() {
 }
 
 #[test]
+fn a_damaged_blob_of_a_backup_is_told_and_copied_again() {
+    let desk = Desk::new();
+    desk.back_up();
+    let name = blake3::hash(b"one").to_hex().to_string();
+    let blob = desk.to().join(format!("blobs/{}/{name}", &name[..2]));
+    // Of the same size: nobody sees it without reading.
+    fs::write(&blob, "onE").unwrap();
+    let error = verify(&desk.to(), None).unwrap_err();
+    assert!(error.to_string().contains(&name), "{error}");
+    assert_eq!(desk.back_up().copied.0, 1);
+    assert_eq!(fs::read(&blob).unwrap(), b"one");
+    verify(&desk.to(), None).unwrap();
+}
+
+#[test]
+fn a_folder_of_something_else_is_never_taken_for_a_backup() {
+    let foreign: [fn(&Path); 4] = [
+        |to| fs::write(to.join("main.py"), "print()").unwrap(),
+        |to| {
+            fs::create_dir_all(to.join("blobs/aa")).unwrap();
+            fs::write(to.join("blobs/aa/file.txt"), "mine").unwrap();
+            fs::create_dir_all(to.join("snapshots/2026-01-01T00-00-00.000000Z")).unwrap();
+        },
+        |to| fs::create_dir(to.join("snapshots")).unwrap(),
+        |to| fs::write(to.join("engine.db"), "another data directory").unwrap(),
+    ];
+    for fill in foreign {
+        let desk = Desk::new();
+        fs::create_dir(desk.to()).unwrap();
+        fill(&desk.to());
+        let before = below(&desk.to());
+        let error = desk.keep(1).unwrap_err();
+        assert!(matches!(error, Error::Foreign(_)), "{error}");
+        assert_eq!(below(&desk.to()), before);
+    }
+    // One that an earlier version made has no mark, and is gone on with.
+    let desk = Desk::new();
+    desk.back_up();
+    fs::remove_file(desk.to().join("helve-backup.txt")).unwrap();
+    desk.back_up();
+    assert_eq!(snapshots(&desk.to()).unwrap().len(), 2);
+}
+
+#[test]
 fn a_manifest_that_leads_elsewhere_is_not_followed() {
     let desk = Desk::new();
     let made = desk.back_up();
@@ -338,6 +382,12 @@ fn what_was_damaged_before_is_told_and_the_rest_is_saved() {
     fs::write(&database, bytes).unwrap();
     let error = desk.keep(7).unwrap_err();
     assert!(error.to_string().contains("engine.db"), "{error}");
+    // Nor is one that does not even look like a database.
+    for bytes in [&[0xff; 8192][..], b""] {
+        fs::write(&database, bytes).unwrap();
+        let error = desk.keep(7).unwrap_err();
+        assert!(error.to_string().contains("engine.db"), "{error}");
+    }
     assert_eq!(snapshots(&desk.to()).unwrap().len(), 1);
     assert_eq!(fs::read_dir(desk.to().join("snapshots")).unwrap().count(), 1);
 }

@@ -1,5 +1,6 @@
 //! Requests: sent, sent again where that does no harm, and read.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,12 +36,14 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub struct Options {
     /// Where the server is.
     pub server: Server,
-    /// What is presented.
-    pub token: Token,
+    /// What is presented; nothing, where the connection itself says who comes.
+    pub token: Option<Token>,
     /// Certificates to trust instead of the system's, as PEM.
     pub authorities: Option<Vec<u8>>,
     /// The namespace; the server's choice when nothing is said.
     pub namespace: Option<String>,
+    /// A socket of this machine through which the server is reached, whatever its address says.
+    pub socket: Option<PathBuf>,
 }
 
 /// A token at a server. Cheap to clone.
@@ -88,6 +91,19 @@ impl Call {
     }
 }
 
+#[cfg(unix)]
+fn through(builder: reqwest::ClientBuilder, socket: Option<&Path>) -> reqwest::ClientBuilder {
+    match socket {
+        Some(socket) => builder.unix_socket(socket),
+        None => builder,
+    }
+}
+
+#[cfg(not(unix))]
+fn through(builder: reqwest::ClientBuilder, _: Option<&Path>) -> reqwest::ClientBuilder {
+    builder
+}
+
 impl Client {
     /// Opens no connection yet.
     ///
@@ -96,21 +112,26 @@ impl Client {
     /// When the certificates cannot be used.
     pub fn new(options: Options) -> Result<Self, Error> {
         let tls = tls::config(options.authorities.as_deref())?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", options.token.reveal()))
-            .map_err(|_| Error::Setup("the token cannot be sent: it is no token".to_owned()))?;
-        bearer.set_sensitive(true);
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &options.token {
+            let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
+                .map_err(|_| Error::Setup("the token cannot be sent: it is no token".to_owned()))?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
         let builder = || {
             let builder = reqwest::Client::builder()
                 .tls_backend_preconfigured(tls.clone())
-                .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer.clone())]))
+                .default_headers(headers.clone())
                 .user_agent(concat!("helve/", env!("CARGO_PKG_VERSION")))
                 // A token goes where it was meant to go, and nowhere else.
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT);
-            match options.server.is_loopback() {
+            let builder = match options.server.is_loopback() {
                 true => builder.no_proxy(),
                 false => builder,
-            }
+            };
+            through(builder, options.socket.as_deref())
         };
         let made = |builder: reqwest::ClientBuilder| {
             builder

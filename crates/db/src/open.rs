@@ -66,6 +66,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Opens the writing connection and brings the schema up to date.
 pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection, OpenError> {
     check_header(path)?;
+    make_private(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let explain = |error| explain(path, &error);
     let found = version(&connection).map_err(explain)?;
@@ -109,6 +110,37 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
         .busy_timeout(Duration::from_secs(10))
         .map_err(|error| explain(path, &error))?;
     Ok(connection)
+}
+
+/// A database is nobody else's to read, also one that an earlier version made. SQLite gives new files beside it the same mode.
+#[cfg(unix)]
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+    let failed = |error: std::io::Error| OpenError::Io {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let made = File::options().append(true).create(true).mode(0o600).open(path);
+    made.map_err(failed)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        // One that is not there needs nothing, and of somebody else's the owner decides.
+        let Ok(metadata) = std::fs::metadata(&file) else {
+            continue;
+        };
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 != 0 {
+            let _ = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode & !0o077));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> Result<(), OpenError> {
+    Ok(())
 }
 
 /// SQLite takes an empty or absent file for a new database; anything else must carry its header.

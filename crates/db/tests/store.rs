@@ -368,3 +368,21 @@ async fn space_that_is_free_can_be_given_back_step_by_step() {
     assert!(size < 256 << 10, "{size} bytes are left");
     assert_eq!(count(&open(dir.path())).await, 2);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_database_is_its_owners_alone_also_one_that_was_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let modes = || {
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        let mode = |file: std::fs::DirEntry| file.metadata().unwrap().permissions().mode() & 0o777;
+        files.map(|file| mode(file.unwrap())).collect::<Vec<_>>()
+    };
+    std::fs::write(dir.path().join("t.db"), "").unwrap();
+    std::fs::set_permissions(dir.path().join("t.db"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = open(dir.path());
+    store.commit(insert(1)).await.unwrap();
+    assert!(modes().iter().all(|mode| *mode == 0o600), "{:?}", modes());
+    store.close().await;
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_client::Client;
-use helve_mesh::Link;
+use helve_mesh::{Link, Ticket};
 use helve_metrics::{Process, Registry};
 use helve_modules::command::Search;
 use helve_runs::{SANDBOX_FACT, verticals};
@@ -22,8 +22,10 @@ use crate::cli::{Global, Role, WorkerChoice};
 use crate::connect::{Session, Trust};
 use crate::embedded::Sharing;
 use crate::errors::{Problem, Result};
+use crate::mesh;
 use crate::monitoring::SandboxFigures;
 use crate::paths::DataDir;
+use crate::server;
 use crate::terminal::eprint_line;
 use crate::verbs::not_found;
 
@@ -43,6 +45,9 @@ pub(crate) struct App {
     pub(crate) metrics: Registry,
     /// The server that commands talk to; none: the data directory.
     pub(crate) server: Option<Client>,
+    /// What leads there, if it is reached over the mesh.
+    #[cfg(unix)]
+    _forward: Option<mesh::Forward>,
 }
 
 impl App {
@@ -58,11 +63,30 @@ impl App {
             metrics,
             global,
             server: None,
+            #[cfg(unix)]
+            _forward: None,
             toolbox: Arc::new(toolbox),
             problems,
             shelf: keeper.shelf(),
             keeper: Arc::new(Mutex::new(keeper)),
         })
+    }
+
+    /// Talks to the server of a ticket from now on, joining it first where that is needed.
+    #[cfg(unix)]
+    pub(crate) async fn talk_over_mesh(&mut self, ticket: &Ticket) -> Result<()> {
+        let data = self.data_dir()?;
+        let link = mesh::link(ticket, &data).await?;
+        mesh::join(&link, ticket, &mesh::own_name()).await?;
+        let forward = mesh::Forward::open(link)?;
+        self.server = Some(server::through(&forward.path(), self.global.server.namespace.clone())?);
+        self._forward = Some(forward);
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) async fn talk_over_mesh(&mut self, _: &Ticket) -> Result<()> {
+        Err(Problem::new("commands reach a server over the mesh on Unix only"))
     }
 
     pub(crate) fn data_dir(&self) -> Result<DataDir> {
@@ -121,12 +145,25 @@ impl App {
         remembered(data).is_ok_and(|place| place == Place::Directory(data.blobs()))
     }
 
+    /// In the namespace that was named, if one was.
     pub(crate) async fn session(&self, data: &DataDir, role: &str, sharing: Sharing) -> Result<Session> {
+        let wanted = self.global.server.namespace.as_deref();
+        self.session_in(data, role, sharing, wanted).await
+    }
+
+    /// In this one, or the default; for servers, whose users say which they mean.
+    pub(crate) async fn session_in(
+        &self,
+        data: &DataDir,
+        role: &str,
+        sharing: Sharing,
+        namespace: Option<&str>,
+    ) -> Result<Session> {
         let trust = Trust {
             token_file: self.global.server.token_file.as_deref(),
             tls: &self.global.trust,
         };
-        Session::open(&self.global.engine, trust, data, role, sharing).await
+        Session::open(&self.global.engine, trust, data, role, sharing, namespace).await
     }
 
     /// Starts a worker for everything in the toolbox.

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use helve_mesh::Link;
 use helve_runs::Client;
+use temporalio_client::tonic::Code;
 use temporalio_client::{Connection, ConnectionOptions, TlsOptions, Url};
 
 use crate::cli::{DEFAULT_NAMESPACE, EngineChoice, TrustArgs};
 use crate::embedded::{self, Opened, Owned, Sharing};
-use crate::errors::{Problem, Result, unreachable};
+use crate::errors::{Problem, Result, refused, unreachable};
 use crate::mesh;
 use crate::paths::DataDir;
 use crate::server::{Served, same_place};
@@ -45,14 +46,34 @@ impl Session {
         data: &DataDir,
         role: &str,
         sharing: Sharing,
+        wanted: Option<&str>,
     ) -> Result<Self> {
         match choice {
-            EngineChoice::Embedded => Self::embedded(data, role, sharing).await,
+            EngineChoice::Embedded => {
+                let session = Self::embedded(data, role, sharing, wanted.unwrap_or(DEFAULT_NAMESPACE)).await?;
+                match session.check_namespace(wanted).await {
+                    Ok(()) => Ok(session),
+                    Err(problem) => {
+                        session.close().await;
+                        Err(problem)
+                    }
+                }
+            }
             EngineChoice::Temporal {
                 address,
                 namespace,
                 tls,
             } => {
+                let namespace = match wanted {
+                    Some(wanted) if namespace == DEFAULT_NAMESPACE => wanted,
+                    Some(wanted) if wanted != namespace => {
+                        return Err(
+                            Problem::new(format!("--namespace says `{wanted}`, and --engine `{namespace}`"))
+                                .help("name the namespace in one of them"),
+                        );
+                    }
+                    _ => namespace,
+                };
                 let scheme = if *tls { "https" } else { "http" };
                 let url = Url::parse(&format!("{scheme}://{address}"))
                     .map_err(|error| Problem::new(format!("`{address}` is not an address: {error}")))?;
@@ -62,7 +83,7 @@ impl Session {
                 let connection = connection.map_err(|error| unreachable(address, &error))?;
                 let client = Client {
                     connection,
-                    namespace: namespace.clone(),
+                    namespace: namespace.to_owned(),
                 };
                 Ok(Self {
                     client,
@@ -73,7 +94,19 @@ impl Session {
         }
     }
 
-    async fn embedded(data: &DataDir, role: &str, sharing: Sharing) -> Result<Self> {
+    /// Whether the engine has the namespace that was named.
+    async fn check_namespace(&self, wanted: Option<&str>) -> Result<()> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let looked = self.client.check_namespace().await;
+        looked.map_err(|status| match status.code() {
+            Code::NotFound => Problem::new(format!("there is no namespace `{wanted}`"))
+                .code("not-found")
+                .help("`helve namespaces make` makes one where `helve up` runs; leave out --namespace (HELVE_NAMESPACE) for the default"),
+            _ => refused(&format!("cannot look up the namespace `{wanted}`"), &status),
+        })
+    }
+
+    async fn embedded(data: &DataDir, role: &str, sharing: Sharing, namespace: &str) -> Result<Self> {
         let (connection, kind) = match embedded::open(data, role, sharing).await? {
             Opened::Here(owned) => {
                 let options = owned.connection_options(identity());
@@ -86,7 +119,7 @@ impl Session {
         };
         let client = Client {
             connection,
-            namespace: DEFAULT_NAMESPACE.to_owned(),
+            namespace: namespace.to_owned(),
         };
         if let Kind::Owned(owned) = &kind
             && owned.recovered() > 0

@@ -172,6 +172,18 @@ pub(crate) fn refused(what: &str, status: &Status) -> Problem {
 
 /// No connection to a Temporal server.
 pub(crate) fn unreachable(address: &str, error: &ClientConnectError) -> Problem {
+    if let ClientConnectError::SystemInfoCallError(status) = error
+        && matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+    {
+        return Problem::new(format!(
+            "the Temporal server at {address} does not let you in: {}",
+            status.message()
+        ))
+        .code("unauthenticated")
+        .help(
+            "give a token of that server with --token-file FILE or HELVE_TOKEN; `helve tokens make` on it makes one",
+        );
+    }
     let reason = match error {
         ClientConnectError::TonicTransportError(error) => innermost(error),
         ClientConnectError::SystemInfoCallError(status) => status.message().to_owned(),
@@ -190,7 +202,7 @@ pub(crate) fn unreachable(address: &str, error: &ClientConnectError) -> Problem 
 
 /// What the libraries below say when the two sides do not agree about TLS, in plain words.
 fn about_tls(reason: &str) -> Option<(&str, &'static str)> {
-    if reason.contains("http2 error") {
+    if reason.contains("http2 error") || reason == "transport error" || reason.contains("connection closed") {
         Some((
             "what answers there does not speak gRPC without TLS",
             "write temporals:// if it has a certificate; check the port",
@@ -238,24 +250,24 @@ impl From<helve_runs::Error> for Problem {
         use helve_runs::{Error, LEAST_DIGITS};
         let problem = Self::new(error.to_string());
         match &error {
-            Error::NoRun(_) => problem.help(
+            Error::NoRun(_) => problem.code("not-found").help(
                 "`helve runs list` shows the runs of this data directory; --data-dir and --engine choose another place",
             ),
-            Error::NotEnded(run_id) => problem.help(format!(
+            Error::NotEnded(run_id) => problem.code("conflict").help(format!(
                 "`helve run --resume {run_id}` waits for it, `helve runs show {run_id}` shows how far it is"
             )),
             Error::Report { .. } => {
                 problem.help("it was written by another version of Helve: use that one, or scan again")
             }
             Error::Left { .. } => problem.help("use the --blobs, or the --data-dir, of the worker that ran it"),
-            Error::NoArtifact { run_id, .. } => {
-                problem.help(format!("`helve artifacts list {run_id}` shows what there is"))
-            }
+            Error::NoArtifact { run_id, .. } => problem
+                .code("not-found")
+                .help(format!("`helve artifacts list {run_id}` shows what there is")),
             Error::SeveralArtifacts { .. } => {
                 problem.help("say which one with --step; `helve artifacts list` shows them")
             }
             Error::ShortTarget(_) => problem.help(format!("give {LEAST_DIGITS} digits of its id at least")),
-            Error::NoTarget(_) => problem.help(
+            Error::NoTarget(_) => problem.code("not-found").help(
                 "`helve targets list` shows those of this data directory; --data-dir and --blobs choose another place",
             ),
             Error::SeveralTargets(_) => problem.help("give more digits of the id"),

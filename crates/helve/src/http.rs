@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use helve_api::{EngineCheck, Hosts, Limits, Options, Peer};
+use helve_api::{EngineCheck, Hosts, Limits, Options, Peer, Router};
 use helve_blobs::BlobStore;
 use helve_engine::Access;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Principal, Rates, Role, Scope, Strangers};
@@ -20,7 +20,7 @@ use helve_webhooks::Dispatcher;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -104,6 +104,7 @@ pub(crate) struct Http {
     ledger: Ledger,
     stop: CancellationToken,
     server: JoinHandle<()>,
+    socket: Option<Socket>,
     webhooks: Dispatcher,
     _sweeper: AbortOnDropHandle<()>,
     _over_mesh: Option<AbortOnDropHandle<()>>,
@@ -170,6 +171,7 @@ impl Http {
             });
             AbortOnDropHandle::new(tokio::spawn(helve_api::serve(streams, router.clone(), stop.clone())))
         });
+        let socket = Socket::listen(data, &router, &stop);
         let is_private = parts.tls.is_some() || address.ip().is_loopback();
         let server = match parts.tls {
             Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
@@ -193,6 +195,7 @@ impl Http {
             ledger,
             stop,
             server,
+            socket,
             webhooks,
             _sweeper: sweeper,
             _over_mesh: over_mesh,
@@ -207,6 +210,11 @@ impl Http {
     /// Where commands of this machine reach it.
     pub(crate) fn near(&self) -> String {
         self.near.clone()
+    }
+
+    /// The socket where they do as well, whatever certificate the server has.
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
+        self.socket.as_ref().map(|socket| socket.path.clone())
     }
 
     /// Says where it is, and how a browser gets in.
@@ -243,7 +251,48 @@ impl Http {
     pub(crate) async fn close(self) {
         self.stop.cancel();
         let _ = self.server.await;
+        if let Some(socket) = self.socket {
+            let _ = fs::remove_file(&socket.path);
+            let _ = socket.server.await;
+        }
         self.webhooks.close().await;
+    }
+}
+
+/// The API for commands on the data directory, on a socket that only its owner can open.
+struct Socket {
+    path: PathBuf,
+    server: JoinHandle<()>,
+}
+
+impl Socket {
+    /// They can do without, so a failure is only logged.
+    #[cfg(unix)]
+    fn listen(data: &DataDir, router: &Router, stop: &CancellationToken) -> Option<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = data.http_socket();
+        // We hold the data directory, so a socket that is there is a leftover.
+        let _ = fs::remove_file(&path);
+        let listener = tokio::net::UnixListener::bind(&path).and_then(|listener| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        });
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "other commands have to reach the API by its address");
+                return None;
+            }
+        };
+        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let connections = UnixListenerStream::new(listener).map(move |stream| Ok((stream?, here)));
+        let server = tokio::spawn(helve_api::serve(connections, router.clone(), stop.clone()));
+        Some(Self { path, server })
+    }
+
+    #[cfg(not(unix))]
+    fn listen(_: &DataDir, _: &Router, _: &CancellationToken) -> Option<Self> {
+        None
     }
 }
 

@@ -113,6 +113,11 @@ impl DataDir {
         Grants::in_folder(self.root.join("reads"))
     }
 
+    /// Where the HTTP API listens for other `helve` commands.
+    pub(crate) fn http_socket(&self) -> PathBuf {
+        self.root.join("http.sock")
+    }
+
     /// Where the process that holds the engine listens for other `helve` commands.
     pub(crate) fn socket(&self) -> PathBuf {
         self.root.join("engine.sock")

@@ -112,11 +112,8 @@ impl<'a> Place<'a> {
     pub(crate) async fn cancel(&self, run_id: &str) -> Result<()> {
         match self {
             Self::Here(here) => {
-                let asked = here
-                    .session()
-                    .await?
-                    .client
-                    .cancel(run_id, "cancelled from the command line");
+                let client = &here.open_run(run_id).await?.client;
+                let asked = client.cancel(run_id, "cancelled from the command line");
                 asked.await.map_err(of_run(run_id))
             }
             Self::There(client) => Ok(client.cancel(run_id, Some("from the command line")).await?),
@@ -128,7 +125,14 @@ impl<'a> Place<'a> {
         match self {
             Self::Here(here) => {
                 let client = &here.session().await?.client;
-                client.terminate(run_id, reason).await.map_err(of_run(run_id))
+                match client.terminate(run_id, reason).await {
+                    // Of one that has ended the engine says that it is not there.
+                    Err(status) if status.code() == Code::NotFound => {
+                        here.open_run(run_id).await?;
+                        Err(of_run(run_id)(status))
+                    }
+                    ended => ended.map_err(of_run(run_id)),
+                }
             }
             Self::There(client) => Ok(client.terminate(run_id, Some(reason)).await?),
         }
@@ -306,6 +310,21 @@ impl Here<'_> {
         self.blobs
             .get_or_try_init(|| async { self.app.blobs(&self.data) })
             .await
+    }
+
+    /// The way to a run that has not ended: what cannot be stopped any more is said as a server says it.
+    async fn open_run(&self, run_id: &str) -> Result<&Session> {
+        let session = self.session().await?;
+        let described = session.client.describe(run_id).await.map_err(of_run(run_id))?;
+        let info = described.workflow_execution_info.unwrap_or_default();
+        match info.close_time {
+            None => Ok(session),
+            Some(_) => Err(Problem::new(format!(
+                "run {run_id} has ended already: {}",
+                status_name(info.status())
+            ))
+            .code("conflict")),
+        }
     }
 
     async fn run(&self, run_id: &str) -> Result<RunDetail> {

@@ -24,6 +24,8 @@ use crate::errors::{Problem, Result, refused};
 const KEEP_TARGETS: &str = "helve.keep-targets";
 /// In the data of a namespace: how long its results are kept.
 const KEEP_RESULTS: &str = "helve.keep-results";
+/// Longer than anybody keeps anything.
+const FOR_EVER: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 /// The first sweep of a process that stays begins after this time at the latest, so that one that is often started anew
 /// sweeps too.
 const FIRST_SWEEP: Duration = Duration::from_secs(5 * 60);
@@ -116,10 +118,10 @@ impl Sweeper {
     async fn namespaces(&self) -> Result<Vec<(String, Retention)>> {
         let listed = self.client.namespaces().await;
         let listed = listed.map_err(|status| unknown(&status))?;
-        listed
+        Ok(listed
             .into_iter()
-            .map(|info| Ok((info.name.clone(), keeps(&info, self.retention)?)))
-            .collect()
+            .map(|info| (info.name.clone(), keeps(&info, self.retention)))
+            .collect())
     }
 
     async fn holds(&mut self, namespaces: &[(String, Retention)]) -> Result<HashMap<BlobId, Hold>> {
@@ -192,19 +194,20 @@ fn closed_within(time: Duration) -> String {
     format!("CloseTime > '{since}'")
 }
 
-/// What a namespace says, or the default.
-fn keeps(info: &NamespaceInfo, default: Retention) -> Result<Retention> {
-    let read = |key: &str, default: Duration| match info.data.get(key) {
-        None => Ok(default),
-        Some(text) => text.parse().map(|span: Span| span.duration()).map_err(|error| {
-            Problem::new(format!("namespace `{}` has a wrong `{key}`: {error}", info.name))
-                .help("nothing is removed until it is set right")
-        }),
+/// What a namespace says, or the default. What cannot be read keeps all of that namespace, and nothing of others.
+fn keeps(info: &NamespaceInfo, default: Retention) -> Retention {
+    let read = |key: &str, default: Duration| match info.data.get(key).map(|text| text.parse::<Span>()) {
+        None => default,
+        Some(Ok(span)) => span.duration(),
+        Some(Err(error)) => {
+            tracing::warn!(namespace = info.name, key, %error, "nothing of this namespace is removed until that is set right");
+            FOR_EVER
+        }
     };
-    Ok(Retention {
-        targets: read(KEEP_TARGETS, default.targets)?,
-        results: read(KEEP_RESULTS, default.results)?,
-    })
+    Retention {
+        targets: read(KEEP_TARGETS, default.targets),
+        results: read(KEEP_RESULTS, default.results),
+    }
 }
 
 async fn all(client: &Client, query: String) -> Result<Vec<WorkflowExecutionInfo>> {
@@ -315,19 +318,17 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_says_how_long_it_keeps_and_a_wrong_word_stops_everything() {
+    fn a_namespace_says_how_long_it_keeps_and_of_one_with_a_wrong_word_nothing_goes() {
         let info = |pairs: &[(&str, &str)]| NamespaceInfo {
             name: "team".into(),
             data: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             ..Default::default()
         };
         let default = Retention::default();
-        assert_eq!(keeps(&info(&[]), default).unwrap(), default);
-        let keep = keeps(&info(&[(KEEP_RESULTS, "90d")]), default).unwrap();
+        assert_eq!(keeps(&info(&[]), default), default);
+        let keep = keeps(&info(&[(KEEP_RESULTS, "90d")]), default);
         assert_eq!((keep.targets, keep.results), (default.targets, 3 * default.results));
-        let error = keeps(&info(&[(KEEP_TARGETS, "for ever")]), default)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("team") && error.contains(KEEP_TARGETS), "{error}");
+        let keep = keeps(&info(&[(KEEP_TARGETS, "for ever")]), default);
+        assert_eq!((keep.targets, keep.results), (FOR_EVER, default.results));
     }
 }

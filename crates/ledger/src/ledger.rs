@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use helve_db::{Batch, OpenError, ReadError, Store, rusqlite::Connection};
+use helve_db::{Batch, ReadError, Store, rusqlite::Connection};
 
 use crate::{
     access::Door,
@@ -57,7 +57,6 @@ struct Inner {
 impl Ledger {
     /// Opens the database at `path`, makes it if there is none (readable by its owner only), and brings its schema up to date.
     pub async fn open(path: &Path, options: Options) -> Result<Self, Error> {
-        make_private(path)?;
         let store = Store::open(
             path,
             &helve_db::Options {
@@ -166,19 +165,4 @@ where
     F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
 {
     store.read(move |db| Ok::<_, ReadError>(question(db))).await?
-}
-
-/// It holds what webhooks are signed with, so it is nobody else's to read. SQLite gives its other files the same mode.
-fn make_private(path: &Path) -> Result<(), Error> {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let opened = options.open(path).map(drop);
-    opened.map_err(|error| {
-        Error::from(OpenError::Io {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
-    })
 }

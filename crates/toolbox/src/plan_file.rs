@@ -138,7 +138,7 @@ fn module_name(reader: &mut Reader<'_>, node: &Node, around: Surroundings<'_>) -
         Some(Some(_)) => {}
         Some(None) => reader.problem(
             node.at,
-            format!("the module `{name}` is broken: see the problems of its files"),
+            format!("the module `{name}` is broken: see the problems of its files, which `helve toolbox check` lists"),
         ),
         None => {
             let hint = suggest(&name, around.modules.iter().map(String::as_str));

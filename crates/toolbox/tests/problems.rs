@@ -417,7 +417,7 @@ fn one_broken_workflow_does_not_hide_the_others() {
             "box/modules/broken/module.yaml:1:1: a module has no `kind`",
             "box/modules/broken/module.yaml:1:1: a module has no `version`",
             "box/workflows/half/workflow.yaml:1:1: the folder `half` has no workflow.yaml (a workflow that is code has a workflow.wasm instead: build it)",
-            "box/workflows/other/workflow.yaml:1:23: the module `broken` is broken: see the problems of its files",
+            "box/workflows/other/workflow.yaml:1:23: the module `broken` is broken: see the problems of its files, which `helve toolbox check` lists",
         ]
     );
     let error = loaded.toolbox.workflow("other").unwrap_err().to_string();

@@ -1,14 +1,16 @@
 //! One attempt of a step: workspace, module, report. Blocking throughout; the caller gives it a thread.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use helve_blobs::{BlobStore, Control};
 use helve_findings::{ModuleReport, Notification, NotificationLevel, Status};
 use helve_modules::secrets::Masker;
-use helve_modules::{Allowed, Artifact, Context, Output};
+use helve_modules::{Allowed, Artifact, BUILTIN, Context, Output};
 use helve_toolbox::run::{BlobRef, NamedBlob, StepInput, StepOutput, StepStatus};
 
 use crate::modules::Modules;
@@ -68,6 +70,7 @@ impl StepRunner {
         let workspace = self
             .workspaces
             .lay_out(attempt, input.isolation, input.target.as_ref(), &control)?;
+        let nothing = nothing_there(input, workspace.path());
         let report_progress = |mut progress: helve_modules::Progress| {
             progress.message = progress.message.map(|said| masker.text(&said).into_owned());
             watch.progress.set(progress.into());
@@ -86,6 +89,12 @@ impl StepRunner {
                     message: panic_message(&*panic),
                 }
             })??;
+        if let Some(reason) = nothing
+            && output.report.findings.is_empty()
+            && output.report.status == Status::Completed
+        {
+            output.report.status = Status::Inconclusive { reason };
+        }
         limit_findings(&mut output.report, self.limits.findings_per_step);
         // The one place that the findings of all modules pass: nothing of them was stored or told before.
         masker.report(&mut output.report, Some(workspace.path()));
@@ -156,6 +165,31 @@ impl StepRunner {
         }
         Ok(kept)
     }
+}
+
+/// Why a step that finds nothing has not looked at anything. A module that is a program may look elsewhere when it was given no
+/// target; what was given and is empty was meant.
+fn nothing_there(input: &StepInput, workspace: &Path) -> Option<String> {
+    let reason = match &input.target {
+        None if BUILTIN.contains(&input.module.as_str()) => "the run has no target, so there was nothing to look at",
+        None => return None,
+        Some(_) if has_files(workspace) => return None,
+        Some(_) => {
+            "the target has no files, so there was nothing to look at: either it is empty, or ignore files name all that is in it"
+        }
+    };
+    Some(reason.to_owned())
+}
+
+/// Whether there is anything but folders. What cannot be read counts as something.
+fn has_files(folder: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(folder) else {
+        return true;
+    };
+    entries.any(|entry| {
+        let kind = entry.and_then(|entry| Ok((entry.file_type()?.is_dir(), entry.path())));
+        kind.map_or(true, |(is_folder, path)| !is_folder || has_files(&path))
+    })
 }
 
 /// Drops the least severe findings beyond the limit, and says so where nobody can miss it.

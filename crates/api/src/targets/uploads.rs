@@ -14,11 +14,15 @@ use helve_blobs::BlobId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 
 use super::archive::Format;
 use super::index::{create_private, sync_dir, write_whole};
 use super::left_out::LeftOut;
 use crate::problem::Problem;
+
+/// Writes that are under way at once, on as many threads.
+const WRITES: usize = 16;
 
 /// The folder of all uploads.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub(crate) struct Uploads {
     dir: PathBuf,
     /// Those that somebody writes to, or turns into a target, at this moment.
     busy: Busy,
+    /// Whose turn it is to write.
+    turns: Arc<Semaphore>,
 }
 
 /// By their ids, with the bytes that each may come to have by what is under way.
@@ -103,6 +109,7 @@ impl Uploads {
         Ok(Self {
             dir: dir.to_owned(),
             busy: Arc::default(),
+            turns: Arc::new(Semaphore::new(WRITES)),
         })
     }
 
@@ -224,7 +231,7 @@ impl Uploads {
                             Err(problem) => break Err(UploadError::NoRoom(problem)),
                         }
                     }
-                    if let Err(error) = file.write_all(&bytes).await {
+                    if let Err(error) = self.write(&mut file, &bytes).await {
                         break Err(error.into());
                     }
                     length = wanted;
@@ -232,9 +239,16 @@ impl Uploads {
                 Some(Err(error)) => break Err(UploadError::BrokeOff(error)),
             }
         };
-        file.flush().await?;
+        let _turn = self.turns.acquire().await;
         file.sync_data().await?;
         outcome.map(|()| length)
+    }
+
+    /// Hands bytes to the system, in turns: each write occupies a thread, and hundreds of uploads must not mean hundreds of them.
+    async fn write(&self, file: &mut tokio::fs::File, bytes: &[u8]) -> io::Result<()> {
+        let _turn = self.turns.acquire().await;
+        file.write_all(bytes).await?;
+        file.flush().await
     }
 
     /// Writes down what became of it, and drops the bytes. Blocking.

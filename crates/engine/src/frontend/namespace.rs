@@ -189,6 +189,8 @@ impl Frontend {
         }
         let retention = match &config.workflow_execution_retention_ttl {
             None => None,
+            // For ever, as it is: clients send back what they were told when they change something else.
+            Some(zero) if zero.seconds == 0 && zero.nanos == 0 && namespace.settings().retention.is_none() => None,
             given => Some(retention(given.as_ref())?),
         };
         let state = match info.state() {

@@ -50,7 +50,7 @@ impl Frontend {
             }
             return self.describe_enhanced(&request, &id);
         }
-        let view = self.shell.matching.describe(&id);
+        let view = self.described(&id);
         let config = self.shell.matching.config(&id);
         Ok(DescribeTaskQueueResponse {
             stats: request.report_stats.then(|| stats(total(&view), view.is_limited)),
@@ -79,6 +79,19 @@ impl Frontend {
             pollers: view.pollers.into_iter().map(poller).collect(),
             ..Default::default()
         })
+    }
+
+    /// A queue; or, when nobody polls one that is called so, the one that a worker calls so for its own runs: whoever asks for it
+    /// by its name need not know whose runs they are.
+    fn described(&self, id: &QueueId) -> View {
+        let matching = &self.shell.matching;
+        let view = matching.describe(id);
+        if id.kind != Kind::Workflow || !view.pollers.is_empty() || total(&view).backlog > 0 {
+            return view;
+        }
+        let sticky = matching.sticky_queues(&id.namespace, &id.name);
+        let polled = sticky.iter().map(|id| matching.describe(id));
+        polled.max_by_key(|view| view.pollers.len()).unwrap_or(view)
     }
 
     /// The answer by build ids, of which there is one here: none.

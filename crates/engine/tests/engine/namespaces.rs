@@ -154,6 +154,25 @@ async fn what_makes_no_namespace_is_refused() {
     assert_code(world.describe_namespace("", "").await, Code::InvalidArgument);
 }
 
+/// As the command line does, which sends back the whole configuration that it was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_for_ever_stays_so_when_something_else_is_changed() {
+    let world = World::new().await;
+    let told = world.describe_namespace(NAMESPACE, "").await.unwrap().config;
+    let update = UpdateNamespaceRequest {
+        namespace: NAMESPACE.to_owned(),
+        update_info: Some(UpdateNamespaceInfo {
+            data: HashMap::from([("k".to_owned(), "v".to_owned())]),
+            ..Default::default()
+        }),
+        config: told.clone(),
+        ..Default::default()
+    };
+    let updated = world.update_namespace(update).await.unwrap();
+    assert_eq!(updated.namespace_info.unwrap().data["k"], "v");
+    assert_eq!(updated.config, told);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_changes_what_it_names_and_a_deprecated_namespace_takes_no_new_executions() {
     let world = World::new().await;

@@ -1,7 +1,7 @@
 //! Sticky queues: a worker that has a run in its cache gets only what is new, for as long as it is there.
 
 use crate::client::*;
-use temporalio_protos::temporal::api::{enums::v1::*, workflowservice::v1::*};
+use temporalio_protos::temporal::api::{enums::v1::*, taskqueue::v1::TaskQueue, workflowservice::v1::*};
 
 /// A run whose worker waits at its sticky queue.
 async fn sticky_run(world: &World) -> tokio::task::JoinHandle<PollWorkflowTaskQueueResponse> {
@@ -26,6 +26,19 @@ async fn the_worker_that_has_the_run_gets_only_the_new_events() {
     );
     assert_eq!(task.previous_started_event_id, 3);
     assert_eq!(signal_names(events(&task)), ["s"]);
+}
+
+/// As `temporal task-queue describe` asks, which knows no normal name.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_polls_a_sticky_queue_is_told_by_its_name_alone() {
+    let world = World::new().await;
+    let waiting = sticky_run(&world).await;
+    let by_name = TaskQueue {
+        name: "sticky".to_owned(),
+        ..Default::default()
+    };
+    wait_for_poller_of(&world, Some(by_name)).await;
+    waiting.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,8 +22,23 @@ pub(crate) struct WorkflowsArgs {
     pub(crate) verb: Option<WorkflowsVerb>,
 }
 
+impl WorkflowsArgs {
+    /// `show NAME` is another way to write `NAME`.
+    pub(crate) fn settle(&mut self) {
+        if let Some(WorkflowsVerb::Show { name }) = &self.verb {
+            self.named.name = Some(name.clone());
+            self.verb = None;
+        }
+    }
+}
+
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum WorkflowsVerb {
+    /// Show one in full
+    Show {
+        /// Its name
+        name: String,
+    },
     /// Begin a new workflow: a plan that passes the check and runs, or a project for code
     New {
         /// Its name
@@ -64,8 +79,23 @@ pub(crate) struct ModulesArgs {
     pub(crate) verb: Option<ModulesVerb>,
 }
 
+impl ModulesArgs {
+    /// `show NAME` is another way to write `NAME`.
+    pub(crate) fn settle(&mut self) {
+        if let Some(ModulesVerb::Show { name }) = &self.verb {
+            self.named.name = Some(name.clone());
+            self.verb = None;
+        }
+    }
+}
+
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ModulesVerb {
+    /// Show one in full
+    Show {
+        /// Its name
+        name: String,
+    },
     /// Begin a new module that runs a program: a file that passes the check and runs
     New {
         /// Its name

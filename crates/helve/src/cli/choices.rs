@@ -3,6 +3,25 @@
 use std::str::FromStr;
 
 use helve_sandbox::Level;
+use helve_toolbox::Span;
+
+/// A number that is not zero.
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("0 would show nothing: write 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("write a number".to_owned()),
+    }
+}
+
+/// A time that is not zero.
+pub(crate) fn some_time(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    match span.duration().is_zero() {
+        true => Err("nothing is done in no time: leave it out for no limit".to_owned()),
+        false => Ok(span),
+    }
+}
 
 /// How strong the sandbox around tools must be, and may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -7,6 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 use helve_queue::{QueueName, Which};
 use helve_toolbox::Span;
 
+use super::choices::at_least_one;
+
 const QUEUE_HELP: &str = "\
 Examples:
   helve queue publish scans --input '{\"path\": \"/src\"}' --priority 1 --key nightly
@@ -83,7 +85,7 @@ pub(crate) enum QueueVerb {
         #[arg(long, value_name = "STATUS", default_value = "all", value_parser = which)]
         status: Which,
         /// At most this many
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+        #[arg(short = 'n', long, value_name = "N", default_value = "50", value_parser = at_least_one)]
         limit: usize,
     },
     /// Count the jobs of a queue; of all that have open jobs when none is named
@@ -96,7 +98,7 @@ pub(crate) enum QueueVerb {
         /// The queue
         queue: QueueName,
         /// At most this many
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+        #[arg(short = 'n', long, value_name = "N", default_value = "50", value_parser = at_least_one)]
         limit: usize,
     },
     /// Start dead or cancelled jobs again

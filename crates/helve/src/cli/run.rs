@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use helve_findings::Severity;
 use helve_toolbox::Span;
 
+use super::choices::some_time;
 use super::{Counting, Export};
 
 const RUN_HELP: &str = "\
@@ -53,7 +54,7 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) fail_on: Vec<FailOn>,
     /// Give up after this time, such as `90s` or `1h30m`; the run then ends, it cannot be resumed
-    #[arg(long, value_name = "TIME", conflicts_with = "resume")]
+    #[arg(long, value_name = "TIME", conflicts_with = "resume", value_parser = some_time)]
     pub(crate) timeout: Option<Span>,
     /// No progress on standard error
     #[arg(short, long)]

@@ -2,13 +2,15 @@
 
 use clap::Subcommand;
 
+use super::choices::at_least_one;
+
 /// `helve runs`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum RunsVerb {
     /// List runs, newest first
     List {
         /// At most this many
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+        #[arg(short = 'n', long, value_name = "N", default_value = "50", value_parser = at_least_one)]
         limit: usize,
         /// Only runs that have not ended
         #[arg(long)]

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 use helve_toolbox::Span;
 
+use super::choices::at_least_one;
+
 /// Which server, and how to come in.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options for servers")]
 pub(crate) struct ServerChoice {
-    /// Talk to this server instead of a data directory: `https://HOST`, or `http://127.0.0.1:8080` on this machine
+    /// Talk to this server instead of a data directory: `https://HOST`, `http://127.0.0.1:8080` on this machine, or a ticket of
+    /// its mesh
     #[arg(
         long,
         global = true,
@@ -213,7 +216,7 @@ pub(crate) enum TokensVerb {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AuditArgs {
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "50", value_parser = at_least_one)]
     pub(crate) limit: usize,
     /// By this actor
     #[arg(long, value_name = "NAME")]
@@ -263,7 +266,7 @@ pub(crate) struct FindingsFilter {
     #[arg(long, value_name = "ORDER")]
     pub(crate) order: Option<String>,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "50", value_parser = at_least_one)]
     pub(crate) limit: usize,
 }
 

@@ -23,6 +23,11 @@ pub(crate) struct Joined {
     pub(crate) verticals: Option<Vec<String>>,
 }
 
+/// What this machine calls itself.
+pub(crate) fn own_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
 /// The way to the nodes of a ticket, under the key of the data directory.
 pub(crate) async fn link(ticket: &Ticket, data: &DataDir) -> Result<Link> {
     let key = helve_mesh::read_key(&data.mesh_key()).map_err(|error| Problem::new(error.to_string()))?;

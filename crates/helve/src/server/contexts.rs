@@ -93,7 +93,7 @@ impl Contexts {
     pub(crate) fn get(&self, name: &str) -> Result<&Context> {
         self.contexts.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
-            let problem = Problem::new(format!("there is no context `{name}`"));
+            let problem = Problem::new(format!("there is no context `{name}`")).code("not-found");
             match known.as_slice() {
                 [] => problem.help("`helve login URL` makes one"),
                 known => problem.help(format!("there are: {}", known.join(", "))),

@@ -79,17 +79,30 @@ fn by_address(global: &Global, url: &str) -> Result<Client> {
 /// The `helve up` of the data directory.
 pub(crate) fn local(app: &App) -> Result<Option<Client>> {
     let data = app.data_dir()?;
-    let Some(url) = Served::find(&data).http else {
+    let places = Served::find(&data);
+    let Some(url) = places.http else {
         return Ok(None);
     };
     let global = &app.global;
-    let server = address(&url, false)?;
+    // By its socket there is nothing to encrypt, and no certificate to judge.
+    let server = match &places.http_socket {
+        Some(_) => address("http://localhost", false)?,
+        None => address(&url, false)?,
+    };
     let token = match given(global)? {
         Some(token) => token,
         None => admin_token(&data)?,
     };
     let namespace = global.server.namespace.clone();
-    client(server, token, global.server.server_ca.as_deref(), namespace).map(Some)
+    let options = Options {
+        server,
+        token: Some(token),
+        authorities: None,
+        namespace,
+        socket: places.http_socket,
+    };
+    let ca = global.server.server_ca.as_deref().filter(|_| options.socket.is_none());
+    made(options, ca).map(Some)
 }
 
 /// The chosen server, or the `helve up` of the data directory: for what only servers know.
@@ -161,12 +174,33 @@ fn no_token(server: &Server) -> Problem {
 }
 
 pub(crate) fn client(server: Server, token: Token, ca: Option<&Path>, namespace: Option<String>) -> Result<Client> {
-    let authorities = ca.map(|file| fs::read(file).map_err(|error| Problem::io("read", file, &error)));
     let options = Options {
         server,
-        token,
-        authorities: authorities.transpose()?,
+        token: Some(token),
+        authorities: None,
         namespace,
+        socket: None,
+    };
+    made(options, ca)
+}
+
+/// The server at the other end of a socket that leads there, where the connection says who comes.
+pub(crate) fn through(socket: &Path, namespace: Option<String>) -> Result<Client> {
+    let options = Options {
+        server: address("http://localhost", false)?,
+        token: None,
+        authorities: None,
+        namespace,
+        socket: Some(socket.to_owned()),
+    };
+    made(options, None)
+}
+
+fn made(options: Options, ca: Option<&Path>) -> Result<Client> {
+    let authorities = ca.map(|file| fs::read(file).map_err(|error| Problem::io("read", file, &error)));
+    let options = Options {
+        authorities: authorities.transpose()?,
+        ..options
     };
     Client::new(options).map_err(|error| match ca {
         Some(file) => Problem::from(error).detail(format!("the certificates are those in {}", file.display())),
@@ -180,6 +214,9 @@ impl From<Error> for Problem {
         match &error {
             Error::Address(text) if text.contains("not encrypted") => {
                 problem.help("use https://, or --insecure-http if the network between is trusted")
+            }
+            Error::Unreachable { reason, .. } if about_tls(reason).is_some() => {
+                problem.maybe_help(about_tls(reason).map(str::to_owned))
             }
             Error::Unreachable { .. } => problem.help(
                 "check the address and that the server runs; `helve context list` shows the servers that are remembered",
@@ -195,12 +232,29 @@ impl From<Error> for Problem {
                 match refusal.status {
                     401 => problem.help("the token is wrong, over, or of another server: `helve login URL` remembers a new one"),
                     403 => problem.help("an administrator can give a token with another role: `helve tokens make`"),
+                    404 => problem.help("it may be in another namespace (--namespace), or at another server; the `list` of its verb shows what is there"),
                     429 | 503 => problem.help("try again in a moment"),
                     _ => problem,
                 }
             }
             _ => problem,
         }
+    }
+}
+
+/// What to write when the two sides do not agree about TLS, which the libraries below say in their own words.
+fn about_tls(reason: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["InvalidContentType", "corrupt message"]) {
+        Some("what answers there does not speak TLS: write http://")
+    } else if says(&["invalid HTTP version"]) {
+        Some("what answers there speaks TLS: write https://")
+    } else if says(&["peer certificate", "UnknownIssuer"]) {
+        Some(
+            "name the certificate, or the authority that signed it, with --server-ca, and the server as the certificate does",
+        )
+    } else {
+        None
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ use crate::paths::DataDir;
 pub(crate) struct Places {
     /// URL of the HTTP API.
     pub(crate) http: Option<String>,
+    /// A private socket where it is reached, too, without TLS.
+    #[serde(default)]
+    pub(crate) http_socket: Option<PathBuf>,
     /// `HOST:PORT` of the engine's gRPC.
     pub(crate) grpc: Option<String>,
 }
@@ -84,6 +87,7 @@ mod tests {
         assert_eq!(Served::find(&data), Places::default());
         let places = Places {
             http: Some("http://127.0.0.1:1".to_owned()),
+            http_socket: Some(data.http_socket()),
             grpc: None,
         };
         let served = Served::announce(&data, &places).unwrap();

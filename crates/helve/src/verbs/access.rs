@@ -36,6 +36,11 @@ pub(crate) async fn tokens(app: &App, verb: TokensVerb) -> Result<u8> {
                 None => None,
                 Some(span) => Some(from_now(span).ok_or_else(|| Problem::new("no clock goes as far as --expires-in"))?),
             };
+            // What is there may hold the only copy of another secret. A device such as /dev/null holds nothing.
+            if let Some(path) = output.as_deref().filter(|path| path.is_file()) {
+                return Err(Problem::new(format!("{} is there already", path.display()))
+                    .help("name another file, or remove that one: it may hold a token that is still good"));
+            }
             // Before the secret is made, and not after it was shown to nobody.
             let file = output.as_deref().map(private_file).transpose()?;
             let wanted = json!({
@@ -76,17 +81,35 @@ fn tell(made: &Value, file: Option<&Path>) {
     eprint_line(&format!("take it back with: helve tokens revoke {id}"));
 }
 
-/// Whole or not there, and nobody else's to read.
-fn private_file(path: &Path) -> Result<tempfile::NamedTempFile> {
+/// Where a secret goes.
+enum Keeper {
+    /// A file that is whole or not there, and nobody else's to read.
+    File(tempfile::NamedTempFile),
+    /// A device or a pipe, which is written to and not replaced.
+    Device(std::fs::File),
+}
+
+fn private_file(path: &Path) -> Result<Keeper> {
+    if path.exists() {
+        let device = std::fs::OpenOptions::new().write(true).open(path);
+        return device
+            .map(Keeper::Device)
+            .map_err(|error| Problem::io("write", path, &error));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+    let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
+    file.map(Keeper::File)
         .map_err(|error| Problem::io("write", path, &error))
 }
 
-fn keep(mut file: tempfile::NamedTempFile, path: &Path, secret: &str) -> Result<()> {
-    let written = writeln!(file, "{secret}").and_then(|()| file.as_file().sync_all());
+fn keep(keeper: Keeper, path: &Path, secret: &str) -> Result<()> {
+    let written = match keeper {
+        Keeper::Device(mut device) => writeln!(device, "{secret}"),
+        Keeper::File(mut file) => writeln!(file, "{secret}")
+            .and_then(|()| file.as_file().sync_all())
+            .and_then(|()| file.persist_noclobber(path).map(drop).map_err(|error| error.error)),
+    };
     written
-        .and_then(|()| file.persist(path).map(drop).map_err(|error| error.error))
         .map_err(|error| Problem::io("write", path, &error).help("the token was made: revoke it, and make another one"))
 }
 
@@ -130,4 +153,25 @@ pub(crate) async fn audit(app: &App, args: AuditArgs) -> Result<u8> {
         false => print(&render::audit(&entries, Style::stdout())),
     }
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_into_a_file_of_its_own_and_never_takes_the_place_of_a_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ci.token");
+        keep(private_file(&path).unwrap(), &path, "hlv_secret").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "hlv_secret\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            let null = Path::new("/dev/null");
+            keep(private_file(null).unwrap(), null, "hlv_secret").unwrap();
+            assert!(std::fs::metadata(null).unwrap().file_type().is_char_device());
+        }
+    }
 }

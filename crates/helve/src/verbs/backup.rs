@@ -182,7 +182,10 @@ fn age(at: Timestamp) -> String {
 fn problem(error: &Error) -> Problem {
     let problem = Problem::new(error.to_string());
     match error {
-        Error::Damaged(_) => problem.help("take another snapshot (`helve backup list`, --snapshot), or another backup"),
+        Error::Damaged(_) => problem.help(
+            "make another backup to it: damaged blobs are copied again; or take an older snapshot (`helve backup list`), or another \
+             backup",
+        ),
         Error::NoBackup(_) => problem.help("`helve backup DIR` makes one"),
         _ => problem,
     }

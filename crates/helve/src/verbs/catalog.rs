@@ -97,7 +97,7 @@ pub(crate) fn not_found(error: NotFound) -> Problem {
             )
             .maybe_help(hint);
     }
-    let problem = Problem::new(format!("there is no {what} `{name}`"));
+    let problem = Problem::new(format!("there is no {what} `{name}`")).code("not-found");
     match suggestions.as_slice() {
         [] => problem,
         [one] => problem.help(format!("did you mean `{one}`? `helve {what}s` lists them")),

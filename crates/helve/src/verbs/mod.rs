@@ -37,12 +37,17 @@ pub(crate) use verticals::Examined;
 use helve_metrics::Registry;
 
 use crate::app::App;
-use crate::cli::{Cli, Global, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
+use crate::cli::{Cli, EngineChoice, Global, ModulesVerb, ToolboxVerb, Verb, WorkflowsVerb};
 use crate::errors::{Problem, Result};
 use crate::server;
 
 /// Runs the verb and returns the exit code.
-pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
+pub(crate) async fn run(mut cli: Cli, metrics: Registry) -> Result<u8> {
+    match &mut cli.verb {
+        Verb::Workflows(args) => args.settle(),
+        Verb::Modules(args) => args.settle(),
+        _ => {}
+    }
     let mut global = cli.global;
     if let Verb::Toolbox(ToolboxVerb::Check { dirs, .. }) = &cli.verb {
         global.toolbox.extend_from_slice(dirs);
@@ -50,7 +55,7 @@ pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
     let mut app = App::new(global, metrics)?;
     match reach(&cli.verb) {
         Reach::Anywhere => app.server = server::chosen(&app.global)?,
-        Reach::Here(what) => refuse_server(&app.global, what)?,
+        Reach::Here(what) => refuse_server(&app.global, what, matches!(cli.verb, Verb::Queue(_) | Verb::Backup(_)))?,
         Reach::Own => {}
     }
     match cli.verb {
@@ -67,14 +72,14 @@ pub(crate) async fn run(cli: Cli, metrics: Registry) -> Result<u8> {
             }
             Some(WorkflowsVerb::Build { dir }) => build::build_workflow(&app, dir),
             Some(WorkflowsVerb::Replay { run_id, with }) => replay::replay_run(&app, &run_id, with.as_deref()).await,
-            None => catalog::workflows(&app, &args.named).await,
+            None | Some(WorkflowsVerb::Show { .. }) => catalog::workflows(&app, &args.named).await,
         },
         Verb::Modules(args) => match args.verb {
             Some(ModulesVerb::New { name, dir, wasm }) => match wasm {
                 true => toolbox::new_code_module(&app, &name, dir),
                 false => toolbox::new_module(&app, &name, dir),
             },
-            None => catalog::modules(&app, &args.named).await,
+            None | Some(ModulesVerb::Show { .. }) => catalog::modules(&app, &args.named).await,
         },
         Verb::Verticals(args) => verticals::verticals(&app, args).await,
         Verb::Toolbox(ToolboxVerb::Check { .. }) => toolbox::check(&app),
@@ -128,13 +133,29 @@ fn reach(verb: &Verb) -> Reach {
     }
 }
 
-/// A server that was chosen once is no matter; one that is named now would be left out without a word.
-fn refuse_server(global: &Global, what: &str) -> Result<()> {
-    match &global.server.server {
-        None => Ok(()),
-        Some(_) => Err(
-            Problem::new(format!("{what} works on this machine, and not at a server"))
-                .help("leave out --server, or unset HELVE_SERVER"),
-        ),
+/// A server that is named now would be left out without a word. One that was chosen once is no matter for what can only be meant
+/// for this machine; `of_data` is for what somebody may well mean for the server.
+fn refuse_server(global: &Global, what: &str, of_data: bool) -> Result<()> {
+    let here = |help: &str| Err(Problem::new(format!("{what} works on this machine, and not at a server")).help(help));
+    if global.server.server.is_some() {
+        return here("leave out --server, or unset HELVE_SERVER");
+    }
+    match global.server.context.as_deref() {
+        Some(name) if name != server::contexts::LOCAL => return here("leave out --context, or unset HELVE_CONTEXT"),
+        Some(_) => return Ok(()),
+        None => {}
+    }
+    let is_named = global.data_dir.is_some() || global.engine != EngineChoice::Embedded;
+    match of_data && !is_named {
+        true => match server::contexts::Contexts::load()
+            .ok()
+            .and_then(|contexts| contexts.current)
+        {
+            Some(current) => here(&format!(
+                "commands talk to `{current}` since `helve login`: say `--context local` for the data directory of this machine"
+            )),
+            None => Ok(()),
+        },
+        false => Ok(()),
     }
 }

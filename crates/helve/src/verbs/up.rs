@@ -40,7 +40,7 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     let data = app.data_dir()?;
     let tls = tls::server(&args.tls, &data)?;
     let blobs = app.blobs(&data)?;
-    let session = app.session(&data, "helve up", Sharing::Shared).await?;
+    let session = app.session_in(&data, "helve up", Sharing::Shared, None).await?;
     if session.is_attached() {
         return Err(in_use(&data));
     }
@@ -212,6 +212,7 @@ impl Doors {
         };
         let places = Places {
             http: http.as_ref().map(Http::near),
+            http_socket: http.as_ref().and_then(Http::socket),
             grpc: grpc.map(|address| reachable(address).to_string()),
         };
         let served = Served::announce(data, &places);

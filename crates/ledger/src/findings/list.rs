@@ -21,7 +21,7 @@ use crate::{
 
 const LIST: &str = "findings";
 /// Rows that a page looks at, at most.
-const MAX_EXAMINED: usize = 20_000;
+const MAX_EXAMINED: usize = 10_000;
 /// What a narrow index gives is collected and sorted up to so many.
 const MAX_COLLECTED: usize = 10_000;
 

@@ -36,7 +36,7 @@ struct Fixture {
     module: Arc<Scripted>,
     input: StepInput,
     watch: Watch,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn fixture(behaviour: Behaviour) -> Fixture {
@@ -86,7 +86,7 @@ fn fixture(behaviour: Behaviour) -> Fixture {
         module,
         input,
         watch: Watch::default(),
-        _dir: dir,
+        dir,
     }
 }
 
@@ -219,6 +219,41 @@ fn beyond_the_limit_the_least_severe_findings_go_and_the_step_says_so() {
         reason.starts_with("4 findings are more than a step may report (2): the 2 least severe"),
         "{reason}"
     );
+}
+
+#[test]
+fn who_finds_nothing_in_a_target_without_files_has_not_looked() {
+    let (nothing, something): (Behaviour, Behaviour) = (
+        |_| Ok(output(report(&[]), vec![])),
+        |_| Ok(output(report(&[Severity::High]), vec![])),
+    );
+    for (behaviour, is_clean) in [(nothing, false), (something, true)] {
+        let mut fixture = fixture(behaviour);
+        assert_eq!(fixture.run().unwrap().status, StepStatus::Completed, "there is a file");
+        let empty = fixture.dir.path().join("empty/deep");
+        fs::create_dir_all(&empty).unwrap();
+        let blobs = &fixture.runner.blobs;
+        let packed = pack(
+            empty.parent().unwrap(),
+            &PackOptions::default(),
+            blobs,
+            &Control::none(),
+        )
+        .unwrap();
+        fixture.input.target.as_mut().unwrap().id = packed.id.to_string();
+        let status = fixture.run().unwrap().status;
+        assert_eq!(status == StepStatus::Completed, is_clean, "{status:?}");
+        // Programs may look at what is no file.
+        fixture.input.target = None;
+        assert_eq!(fixture.run().unwrap().status, StepStatus::Completed);
+    }
+    let input = StepInput {
+        module: "secrets".to_owned(),
+        target: None,
+        ..fixture(|_| unreachable!("it is not run")).input
+    };
+    let reason = super::nothing_there(&input, std::path::Path::new("/")).unwrap();
+    assert!(reason.starts_with("the run has no target"), "{reason}");
 }
 
 #[test]

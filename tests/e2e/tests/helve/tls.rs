@@ -204,3 +204,26 @@ fn files_that_cannot_be_used_are_one_clear_error() {
     home.run(&["up", "--tls-cert", text(&certificate)])
         .expect_clear_error(&["--tls-key"]);
 }
+
+/// Its certificate is for a name that leads elsewhere, and signed by nobody whom this machine knows.
+#[test]
+fn commands_of_the_servers_own_machine_need_no_certificate() {
+    let home = Home::new();
+    let pair = Authority::new().issue(home.path(), "server", &["helve.example.org"]);
+    let url = "https://helve.example.org";
+    let _up = up(&home, &pair, &["--http", "127.0.0.1:0", "--public-url", url]);
+    let tokens = home.run(&["tokens", "list", "--json"]).expect_code(0).json();
+    assert_eq!(tokens[0]["name"], "admin", "{tokens}");
+    home.run(&["findings", "list", "--json"]).expect_code(0);
+    let said = home.run(&["doctor", "--json"]).expect_code(0).stdout;
+    assert!(
+        said.contains("HTTP API") && said.contains("admin.token is valid"),
+        "{said}"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let socket = fs::metadata(home.data().join("http.sock")).unwrap();
+        assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -181,3 +181,72 @@ fn help_completions_and_version_are_there() {
         );
     }
 }
+
+#[test]
+fn a_namespace_that_is_named_is_meant_on_a_data_directory_too() {
+    let home = Home::new();
+    let target = small(&home);
+    for arguments in [
+        &["runs", "list", "--namespace", "nosuch", "--json"][..],
+        &["run", "assessment", &target, "--namespace", "nosuch", "--json"],
+        &[
+            "queue",
+            "publish",
+            "jobs",
+            "--input",
+            "1",
+            "--namespace",
+            "nosuch",
+            "--json",
+        ],
+    ] {
+        let refused = home.run(arguments).expect_code(1).stderr;
+        assert!(
+            refused.contains("there is no namespace `nosuch`"),
+            "{arguments:?}: {refused}"
+        );
+        assert!(refused.contains("\"code\":\"not-found\""), "{arguments:?}: {refused}");
+    }
+    home.run(&["run", "assessment", &target, "--namespace", "default"])
+        .expect_code(0);
+    assert_eq!(home.runs().len(), 1);
+}
+
+#[test]
+fn a_run_that_has_ended_is_not_stopped_and_the_command_says_so() {
+    let home = Home::new();
+    let run = home
+        .run(&["run", "assessment", &small(&home), "--json"])
+        .expect_code(0)
+        .json();
+    let run_id = run["run_id"].as_str().unwrap();
+    for verb in ["cancel", "terminate"] {
+        let refused = home.run(&["runs", verb, run_id]).expect_code(1).stderr;
+        assert!(refused.contains("has ended already: completed"), "{verb}: {refused}");
+    }
+}
+
+#[test]
+fn what_is_for_this_machine_refuses_a_server_however_it_is_named() {
+    let home = Home::new();
+    for arguments in [
+        &["queue", "stats", "--context", "there"][..],
+        &["backup", "elsewhere", "--context", "there"],
+        &["queue", "stats", "--server", "http://127.0.0.1:1"],
+    ] {
+        let refused = home.run(arguments).expect_code(1).stderr;
+        assert!(
+            refused.contains("works on this machine, and not at a server"),
+            "{refused}"
+        );
+    }
+    home.run(&["queue", "stats", "--context", "local"]).expect_code(0);
+    for wrong in [
+        &["runs", "list", "--limit", "0"][..],
+        &["run", "assessment", ".", "--timeout", "0s"],
+    ] {
+        home.run(wrong).expect_code(64);
+    }
+    let shown = home.run(&["workflows", "show", "assessment"]).expect_code(0).stdout;
+    assert_eq!(shown, home.run(&["workflows", "assessment"]).expect_code(0).stdout);
+}

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use helve_engine::Holder;
@@ -13,7 +14,7 @@ use crate::app::App;
 use crate::cli::{DEFAULT_NAMESPACE, EngineChoice};
 use crate::embedded::{Sharing, attach};
 use crate::paths::DataDir;
-use crate::server::Served;
+use crate::server::{Places, Served};
 
 /// How long anything may take.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -64,8 +65,8 @@ pub(super) async fn checks(app: &App, data: &DataDir) -> Vec<Check> {
     };
     let mut checks = vec![answers(&client).await];
     checks.extend(queues(app, &client).await);
-    let (http, token) = (Served::find(data).http, data.admin_token());
-    let asked = tokio::task::spawn_blocking(move || of_http(http.as_deref(), &token)).await;
+    let (places, token) = (Served::find(data), data.admin_token());
+    let asked = tokio::task::spawn_blocking(move || of_http(places, &token)).await;
     checks.extend(asked.unwrap_or_default());
     checks
 }
@@ -146,19 +147,60 @@ fn backlog(queue: &str, depth: i64, oldest: Duration, pollers: usize) -> Option<
 }
 
 /// What the HTTP API says, if it wrote down where it is. Blocking.
-fn of_http(url: Option<&str>, token: &std::path::Path) -> Vec<Check> {
-    // By TLS it is asked at its public name, which is another one's business.
-    let Some(address) = url.and_then(|url| url.strip_prefix("http://")) else {
+fn of_http(places: Places, token: &Path) -> Vec<Check> {
+    let Some(url) = places.http else {
         return Vec::new();
     };
+    let way = match (places.http_socket, url.strip_prefix("http://")) {
+        (Some(socket), _) => Way::Socket(socket),
+        (None, Some(address)) => Way::Address(address.to_owned()),
+        (None, None) => {
+            return vec![Check::warn(
+                "HTTP API",
+                format!("{url} was not asked: only its certificate's name leads there"),
+                "it is not known whether it is well",
+                "ask it from where it is used: `helve runs list --server URL`",
+            )];
+        }
+    };
     let token = std::fs::read_to_string(token).unwrap_or_default();
-    look_at(address, token.trim())
+    look_at(&url, &way, token.trim())
 }
 
-/// What a server says of itself at `host:port`, over plain HTTP. The one place to hook `--server URL` into.
-fn look_at(address: &str, token: &str) -> Vec<Check> {
-    let ready = match get(address, "/readyz", "") {
-        Ok((200, _)) => Check::ok("HTTP API", format!("http://{address} is ready")),
+/// How a server of this machine is reached without TLS.
+enum Way {
+    Address(String),
+    Socket(PathBuf),
+}
+
+trait Talk: Read + Write {}
+impl<T: Read + Write> Talk for T {}
+
+impl Way {
+    fn open(&self) -> std::io::Result<Box<dyn Talk>> {
+        match self {
+            Way::Address(address) => {
+                let address: std::net::SocketAddr = address.parse().map_err(std::io::Error::other)?;
+                let stream = TcpStream::connect_timeout(&address, WITHIN)?;
+                stream.set_read_timeout(Some(WITHIN))?;
+                Ok(Box::new(stream))
+            }
+            #[cfg(unix)]
+            Way::Socket(path) => {
+                let stream = std::os::unix::net::UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(WITHIN))?;
+                Ok(Box::new(stream))
+            }
+            #[cfg(not(unix))]
+            Way::Socket(_) => Err(std::io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+/// What the server with this URL says of itself.
+fn look_at(url: &str, way: &Way, token: &str) -> Vec<Check> {
+    let ready = match get(way, "/readyz", "") {
+        Ok((200, _)) => Check::ok("HTTP API", format!("{url} is ready")),
         Ok((status, body)) => Check::fail(
             "HTTP API",
             format!("not ready ({status}): {}", detail(&body)),
@@ -168,13 +210,13 @@ fn look_at(address: &str, token: &str) -> Vec<Check> {
         Err(error) => {
             return vec![Check::warn(
                 "HTTP API",
-                format!("http://{address} does not answer: {error}"),
+                format!("{url} does not answer: {error}"),
                 "pages and programs do not reach it",
                 "start `helve up` with --http",
             )];
         }
     };
-    let valid = match get(address, "/api/v1/me", token) {
+    let valid = match get(way, "/api/v1/me", token) {
         Ok((200, _)) => Check::ok("token", "admin.token is valid"),
         Ok((401, _)) => Check::warn(
             "token",
@@ -204,16 +246,14 @@ fn detail(body: &str) -> String {
     problem["detail"].as_str().unwrap_or("it does not say why").to_owned()
 }
 
-fn get(address: &str, path: &str, token: &str) -> std::io::Result<(u16, String)> {
-    let address: std::net::SocketAddr = address.parse().map_err(std::io::Error::other)?;
-    let mut stream = TcpStream::connect_timeout(&address, WITHIN)?;
-    stream.set_read_timeout(Some(WITHIN))?;
+fn get(way: &Way, path: &str, token: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = way.open()?;
     let token = match token {
         "" => String::new(),
         token => format!("Authorization: Bearer {token}\r\n"),
     };
     // In one piece: a server may answer and leave as soon as it has read something.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut text = String::new();
     stream.take(64 << 10).read_to_string(&mut text)?;
@@ -248,7 +288,7 @@ mod tests {
                 write!(stream, "HTTP/1.0 {status}\r\n\r\n{body}").unwrap();
             }
         });
-        let checks = look_at(&address, "t");
+        let checks = look_at("http://x", &Way::Address(address), "t");
         server.join().unwrap();
         assert_eq!(checks[0].state, State::Fail);
         assert!(checks[0].found.contains("the engine cannot be used"), "{:?}", checks[0]);
@@ -261,7 +301,7 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let checks = look_at(&free.to_string(), "");
+        let checks = look_at("http://x", &Way::Address(free.to_string()), "");
         assert_eq!((checks.len(), checks[0].state), (1, State::Warn));
     }
 }

@@ -39,7 +39,7 @@ impl Own {
         let args = options()?;
         let data = app.data_dir()?;
         let blobs = app.blobs(&data)?;
-        let session = app.session(&data, "helve mcp", Sharing::Shared).await?;
+        let session = app.session_in(&data, "helve mcp", Sharing::Shared, None).await?;
         if session.is_attached() {
             return Err(in_use(&data).help("`helve up --http` serves several at a time, assistants too"));
         }
@@ -60,6 +60,7 @@ impl Own {
             let http = Http::start(&args.http, &args.oidc, &data, parts).await?;
             let places = Places {
                 http: Some(http.near()),
+                http_socket: http.socket(),
                 grpc: None,
             };
             let served = Served::announce(&data, &places);
