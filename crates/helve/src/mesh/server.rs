@@ -78,6 +78,11 @@ impl MeshServer {
         Ok((server, Streams { grpc, http }))
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        self.endpoint.sockets().first().copied()
+    }
+
     /// What the API tells of it.
     pub(crate) fn view(&self) -> Arc<dyn helve_api::Mesh> {
         Arc::new(View {

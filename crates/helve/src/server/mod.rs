@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use helve_client::{Client, Error, Options, Server, Token};
+use helve_mesh::Ticket;
 
 use crate::app::App;
 use crate::cli::{EngineChoice, Global};
@@ -41,6 +42,17 @@ pub(crate) fn chosen(global: &Global) -> Result<Option<Client>> {
         },
     };
     name.map(|name| by_context(global, &name)).transpose()
+}
+
+/// The ticket that stands in the place of a server's address.
+pub(crate) fn ticket(global: &Global) -> Result<Option<Ticket>> {
+    let given = global
+        .server
+        .server
+        .as_deref()
+        .filter(|text| Ticket::looks_like_one(text));
+    let ticket = given.map(|text| text.parse::<Ticket>().map_err(|error| Problem::new(error.to_string())));
+    ticket.transpose()
 }
 
 fn by_context(global: &Global, name: &str) -> Result<Client> {

@@ -21,6 +21,9 @@ pub(crate) struct Places {
     pub(crate) http_socket: Option<PathBuf>,
     /// `HOST:PORT` of the engine's gRPC.
     pub(crate) grpc: Option<String>,
+    /// `HOST:PORT` of the mesh, by UDP.
+    #[serde(default)]
+    pub(crate) mesh: Option<String>,
 }
 
 /// The note while the server lives.
@@ -89,6 +92,7 @@ mod tests {
             http: Some("http://127.0.0.1:1".to_owned()),
             http_socket: Some(data.http_socket()),
             grpc: None,
+            mesh: None,
         };
         let served = Served::announce(&data, &places).unwrap();
         assert_eq!(Served::find(&data), places);

@@ -54,7 +54,10 @@ pub(crate) async fn run(mut cli: Cli, metrics: Registry) -> Result<u8> {
     }
     let mut app = App::new(global, metrics)?;
     match reach(&cli.verb) {
-        Reach::Anywhere => app.server = server::chosen(&app.global)?,
+        Reach::Anywhere => match server::ticket(&app.global)? {
+            Some(ticket) => app.talk_over_mesh(&ticket).await?,
+            None => app.server = server::chosen(&app.global)?,
+        },
         Reach::Here(what) => refuse_server(&app.global, what, matches!(cli.verb, Verb::Queue(_) | Verb::Backup(_)))?,
         Reach::Own => {}
     }

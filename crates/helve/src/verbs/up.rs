@@ -214,6 +214,10 @@ impl Doors {
             http: http.as_ref().map(Http::near),
             http_socket: http.as_ref().and_then(Http::socket),
             grpc: grpc.map(|address| reachable(address).to_string()),
+            mesh: mesh
+                .as_ref()
+                .and_then(MeshServer::socket)
+                .map(|address| address.to_string()),
         };
         let served = Served::announce(data, &places);
         let served = served.inspect_err(|error| tracing::warn!(%error, "other commands will not find this server"));

@@ -35,9 +35,7 @@ pub(crate) async fn worker(app: &App, args: WorkerArgs) -> Result<u8> {
 /// A worker of the server that a ticket names.
 async fn joined(app: &App, args: JoinArgs, data: DataDir, interrupted: CancellationToken) -> Result<u8> {
     let link = mesh::link(&args.ticket, &data).await?;
-    let name = args
-        .name
-        .unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
+    let name = args.name.unwrap_or_else(mesh::own_name);
     let joining = mesh::join(&link, &args.ticket, &name);
     let may = tokio::select! {
         may = joining => may?,

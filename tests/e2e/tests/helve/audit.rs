@@ -129,6 +129,32 @@ fn webhooks(calls: &mut Calls<'_>) {
     calls.call("DELETE /api/v1/webhooks/{id}", &[&id], &Value::Null, "webhook.delete");
 }
 
+fn mesh(calls: &mut Calls<'_>) {
+    let new = json!({ "name": "any" });
+    let made = calls.call("POST /api/v1/mesh/tickets", &[], &new, "mesh.ticket");
+    let far = Home::new();
+    let _worker = far.start(&["worker", "join", made["ticket"].as_str().expect("a ticket")]);
+    let endpoint = loop {
+        let known = calls.api.get("/api/v1/mesh/endpoints").expect(200).json();
+        if let Some(id) = known[0]["id"].as_str() {
+            break id.to_owned();
+        }
+    };
+    for (operation, action) in [
+        ("POST /api/v1/mesh/endpoints/{id}/revoke", "mesh.revoke"),
+        ("POST /api/v1/mesh/endpoints/{id}/approve", "mesh.approve"),
+    ] {
+        calls.call(operation, &[&endpoint], &Value::Null, action);
+    }
+    let id = text(&made["info"]["id"]);
+    calls.call(
+        "DELETE /api/v1/mesh/tickets/{id}",
+        &[&id],
+        &Value::Null,
+        "mesh.ticket.revoke",
+    );
+}
+
 fn parsed(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
 }
@@ -141,7 +167,7 @@ fn text(value: &Value) -> String {
 fn every_operation_that_changes_something_leaves_a_row() {
     let home = Home::new();
     let toolbox = home.naps();
-    let (_up, api, _) = up(&home, &["--toolbox", &toolbox]);
+    let (_up, api, _) = up(&home, &["--toolbox", &toolbox, "--mesh", "127.0.0.1:0"]);
     let mut calls = Calls {
         api: &api,
         made: BTreeSet::new(),
@@ -243,6 +269,7 @@ fn every_operation_that_changes_something_leaves_a_row() {
     calls.call(settings, &["team-a"], &few, "namespace.settings");
     queue(&mut calls);
     webhooks(&mut calls);
+    mesh(&mut calls);
     let token = json!({ "name": "ci", "role": "analyst" });
     let token = text(&calls.call("POST /api/v1/tokens", &[], &token, "token.create")["token"]["id"]);
     calls.call("DELETE /api/v1/tokens/{id}", &[&token], &Value::Null, "token.revoke");

@@ -15,6 +15,7 @@ mod flawless;
 mod languages;
 mod limits;
 mod mcp;
+mod mesh;
 mod observe;
 mod oidc;
 mod pages;

@@ -62,6 +62,7 @@ impl Own {
                 http: Some(http.near()),
                 http_socket: http.socket(),
                 grpc: None,
+                mesh: None,
             };
             let served = Served::announce(&data, &places);
             let served = served.map_err(|error| Problem::io("write", &data.served_note(), &error))?;
