@@ -20,12 +20,14 @@ const VERTICALS: [(&str, bool); 7] = [
 ];
 
 /// Programs that only the system's package manager has, with their packages.
-const SYSTEM: [(&str, &[&str]); 5] = [
+const SYSTEM: [(&str, &[&str]); 7] = [
     ("cppcheck", &["cppcheck"]),
     ("clang", &["clang", "libclang-rt-14-dev", "llvm"]),
     ("afl-fuzz", &["afl++"]),
     ("apktool", &["apktool", "default-jre-headless"]),
     ("mkfs.xfs", &["xfsprogs"]),
+    ("ip", &["iproute2"]),
+    ("nft", &["nftables"]),
 ];
 
 /// Where the tools are, and what could not be installed.

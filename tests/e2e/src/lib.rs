@@ -5,6 +5,8 @@ pub mod bucket;
 pub mod collector;
 pub mod home;
 pub mod http;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod process;
 pub mod server;
 pub mod tls;

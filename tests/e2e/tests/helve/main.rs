@@ -21,6 +21,8 @@ mod oidc;
 mod pages;
 mod queue;
 mod remote;
+#[cfg(target_os = "linux")]
+mod roaming;
 mod sandbox;
 mod scanning;
 mod storage;
