@@ -14,6 +14,7 @@ mod catalog;
 mod error;
 mod events;
 mod findings;
+mod jobs;
 mod pages;
 mod push;
 mod results;

@@ -58,7 +58,7 @@ pub(crate) async fn run(mut cli: Cli, metrics: Registry) -> Result<u8> {
             Some(ticket) => app.talk_over_mesh(&ticket).await?,
             None => app.server = server::chosen(&app.global)?,
         },
-        Reach::Here(what) => refuse_server(&app.global, what, matches!(cli.verb, Verb::Queue(_) | Verb::Backup(_)))?,
+        Reach::Here(what) => refuse_server(&app.global, what, matches!(cli.verb, Verb::Backup(_)))?,
         Reach::Own => {}
     }
     match cli.verb {
@@ -124,7 +124,6 @@ fn reach(verb: &Verb) -> Reach {
         Verb::Worker(_) => Reach::Here("`helve worker`"),
         Verb::Toolbox(_) => Reach::Here("`helve toolbox`"),
         Verb::Bench(_) => Reach::Here("`helve bench`"),
-        Verb::Queue(_) => Reach::Here("`helve queue`"),
         Verb::Doctor => Reach::Here("`helve doctor`"),
         Verb::Backup(_) => Reach::Here("`helve backup`"),
         Verb::Restore(_) => Reach::Here("`helve restore`"),

@@ -476,3 +476,56 @@ fn what_the_documentation_shows_works() {
     );
     assert!(told.contains("\"at_work\":2"), "{told}");
 }
+
+/// The same commands, at a server that is named.
+#[test]
+fn a_shell_has_the_queue_of_a_server_too() {
+    let (server, person) = (Home::new(), Home::new());
+    let (_up, api, _) = up(&server, &["--no-worker"]);
+    let url = format!("http://{}", api.address);
+    let token = server.data().join("admin.token").to_string_lossy().into_owned();
+    let queue = |arguments: &[&str], code: i32| {
+        let mut all = vec!["queue"];
+        all.extend(arguments);
+        all.extend(["--server", &url, "--token-file", &token, "--json"]);
+        person.run(&all).expect_code(code)
+    };
+    let made = queue(&["publish", "scans", "--input", "{\"n\": 1}", "--key", "once"], 0).json();
+    let again = queue(&["publish", "scans", "--input", "{\"n\": 1}", "--key", "once"], 0).json();
+    assert_eq!((&made["id"], &again["duplicate"]), (&again["id"], &json!(true)));
+    let claimed = queue(&["claim", "scans"], 0).json();
+    let job = claimed.get("jobs").map_or(&claimed, |jobs| &jobs[0]);
+    let claim = job["claim"].as_str().expect("a claim").to_owned();
+    queue(&["heartbeat", &claim], 0);
+    queue(&["complete", &claim, "--output", "\"done\""], 0);
+    let id = made["id"].as_str().expect("an id");
+    let shown = queue(&["show", id], 0).json();
+    assert_eq!(
+        (&shown["status"], &shown["output"]),
+        (&json!("completed"), &json!("done"))
+    );
+    let lost = queue(&["heartbeat", &claim], 1).stderr;
+    assert!(lost.contains("is over"), "{lost}");
+    // What a command does with each job, and what it could not do.
+    for n in 0..3 {
+        queue(&["publish", "words", "--input", &format!("\"{n}\"")], 0);
+    }
+    let mut work = vec![
+        "queue",
+        "work",
+        "words",
+        "--drain",
+        "--server",
+        &url,
+        "--token-file",
+        &token,
+    ];
+    work.extend(["--", "cat"]);
+    person.run(&work).expect_code(0);
+    let listed = queue(&["list", "words", "--status", "completed"], 0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(3), "{listed}");
+    let stats = queue(&["stats", "words"], 0).stdout;
+    assert!(stats.contains("words"), "{stats}");
+    queue(&["remove", id], 0);
+    queue(&["show", id], 1);
+}

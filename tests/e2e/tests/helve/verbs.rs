@@ -230,9 +230,8 @@ fn a_run_that_has_ended_is_not_stopped_and_the_command_says_so() {
 fn what_is_for_this_machine_refuses_a_server_however_it_is_named() {
     let home = Home::new();
     for arguments in [
-        &["queue", "stats", "--context", "there"][..],
-        &["backup", "elsewhere", "--context", "there"],
-        &["queue", "stats", "--server", "http://127.0.0.1:1"],
+        &["backup", "elsewhere", "--context", "there"][..],
+        &["backup", "elsewhere", "--server", "http://127.0.0.1:1"],
     ] {
         let refused = home.run(arguments).expect_code(1).stderr;
         assert!(

@@ -29,7 +29,7 @@ pub(crate) async fn claim(
 
 /// Keep a job: its lease begins anew.
 #[utoipa::path(post, path = "/jobs/{id}/heartbeat", tag = "Job queue",
-    params(("id" = String, Path, description = "The job"), crate::openapi::Namespace), request_body = Heartbeat,
+    params(("id" = String, Path, description = "The job; `-`: that of the claim"), crate::openapi::Namespace), request_body = Heartbeat,
     responses((status = 200, description = "The job is still the claimer's", body = Pulse),
         (status = 409, description = "The lease was lost")))]
 pub(crate) async fn heartbeat(
@@ -38,13 +38,13 @@ pub(crate) async fn heartbeat(
     Json(heartbeat): Json<Heartbeat>,
 ) -> Result<Reply<Pulse>> {
     let claim = claimer.open(&heartbeat.claim)?;
-    claim.require_job(&id)?;
+    of_job(&claim, &id)?;
     Ok(Reply(claimer.jobs.heartbeat(&claim, heartbeat.details.as_ref()).await?))
 }
 
 /// Complete a job. To be sent again when the answer was lost.
 #[utoipa::path(post, path = "/jobs/{id}/complete", tag = "Job queue",
-    params(("id" = String, Path, description = "The job"), crate::openapi::Namespace), request_body = Completion,
+    params(("id" = String, Path, description = "The job; `-`: that of the claim"), crate::openapi::Namespace), request_body = Completion,
     responses((status = 200, description = "The job is done, and nothing can lose that", body = Answered),
         (status = 409, description = "The lease was lost")))]
 pub(crate) async fn complete(
@@ -53,13 +53,13 @@ pub(crate) async fn complete(
     Json(completion): Json<Completion>,
 ) -> Result<Reply<Answered>> {
     let claim = claimer.open(&completion.claim)?;
-    claim.require_job(&id)?;
+    of_job(&claim, &id)?;
     Ok(Reply(claimer.jobs.complete(&claim, &completion.output).await?))
 }
 
 /// Say that an attempt failed: the job is tried again as its retry policy says, or is dead.
 #[utoipa::path(post, path = "/jobs/{id}/fail", tag = "Job queue",
-    params(("id" = String, Path, description = "The job"), crate::openapi::Namespace), request_body = Failing,
+    params(("id" = String, Path, description = "The job; `-`: that of the claim"), crate::openapi::Namespace), request_body = Failing,
     responses((status = 200, description = "It is known", body = Answered),
         (status = 409, description = "The lease was lost")))]
 pub(crate) async fn fail(
@@ -68,8 +68,16 @@ pub(crate) async fn fail(
     Json(failing): Json<Failing>,
 ) -> Result<Reply<Answered>> {
     let claim = claimer.open(&failing.claim)?;
-    claim.require_job(&id)?;
+    of_job(&claim, &id)?;
     Ok(Reply(claimer.jobs.fail(&claim, &failing).await?))
+}
+
+/// Refuses a claim of another job than the one that was named, if one was: whoever has a claim need not know of which job.
+fn of_job(claim: &Claim, id: &str) -> Outcome<()> {
+    match id {
+        "-" => Ok(()),
+        id => claim.require_job(id),
+    }
 }
 
 /// A claim of this queue, which may be used by this caller.

@@ -37,6 +37,9 @@ impl From<helve_queue::InvalidName> for Problem {
 }
 
 pub(crate) async fn queue(app: &App, args: QueueArgs) -> Result<u8> {
+    if let Some(client) = &app.server {
+        return dispatch(&Backend::Server(client.clone()), args.verb, app.global.json).await;
+    }
     let data = app.data_dir()?;
     let session = app.session(&data, "helve queue", Sharing::Brief).await?;
     let outcome = async {
