@@ -17,6 +17,8 @@ const WHOLE: &[&str] = &[
     "SCAN tokens",
     "SCAN sessions",
     "SCAN webhooks",
+    "SCAN mesh_tickets",
+    "SCAN mesh_peers",
     // Valid for an hour at most.
     "SCAN login_codes",
     // Of this index, which holds only what is being done.

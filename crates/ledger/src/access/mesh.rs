@@ -229,13 +229,14 @@ impl Ledger {
         self.read(|db| {
             let mut query = db.prepare_cached(
                 "SELECT id, name, role, scope, uses_left, needs_approval, created_at, created_by, expires_at, revoked_at
-                 FROM mesh_tickets ORDER BY created_at DESC, id",
+                 FROM mesh_tickets",
             )?;
             let mut rows = query.query([])?;
             let mut tickets = Vec::new();
             while let Some(row) = rows.next()? {
                 tickets.push(ticket_at(row)?);
             }
+            tickets.sort_by(|a, b| (b.created_at, &a.id).cmp(&(a.created_at, &b.id)));
             Ok(tickets)
         })
         .await

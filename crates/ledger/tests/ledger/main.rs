@@ -7,6 +7,7 @@ mod diff;
 mod hoards;
 mod ingest;
 mod lists;
+mod mesh;
 mod migrations;
 mod orders;
 mod reports;

@@ -27,11 +27,12 @@ impl Outline {
     /// When it cannot be read, or is too large.
     pub fn of(mut blob: impl Read) -> io::Result<(Self, BlobId)> {
         let (mut size, mut pieces) = (0, Vec::new());
-        let mut buffer = Vec::new();
+        let (mut buffer, mut first) = (Vec::new(), None);
         loop {
             buffer.clear();
             let read = blob.by_ref().take(PIECE).read_to_end(&mut buffer)? as u64;
             if read > 0 || pieces.is_empty() {
+                first.get_or_insert_with(|| BlobId::of(&buffer));
                 pieces.push(chaining_value(size, &buffer));
                 size += read;
             }
@@ -43,10 +44,8 @@ impl Outline {
             }
         }
         let outline = Self { size, pieces };
-        let id = match outline.pieces.len() {
-            1 => BlobId::of(&buffer),
-            _ => outline.root().expect("there are several pieces"),
-        };
+        // Of a blob of one piece, the id is that piece's own.
+        let id = outline.root().or(first).expect("there is one piece at least");
         Ok((outline, id))
     }
 

@@ -104,11 +104,14 @@ async fn a_caller_that_is_killed_takes_its_tools_with_it() {
         let lines = BufReader::new(caller.stdout.take().unwrap()).lines();
         assert!(lines.map_while(Result::ok).any(|line| line.contains("started")));
         eventually("the daemon", || marked(&mark).len() >= 2);
-        // The supervisor of the tool, and the one that is kept ready.
+        // The supervisor of the tool, and the one that is kept ready, which comes beside it.
+        let inits_of = |supervisors: &[u32]| supervisors.iter().flat_map(|pid| children(*pid)).collect::<Vec<u32>>();
+        eventually("both supervisors with their first processes", || {
+            let supervisors = children(caller.id());
+            supervisors.len() == 2 && inits_of(&supervisors).len() == 2
+        });
         let supervisors = children(caller.id());
-        assert_eq!(supervisors.len(), 2, "{supervisors:?}");
-        let inits: Vec<u32> = supervisors.iter().flat_map(|pid| children(*pid)).collect();
-        assert_eq!(inits.len(), 2, "{inits:?}");
+        let inits = inits_of(&supervisors);
         caller.kill().unwrap();
         caller.wait().unwrap();
         eventually("the end of the tool", || marked(&mark).is_empty());

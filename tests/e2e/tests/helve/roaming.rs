@@ -70,11 +70,12 @@ impl Far {
 
 #[test]
 fn a_worker_behind_a_router_works_as_one_beside_the_server() {
-    let Some(mut far) = Far::new(|_| {}) else { return };
+    let Some(far) = Far::new(|_| {}) else { return };
     let run = far.scan(&far.target(50));
     assert!(run["summary"]["total"].as_u64().is_some_and(|total| total > 0), "{run}");
-    far.worker.signal("INT");
-    far.worker.wait().expect_code(0);
+    let Far { worker, .. } = far;
+    worker.signal("INT");
+    worker.wait().expect_code(0);
 }
 
 #[test]
