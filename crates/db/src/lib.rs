@@ -37,7 +37,7 @@ mod writer;
 
 pub use applier::{Applier, open_reader};
 pub use batch::{Batch, BatchKey, Statement, Value};
-pub use copy::{Copied, copy};
+pub use copy::{Copied, Frozen, copy};
 pub use driver::Driver;
 pub use error::{CommitError, OpenError, ReadError};
 pub use figures::Figures;
