@@ -48,6 +48,12 @@ pub(crate) async fn proclaim(node: Weak<Inner>, roles: watch::Sender<Role>, tick
     loop {
         tokio::select! {
             changed = metrics.changed() => if changed.is_err() {
+                // A node that is stopped stops this task first.
+                if let Some(node) = node.upgrade() {
+                    node.set_leadership(None);
+                }
+                let reason = "this node stopped by a mistake in it, which its log tells of: start it again".to_owned();
+                roles.send_replace(Role::Failed { reason });
                 return;
             },
             () = tokio::time::sleep(tick) => {}

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use helve_db::rusqlite::Connection;
 use helve_db::{ReadError, Store};
@@ -20,6 +21,9 @@ use crate::propose::{self, MAX_BATCH_BYTES};
 use crate::setup::{self, Identity, StartError};
 use crate::status::Status;
 use crate::types::{Member, Raft};
+
+/// A node that was let in hears of it by then.
+const ADMISSION: Duration = Duration::from_secs(30);
 
 /// A node of a cluster. Dropping it is a crash, from which it recovers at its next start.
 pub struct Node {
@@ -124,7 +128,7 @@ impl Node {
                 .await
                 .map_err(|error| failed(&asked, error.to_string()))?;
             match answer {
-                Answer::Done => return Ok(()),
+                Answer::Done => return self.wait_for_vote(&asked).await,
                 Answer::NotLeader(Some((_, leader))) => asked = leader.address,
                 other => return Err(failed(&asked, setup::refused(other))),
             }
@@ -133,6 +137,21 @@ impl Node {
             &asked,
             "its nodes do not agree on who leads: try again".to_owned(),
         ))
+    }
+
+    /// Waits until this node knows itself that it votes: then it has all that came before.
+    async fn wait_for_vote(&self, asked: &str) -> Result<(), StartError> {
+        let mut metrics = self.inner.raft.metrics();
+        let id = self.inner.identity.id;
+        let admitted = metrics.wait_for(|metrics| metrics.membership_config.voter_ids().any(|voter| voter == id));
+        match tokio::time::timeout(ADMISSION, admitted).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(StartError::Join {
+                address: asked.to_owned(),
+                reason: "it let this node in, but does not reach it: check the address that this node is known by"
+                    .to_owned(),
+            }),
+        }
     }
 
     async fn run(options: Options, identity: Identity) -> Result<Node, StartError> {
@@ -273,7 +292,7 @@ impl Node {
         let machine = self.inner.machine.downgrade();
         drop(self);
         while machine.strong_count() > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 

@@ -63,7 +63,7 @@ impl Options {
             max_payload_entries: 64,
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.purge_every),
             max_in_snapshot_log_to_keep: self.keep_entries,
-            replication_lag_threshold: 1000,
+            replication_lag_threshold: 100,
             ..openraft::Config::default()
         }
         .validate()

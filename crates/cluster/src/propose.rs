@@ -83,7 +83,10 @@ pub(crate) async fn propose(mut requests: Requests, raft: Raft, database: u8, le
                 });
             } else {
                 answer_all(group, &CommitError::LeadershipLost);
+                drop(permit);
             }
+        } else {
+            drop(permit);
         }
         if let Some(asked) = close {
             // All permits: nothing is on its way any more.

@@ -1,14 +1,14 @@
 //! Opening a log: what a crash left is made whole, what no crash does is refused.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Log, PURGED, Place, SYNCED, Segment, block, segment_path, small};
-use crate::types::{Entry, LogId};
+use super::{Log, PURGED, Place, SYNCED, Segment, VOTE, block, segment_path, small};
+use crate::types::{Entry, LogId, Vote};
 
 /// Why a log could not be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -177,6 +177,7 @@ fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
 pub(crate) fn begin_behind(dir: &Path, log_id: LogId) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
     small::write_small(&dir.join(PURGED), &log_id)?;
-    small::sync_dir(dir)?;
-    File::open(dir)?.sync_all()
+    // The next leader's term is to be a later one than that entry's.
+    let vote = Vote::new(log_id.leader_id.term, 0);
+    small::write_small(&dir.join(VOTE), &vote)
 }
