@@ -146,11 +146,7 @@ async fn open(node: &Arc<Inner>) -> Opened {
     let Outcome::Opened(versions) = response.data else {
         return None;
     };
-    let epoch = Epoch {
-        term: response.log_id.leader_id.term,
-        index: response.log_id.index,
-    };
-    Some((epoch, versions))
+    Some((Epoch::opened_by(response.log_id), versions))
 }
 
 fn lead(node: &Inner, epoch: Epoch, versions: &[u32]) {

@@ -46,7 +46,7 @@ impl Options {
             advertise: None,
             secret,
             databases,
-            heartbeat: Duration::from_millis(200),
+            heartbeat: Duration::from_millis(100),
             election: Duration::from_millis(800),
             purge_every: 20_000,
             keep_entries: 20_000,

@@ -16,11 +16,15 @@ pub(crate) const MAX_BATCH_BYTES: usize = 16 << 20;
 const MAX_GROUP_BYTES: usize = 4 << 20;
 const MAX_GROUP: usize = 1024;
 /// So many entries are on their way at once: while one is on the disks, the next one fills.
-const ON_THEIR_WAY: usize = 2;
+const ON_THEIR_WAY: usize = 4;
 
 /// Puts the batches of a store into the log, until the store is closed or nobody has it any more.
 pub(crate) async fn propose(mut requests: Requests, raft: Raft, database: u8, leadership: Arc<Leadership>) {
-    let on_their_way = Arc::new(Semaphore::new(ON_THEIR_WAY));
+    let depth = std::env::var("DEPTH")
+        .ok()
+        .and_then(|d| d.parse().ok())
+        .unwrap_or(ON_THEIR_WAY);
+    let on_their_way = Arc::new(Semaphore::new(depth));
     // One that did not fit into the last entry.
     let mut left_over = None;
     loop {
@@ -90,7 +94,7 @@ pub(crate) async fn propose(mut requests: Requests, raft: Raft, database: u8, le
         }
         if let Some(asked) = close {
             // All permits: nothing is on its way any more.
-            let _ = on_their_way.acquire_many(ON_THEIR_WAY as u32).await;
+            let _ = on_their_way.acquire_many(depth as u32).await;
             asked.answer();
             return;
         }

@@ -42,10 +42,28 @@ pub struct Member {
 /// Two epochs are never equal, even if the same node leads in both of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Raft's term.
+    /// Raft's term. Two nodes may lead in one, one after the other.
     pub term: u64,
+    /// Who leads.
+    pub node: NodeId,
     /// Where in the log the epoch was opened.
     pub index: u64,
+}
+
+impl Epoch {
+    /// The epoch that an entry opens.
+    pub(crate) fn opened_by(log_id: LogId) -> Self {
+        Epoch {
+            term: log_id.leader_id.term,
+            node: log_id.leader_id.node_id,
+            index: log_id.index,
+        }
+    }
+
+    /// Whether an entry is by the leader whose epoch this is.
+    pub(crate) fn is_by(&self, log_id: LogId) -> bool {
+        self.term == log_id.leader_id.term && self.node == log_id.leader_id.node_id
+    }
 }
 
 /// One entry of the log.

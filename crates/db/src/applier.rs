@@ -98,3 +98,57 @@ impl Applier {
 pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     open::open_reader(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(position: i64) -> Batch {
+        let mut mark = Batch::new();
+        mark.run("CREATE TABLE IF NOT EXISTS mark (position INTEGER)", Vec::new());
+        mark.run("DELETE FROM mark", Vec::new());
+        mark.run("INSERT INTO mark VALUES (?1)", vec![position.into()]);
+        mark
+    }
+
+    fn insert(id: i64) -> Batch {
+        let mut batch = Batch::new();
+        batch.run_one("INSERT OR IGNORE INTO rows VALUES (?1)", vec![id.into()]);
+        batch
+    }
+
+    fn number(applier: &Applier, sql: &str) -> i64 {
+        applier.connection().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn the_mark_is_kept_with_what_it_marks_even_if_every_batch_was_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let mut applier = Applier::open(&path, &Options::default()).unwrap();
+        let scripts = ["CREATE TABLE rows (id INTEGER PRIMARY KEY)".to_owned()];
+        assert_eq!(applier.migrate(7, &scripts).unwrap(), 1);
+        let results = applier.apply(&[insert(1), insert(1), insert(2)], &mark(5)).unwrap();
+        assert!(matches!(
+            results[..],
+            [Ok(()), Err(CommitError::Conflict { .. }), Ok(())]
+        ));
+        let results = applier.apply(&[insert(2)], &mark(6)).unwrap();
+        assert!(matches!(results[..], [Err(CommitError::Conflict { .. })]));
+        applier.close();
+        let applier = Applier::open(&path, &Options::default()).unwrap();
+        assert_eq!(number(&applier, "SELECT count(*) FROM rows"), 2);
+        assert_eq!(number(&applier, "SELECT position FROM mark"), 6);
+    }
+
+    #[test]
+    fn a_schema_is_brought_forward_and_never_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut applier = Applier::open(&dir.path().join("a.db"), &Options::default()).unwrap();
+        let scripts = ["CREATE TABLE a (x)".to_owned(), "CREATE TABLE b (x)".to_owned()];
+        assert_eq!(applier.migrate(7, &scripts[..1]).unwrap(), 1);
+        assert_eq!(applier.migrate(7, &scripts).unwrap(), 2);
+        assert_eq!(applier.migrate(7, &scripts[..1]).unwrap(), 2);
+        assert_eq!(number(&applier, "PRAGMA application_id"), 7);
+    }
+}
