@@ -54,7 +54,7 @@ impl Options {
         }
     }
 
-    pub(crate) fn raft(&self) -> Result<openraft::Config, openraft::ConfigError> {
+    pub(crate) fn raft(&self) -> Result<openraft::Config, Box<openraft::ConfigError>> {
         openraft::Config {
             cluster_name: "helve".to_owned(),
             heartbeat_interval: self.heartbeat.as_millis() as u64,
@@ -67,5 +67,6 @@ impl Options {
             ..openraft::Config::default()
         }
         .validate()
+        .map_err(Box::new)
     }
 }

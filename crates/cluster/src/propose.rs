@@ -15,16 +15,13 @@ pub(crate) const MAX_BATCH_BYTES: usize = 16 << 20;
 /// An entry is not filled beyond this; only a single batch may be larger.
 const MAX_GROUP_BYTES: usize = 4 << 20;
 const MAX_GROUP: usize = 1024;
-/// So many entries are on their way at once: while one is on the disks, the next one fills.
-const ON_THEIR_WAY: usize = 4;
+/// So many entries are on their way at once: while one is on the disks, the next one fills. More make the entries smaller,
+/// and Raft appends them one after the other: that was measured to be slower on a disk that takes its time.
+const ON_THEIR_WAY: usize = 2;
 
 /// Puts the batches of a store into the log, until the store is closed or nobody has it any more.
 pub(crate) async fn propose(mut requests: Requests, raft: Raft, database: u8, leadership: Arc<Leadership>) {
-    let depth = std::env::var("DEPTH")
-        .ok()
-        .and_then(|d| d.parse().ok())
-        .unwrap_or(ON_THEIR_WAY);
-    let on_their_way = Arc::new(Semaphore::new(depth));
+    let on_their_way = Arc::new(Semaphore::new(ON_THEIR_WAY));
     // One that did not fit into the last entry.
     let mut left_over = None;
     loop {
@@ -94,7 +91,7 @@ pub(crate) async fn propose(mut requests: Requests, raft: Raft, database: u8, le
         }
         if let Some(asked) = close {
             // All permits: nothing is on its way any more.
-            let _ = on_their_way.acquire_many(depth as u32).await;
+            let _ = on_their_way.acquire_many(ON_THEIR_WAY as u32).await;
             asked.answer();
             return;
         }

@@ -66,6 +66,9 @@ pub(crate) async fn ask(caller: &Caller, target: NodeId, address: &str, request:
     frame::receive(&mut stream).await?.ok_or_else(gone)
 }
 
+/// What comes of a question, and when it went out.
+pub(crate) type Answered = oneshot::Receiver<io::Result<(Answer, Instant)>>;
+
 /// A connection to another node that is made when it is needed, and again when it broke.
 pub(crate) struct Line {
     questions: mpsc::Sender<Question>,
@@ -84,7 +87,7 @@ impl Line {
     }
 
     /// Asks, after what was asked before; says when the question went out. Dropping the receiver takes nothing back.
-    pub(crate) async fn ask(&self, request: Request) -> oneshot::Receiver<io::Result<(Answer, Instant)>> {
+    pub(crate) async fn ask(&self, request: Request) -> Answered {
         let (answer, answered) = oneshot::channel();
         // If the task is gone, then so is the sender of the answer, which says it.
         let _ = self.questions.send(Question { request, answer }).await;

@@ -12,9 +12,8 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotRespon
 use openraft::storage::Snapshot;
 use openraft::{AnyError, OptionalSend, StorageIOError};
 use tokio::io::AsyncReadExt;
-use tokio::sync::oneshot;
 
-use super::client::{Caller, Line, gone};
+use super::client::{Answered, Caller, Line, gone};
 use super::frame;
 use super::wire::{Answer, Envelope, Request};
 use crate::lease::Lease;
@@ -60,7 +59,7 @@ pub(crate) struct Peer {
     target: NodeId,
     member: Member,
     /// What was asked last and not answered before Raft lost patience. If it asks the same again, the same answer will do.
-    pending: Option<(Appended, oneshot::Receiver<io::Result<(Answer, Instant)>>)>,
+    pending: Option<(Appended, Answered)>,
 }
 
 /// What an append says: the same entries at the same place, by the same leader.
@@ -93,7 +92,7 @@ impl RaftNetwork<Types> for Peer {
     ) -> Rpc<AppendEntriesResponse<NodeId>> {
         let term = rpc.vote.leader_id().term;
         let appended = (rpc.vote, rpc.prev_log_id, rpc.entries.last().map(|entry| entry.log_id));
-        let is_asked = rpc.entries.len() > 0 && self.pending.as_ref().is_some_and(|(what, _)| *what == appended);
+        let is_asked = !rpc.entries.is_empty() && self.pending.as_ref().is_some_and(|(what, _)| *what == appended);
         if !is_asked {
             // A question that nobody waits for any more, and that has not gone out, is not sent.
             self.pending = None;

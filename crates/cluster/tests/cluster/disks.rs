@@ -145,7 +145,7 @@ async fn a_backup_is_taken_under_load_and_begins_a_new_cluster() {
     let follower = *world
         .nodes
         .keys()
-        .find(|id| !world.nodes[*id].store(ENGINE).is_ok())
+        .find(|id| world.nodes[*id].store(ENGINE).is_err())
         .unwrap();
     let backup = world.dir.path().join("backup");
     world.settled().await;
