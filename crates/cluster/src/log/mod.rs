@@ -302,3 +302,6 @@ fn create_segment(dir: &Path, number: u64, room: u64) -> io::Result<Segment> {
 fn segment_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:016}.log"))
 }
+
+#[cfg(test)]
+mod tests;

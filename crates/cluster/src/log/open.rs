@@ -1,7 +1,7 @@
 //! Opening a log: what a crash left is made whole, what no crash does is refused.
 
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,24 @@ impl Log {
             });
         }
         log.last = log.find_last().map_err(io)?;
+        log.sync_found().map_err(io)?;
         Ok(log)
+    }
+
+    /// Waits until everything that was found is on disk. A process that was killed may have left what only the system's memory
+    /// has; from now on it counts as promised.
+    fn sync_found(&self) -> io::Result<()> {
+        if let Some(segment) = self.segments.back() {
+            segment.file.sync_all()?;
+        }
+        for name in [PURGED, VOTE] {
+            match File::open(self.dir.join(name)) {
+                Ok(file) => file.sync_all()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        small::sync_dir(&self.dir)
     }
 
     /// Does in memory what a block says.
