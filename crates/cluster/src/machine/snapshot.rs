@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use helve_db::Frozen;
 
@@ -20,6 +21,22 @@ pub(crate) enum SnapshotData {
 /// A directory with databases, synced.
 pub(crate) struct Incoming {
     pub(crate) dir: PathBuf,
+}
+
+/// A directory with copies that go when they were sent.
+pub(crate) struct Outgoing(PathBuf);
+
+impl Outgoing {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        // What stays behind is removed at the next start.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Machine {
@@ -69,9 +86,12 @@ impl Machine {
         self.state().files.beside("incoming")
     }
 
-    /// A directory for copies that are sent to another node.
-    pub(crate) fn outgoing(&self, target: u64) -> std::io::Result<PathBuf> {
-        self.state().files.beside(&format!("outgoing-{target}"))
+    /// A directory for copies that are sent to another node, of its own for each time: one that was given up may still be
+    /// written to.
+    pub(crate) fn outgoing(&self) -> std::io::Result<Outgoing> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.state().files.beside(&format!("outgoing-{number}")).map(Outgoing)
     }
 
     /// Goes on with databases that came from another node.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use openraft::OptionalSend;
 use openraft::error::{Fatal, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::storage::Snapshot;
-use openraft::{AnyError, OptionalSend, StorageIOError};
 use tokio::io::AsyncReadExt;
 
 use super::client::{Answered, Caller, Line, gone};
@@ -22,6 +22,8 @@ use crate::types::{LogId, Member, NodeId, Types, Vote};
 
 /// After a failure a node is tried again this soon: it may be a restart that takes no longer.
 const AGAIN: Duration = Duration::from_millis(50);
+/// A node that receives a snapshot and pauses for so long is tried again from the beginning.
+const SILENCE: Duration = Duration::from_secs(60);
 /// A snapshot is sent in frames of this size.
 const CHUNK: usize = 256 << 10;
 
@@ -150,17 +152,16 @@ impl Peer {
         snapshot: Snapshot<Types>,
     ) -> Result<SnapshotResponse<NodeId>, StreamingError<Types, Fatal<NodeId>>> {
         let began = Instant::now();
-        let reading = |error: &(dyn std::error::Error + 'static)| -> StreamingError<Types, Fatal<NodeId>> {
-            let error = AnyError::error(error.to_string());
-            openraft::StorageError::from(StorageIOError::read_snapshot(None, error)).into()
+        // A leader that has no room for a copy just now leads on; it is tried again.
+        let not_now = |error: io::Error| -> StreamingError<Types, Fatal<NodeId>> {
+            tracing::warn!(to = self.target, %error, "a copy of the databases was not sent; this is tried again");
+            unreachable(&error).into()
         };
         let SnapshotData::Outgoing(frozen) = *snapshot.snapshot else {
-            return Err(reading(&io::Error::other(
-                "a snapshot from another node is not sent on",
-            )));
+            return Err(not_now(io::Error::other("a copy from another node is not sent on")));
         };
-        let dir = self.machine.outgoing(self.target).map_err(|error| reading(&error))?;
-        let copies = dir.clone();
+        let dir = self.machine.outgoing().map_err(not_now)?;
+        let copies = dir.path().to_owned();
         let files = tokio::task::spawn_blocking(move || -> io::Result<Vec<(String, u64)>> {
             frozen
                 .into_iter()
@@ -172,12 +173,10 @@ impl Peer {
                 .collect()
         })
         .await
-        .map_err(|error| reading(&error))?
-        .map_err(|error| reading(&error))?;
+        .map_err(|error| not_now(io::Error::other(error)))?
+        .map_err(not_now)?;
         let bytes: u64 = files.iter().map(|(_, length)| length).sum();
-        let sent = self.stream_files(vote, snapshot.meta, files, &dir).await;
-        // What stays behind is removed at the next start.
-        let _ = std::fs::remove_dir_all(&dir);
+        let sent = self.stream_files(vote, snapshot.meta, files, dir.path()).await;
         match sent {
             Ok(Answer::Snapshot(response)) => {
                 let took = began.elapsed();
@@ -190,7 +189,7 @@ impl Peer {
                 Ok(response)
             }
             Ok(other) => Err(unreachable(&unexpected(other)).into()),
-            Err(error) => Err(unreachable(&error).into()),
+            Err(error) => Err(not_now(error)),
         }
     }
 
@@ -225,11 +224,18 @@ impl Peer {
                 file.read_exact(&mut chunk[..part]).await?;
                 digest.update(&chunk[..part]);
                 self.caller.may_reach(self.target)?;
-                frame::send_bytes(&mut stream, &chunk[..part]).await?;
+                in_time(frame::send_bytes(&mut stream, &chunk[..part])).await?;
                 left -= part as u64;
             }
         }
-        frame::send_bytes(&mut stream, digest.finalize().as_bytes()).await?;
-        frame::receive(&mut stream).await?.ok_or_else(gone)
+        in_time(frame::send_bytes(&mut stream, digest.finalize().as_bytes())).await?;
+        in_time(frame::receive(&mut stream)).await?.ok_or_else(gone)
     }
+}
+
+/// Waits for a part of sending a snapshot, but not for ever.
+async fn in_time<T>(part: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(SILENCE, part)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the other node does not go on")))
 }

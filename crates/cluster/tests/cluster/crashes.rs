@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use helve_db::CommitError;
 use tokio::sync::watch;
 
-use crate::world::{ENGINE, World, breathe, job};
+use crate::world::{Dice, ENGINE, World, breathe, job};
 
 /// What callers were told.
 #[derive(Default)]
@@ -14,25 +14,6 @@ struct Told {
     acknowledged: BTreeSet<i64>,
     unknown: BTreeSet<i64>,
     refused: BTreeSet<i64>,
-}
-
-/// Random numbers that a seed repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn new(test: &str) -> Self {
-        let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
-        let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) | 1);
-        println!("{test}: SEED={seed}");
-        Dice(seed | 1)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use helve_cluster::{LogError, Node, StartError};
+use helve_cluster::{LogError, Node, Role, StartError};
 
 use crate::world::{ENGINE, LEDGER, World, job};
 
@@ -168,4 +168,27 @@ async fn a_backup_is_taken_under_load_and_begins_a_new_cluster() {
     let jobs = other.settled().await;
     assert_eq!(jobs[..30], (0..30).collect::<Vec<_>>());
     assert_eq!(jobs.last(), Some(&1000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_database_cannot_be_written_stops_says_why_and_goes_on_when_it_is_started_again() {
+    let mut world = World::of(3).await;
+    world.write(0).await;
+    let leader = world.leader().await;
+    let node = if leader == 3 { 2 } else { 3 };
+    let path = world.dir_of(node).join("state/1").join(ENGINE);
+    let blocker = helve_db::rusqlite::Connection::open(&path).unwrap();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for id in 1..20 {
+        world.write(id).await;
+    }
+    let failed =
+        |node: &Node| matches!(&*node.roles().borrow(), Role::Failed { reason } if reason.contains("start it again"));
+    world.until(node, "it says that it cannot go on", failed).await;
+    blocker.execute_batch("ROLLBACK").unwrap();
+    drop(blocker);
+    world.write(20).await;
+    world.kill(node).await;
+    world.start(node).await;
+    assert_eq!(world.settled().await, (0..21).collect::<Vec<_>>());
 }

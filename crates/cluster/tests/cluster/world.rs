@@ -258,3 +258,22 @@ fn all_rows(db: &Connection) -> Result<BTreeMap<String, Vec<Vec<Sql>>>, ReadErro
     }
     Ok(tables)
 }
+
+/// Random numbers that a seed repeats.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(test: &str) -> Self {
+        let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
+        let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) | 1);
+        println!("{test}: SEED={seed}");
+        Dice(seed | 1)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
