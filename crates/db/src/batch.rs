@@ -184,6 +184,16 @@ impl Batch {
         ));
     }
 
+    /// What it does, in order.
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// The key that [`Batch::with_key`] gave it.
+    pub fn key(&self) -> Option<BatchKey> {
+        self.key
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.statements.is_empty()

@@ -38,7 +38,17 @@ pub(crate) struct Checkpointer {
 impl Checkpointer {
     /// Starts its thread, with a connection of its own.
     pub(crate) fn spawn(path: &Path, options: &Options, counters: Arc<Counters>) -> Result<Self, OpenError> {
+        Checkpointer::start(path, open::open_checkpointer(path, options)?, counters)
+    }
+
+    /// The same for a writer that does not wait for the disk: what is copied is synced before the WAL is begun anew.
+    pub(crate) fn spawn_lazily(path: &Path, options: &Options, counters: Arc<Counters>) -> Result<Self, OpenError> {
         let connection = open::open_checkpointer(path, options)?;
+        open::relax_durability(path, &connection)?;
+        Checkpointer::start(path, connection, counters)
+    }
+
+    fn start(path: &Path, connection: Connection, counters: Arc<Counters>) -> Result<Self, OpenError> {
         let is_copied = Arc::new(AtomicBool::new(false));
         let (ask, asked) = sync_channel(1);
         let flag = is_copied.clone();

@@ -1,7 +1,7 @@
 //! A copy of a database that others are using.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -30,6 +30,43 @@ pub struct Copied {
 ///
 /// When one of the files cannot be used, or a page is broken.
 pub fn copy(from: &Path, to: &Path) -> Result<Copied, OpenError> {
+    copy_from(&open::open_reader(from)?, from, to)
+}
+
+/// A database as it was at one moment, however long it is looked at. Meanwhile others write it, and its WAL grows.
+pub struct Frozen {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Frozen {
+    /// Holds on to what the database is now. This takes no longer for a large database.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened or read.
+    pub fn new(path: &Path) -> Result<Self, OpenError> {
+        let connection = open::open_reader(path)?;
+        connection
+            .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;")
+            .map_err(|error| open::explain(path, &error))?;
+        Ok(Frozen {
+            connection,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Copies it into a new file, as [`copy`] does.
+    ///
+    /// # Errors
+    ///
+    /// When one of the files cannot be used, or a page is broken.
+    pub fn copy(&self, to: &Path) -> Result<Copied, OpenError> {
+        copy_from(&self.connection, &self.path, to)
+    }
+}
+
+fn copy_from(source: &Connection, from: &Path, to: &Path) -> Result<Copied, OpenError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -38,9 +75,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<Copied, OpenError> {
         path: to.to_owned(),
         reason: error.to_string(),
     })?;
-    let source = open::open_reader(from)?;
     let mut target = Connection::open(to).map_err(|error| open::explain(to, &error))?;
-    copy_pages(&source, &mut target).map_err(|error| open::explain(from, &error))?;
+    copy_pages(source, &mut target).map_err(|error| open::explain(from, &error))?;
     let explain = |error| open::explain(to, &error);
     // The log would be a second file.
     target

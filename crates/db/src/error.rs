@@ -47,7 +47,7 @@ pub enum OpenError {
     },
 }
 
-/// Why a batch was not committed. In every case nothing of it is on disk.
+/// Why a batch was not committed. Nothing of it is on disk, unless [`CommitError::may_be_written`] says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
     /// A statement changed another number of rows than its precondition says. Read again and decide again.
@@ -97,9 +97,24 @@ pub enum CommitError {
     /// The store is closed.
     #[error("the database is closed")]
     Closed,
+    /// Of a replicated store only: this node does not lead any more. Nothing of the batch was written, nor will it ever be.
+    #[error("this node does not lead the cluster any more: ask the one that does")]
+    LeadershipLost,
+    /// Of a replicated store only: this node stopped leading while the batch was on its way, so it may have been written or
+    /// may be written yet. The new leader knows, and there a batch with a key can be committed again without harm.
+    #[error(
+        "this node stopped leading the cluster while it wrote, and cannot know whether the write was kept: look it up at \
+         the new leader, or repeat it there if repeating does no harm"
+    )]
+    Unknown,
 }
 
 impl CommitError {
+    /// Whether the batch may be on disk all the same.
+    pub fn may_be_written(&self) -> bool {
+        matches!(self, CommitError::Io { .. } | CommitError::Unknown)
+    }
+
     /// Whether the same batch may succeed later without being decided again.
     pub fn is_retryable(&self) -> bool {
         matches!(self, CommitError::Full { .. } | CommitError::Io { .. })
@@ -146,4 +161,7 @@ pub enum ReadError {
     /// The store is closed, or the read was given up at shutdown.
     #[error("the database is closed")]
     Closed,
+    /// Of a replicated store only: this node does not lead, so what it has may be old.
+    #[error("this node does not lead the cluster: ask the one that does")]
+    NotLeader,
 }

@@ -14,9 +14,13 @@
 //! Deleting leaves free pages in the file, which new rows fill. They are given back to the file system by a batch that says
 //! so ([`Batch::give_back`]), a few at a time.
 //!
+//! A database that is replicated is written by an [`Applier`] instead: it does what a log says, in the order of the log, and
+//! notes in the same transaction how far it came. Its [`Store`] looks like any other to who uses it.
+//!
 //! A simulation opens a store without threads ([`Store::driven`]): the same writer, but its owner says when something
 //! happens and how it ends.
 
+mod applier;
 mod batch;
 mod checkpoint;
 mod copy;
@@ -31,14 +35,15 @@ mod request;
 mod store;
 mod writer;
 
+pub use applier::{Applier, open_reader};
 pub use batch::{Batch, BatchKey, Statement, Value};
-pub use copy::{Copied, copy};
+pub use copy::{Copied, Frozen, copy};
 pub use driver::Driver;
 pub use error::{CommitError, OpenError, ReadError};
 pub use figures::Figures;
 pub use open::Options;
 pub use request::{QueuedClose, QueuedCommit, QueuedRead, Request, Requests};
-pub use store::{Stats, Store};
+pub use store::{Guard, Stats, Store};
 
 /// The SQLite binding that [`Store::read`] hands out.
 pub use rusqlite;

@@ -61,6 +61,8 @@ const PREPARED_STATEMENTS: usize = 128;
 const CHECKPOINT_PAGES: i64 = 16_384;
 /// The WAL file is cut back to this after a checkpoint.
 const WAL_LIMIT: i64 = 64 << 20;
+const KEYS_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS committed_batches (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Opens the writing connection and brings the schema up to date.
@@ -74,6 +76,21 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection, 
     check_pages(path, &connection, options)?;
     configure_writer(&connection, options).map_err(explain)?;
     migrate(&connection, options, found).map_err(explain)?;
+    Ok(connection)
+}
+
+/// Opens the writing connection of a database that follows a log: its schema is as the log left it, and commits do not wait
+/// for the disk, but what is there after a crash is a state that it had.
+pub(crate) fn open_applier(path: &Path, options: &Options) -> Result<Connection, OpenError> {
+    check_header(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    check_pages(path, &connection, options)?;
+    let prepare = || -> rusqlite::Result<()> {
+        configure_writer(&connection, options)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.execute_batch(KEYS_TABLE)
+    };
+    prepare().map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 
@@ -97,6 +114,13 @@ pub(crate) fn open_checkpointer(path: &Path, options: &Options) -> Result<Connec
 pub(crate) fn forget_durability(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     connection
         .pragma_update(None, "synchronous", "OFF")
+        .map_err(|error| explain(path, &error))
+}
+
+/// Commits do not wait for the disk, but checkpoints do.
+pub(crate) fn relax_durability(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    connection
+        .pragma_update(None, "synchronous", "NORMAL")
         .map_err(|error| explain(path, &error))
 }
 
@@ -169,7 +193,7 @@ fn check_header(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<u32> {
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
@@ -238,14 +262,17 @@ fn migrate(connection: &Connection, options: &Options, found: u32) -> rusqlite::
     if found == 0 {
         connection.pragma_update(None, "application_id", options.application_id)?;
     }
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS committed_batches (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);",
-    )?;
-    for (index, script) in options.migrations.iter().enumerate().skip(found as usize) {
+    connection.execute_batch(KEYS_TABLE)?;
+    run_scripts(connection, options.migrations, found)
+}
+
+/// Brings the schema from version `found` to the one that the scripts lead to.
+pub(crate) fn run_scripts(connection: &Connection, scripts: &[impl AsRef<str>], found: u32) -> rusqlite::Result<()> {
+    for (index, script) in scripts.iter().enumerate().skip(found as usize) {
         let version = index + 1;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let done = connection
-            .execute_batch(script)
+            .execute_batch(script.as_ref())
             .and_then(|()| connection.pragma_update(None, "user_version", version as i64))
             .and_then(|()| connection.execute_batch("COMMIT"));
         if let Err(error) = done {

@@ -1,5 +1,7 @@
 //! What is asked of a store, with the caller who waits for the answer.
 
+use std::borrow::Borrow;
+
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -52,6 +54,12 @@ impl QueuedCommit {
     }
 }
 
+impl Borrow<Batch> for QueuedCommit {
+    fn borrow(&self) -> &Batch {
+        &self.batch
+    }
+}
+
 /// A read whose caller waits.
 pub struct QueuedRead(ReadJob);
 
@@ -90,7 +98,8 @@ impl QueuedClose {
         (QueuedClose(answer), answered)
     }
 
-    pub(crate) fn answer(self) {
+    /// Tells them that it is closed.
+    pub fn answer(self) {
         // An error means that the caller is gone.
         let _ = self.0.send(());
     }

@@ -32,8 +32,19 @@ pub struct Store {
 enum Reads {
     /// On blocking threads, beside the writer.
     Pool(Arc<Readers>),
+    /// The same, if the guard lets them.
+    Guarded(Arc<Readers>, Arc<dyn Guard>),
     /// Whenever the driver runs them.
     Driven,
+}
+
+/// Says whether a replicated store may still be used.
+pub trait Guard: Send + Sync {
+    /// Whether what this node has is all that was ever acknowledged, at this moment.
+    fn may_read(&self) -> bool;
+
+    /// Whether a write may still be accepted. If not, it is answered [`CommitError::LeadershipLost`] at once.
+    fn may_write(&self) -> bool;
 }
 
 /// What the writer did so far.
@@ -79,6 +90,26 @@ impl Store {
         Ok((store, requests, Driver::new(writer, reader)))
     }
 
+    /// A handle of a database that follows a log: who gets the requests puts them into the log, and answers when they were
+    /// applied.
+    pub(crate) fn journaled(
+        path: &Path,
+        options: &Options,
+        counters: Arc<Counters>,
+        guard: Arc<dyn Guard>,
+    ) -> Result<(Store, Requests), OpenError> {
+        let readers = Readers::open(path, options.readers)?;
+        let (queue, requests) = mpsc::channel(options.max_queued);
+        let store = Store {
+            queue,
+            reads: Reads::Guarded(Arc::new(readers), guard),
+            counters,
+            max_batch_bytes: options.max_batch_bytes,
+            path: path.into(),
+        };
+        Ok((store, requests))
+    }
+
     fn with(path: &Path, connection: Connection, reads: Reads, options: &Options) -> (Store, Requests, Writer) {
         let counters = Arc::new(Counters::default());
         let (queue, requests) = mpsc::channel(options.max_queued);
@@ -100,6 +131,11 @@ impl Store {
                 limit: self.max_batch_bytes,
             });
         }
+        if let Reads::Guarded(_, guard) = &self.reads
+            && !guard.may_write()
+        {
+            return Err(CommitError::LeadershipLost);
+        }
         let (commit, answered) = QueuedCommit::new(batch);
         self.queue
             .send(Request::Commit(commit))
@@ -116,6 +152,8 @@ impl Store {
     {
         match &self.reads {
             Reads::Pool(readers) => readers.read(read).await,
+            Reads::Guarded(readers, guard) if guard.may_read() => readers.read(read).await,
+            Reads::Guarded(..) => Err(ReadError::NotLeader),
             Reads::Driven => self.queue_read(read).await,
         }
     }
@@ -136,7 +174,7 @@ impl Store {
     /// Commits what is queued, copies the WAL into the database and closes it. Later calls are answered `Closed`.
     pub async fn close(&self) {
         let (close, answered) = QueuedClose::new();
-        if let Reads::Pool(readers) = &self.reads {
+        if let Reads::Pool(readers) | Reads::Guarded(readers, _) = &self.reads {
             readers.close();
         }
         if self.queue.send(Request::Close(close)).await.is_ok() {

@@ -1,6 +1,7 @@
 //! The writer thread: drains the queue into one transaction, commits once, then answers everybody.
 
 use std::{
+    borrow::Borrow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,7 @@ use crate::{
     checkpoint::{self, Checkpointer},
     error::CommitError,
     figures::Counters,
-    open::Options,
+    open::{self, Options},
     request::{QueuedClose, QueuedCommit, Request},
     store::Stats,
 };
@@ -150,16 +151,55 @@ impl Writer {
         for (member, result) in members.into_iter().zip(results) {
             member.answer(result);
         }
+        self.checkpoint(count, bytes);
+        let busy = began.elapsed().as_nanos() as u64;
+        self.counters.busy_nanos.fetch_add(busy, Ordering::Relaxed);
+    }
+
+    /// Notes that so much was committed, and does its part of copying the WAL when it is time.
+    fn checkpoint(&mut self, batches: usize, bytes: usize) {
         if let Some(checkpointer) = &mut self.checkpointer {
-            checkpointer.committed(count, bytes);
+            checkpointer.committed(batches, bytes);
             if checkpointer.take_copied()
                 && let Err(error) = checkpoint::copy(&self.connection, &self.counters)
             {
                 tracing::warn!(%error, "the rest of the WAL was not copied into the database; this is tried again");
             }
         }
+    }
+
+    /// Writes a group with what marks how far the log was applied, in one transaction. The mark is kept whatever becomes of
+    /// the members; an error means that nothing was kept.
+    pub(crate) fn apply(
+        &mut self,
+        members: &[Batch],
+        mark: &Batch,
+    ) -> Result<Vec<Result<(), CommitError>>, CommitError> {
+        let began = Instant::now();
+        let results = self.write_with(members, Some(mark))?;
+        let bytes = members.iter().map(Batch::size).sum();
+        self.checkpoint(members.len(), bytes);
         let busy = began.elapsed().as_nanos() as u64;
         self.counters.busy_nanos.fetch_add(busy, Ordering::Relaxed);
+        Ok(results)
+    }
+
+    /// Brings the schema to the version that the scripts lead to; says which one it has then.
+    pub(crate) fn migrate(&mut self, application_id: i32, scripts: &[String]) -> rusqlite::Result<u32> {
+        let found = open::version(&self.connection)?;
+        if found == 0 {
+            self.connection.pragma_update(None, "application_id", application_id)?;
+        }
+        open::run_scripts(&self.connection, scripts, found)?;
+        open::version(&self.connection)
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Writes a group in one transaction; says how each of its members ended.
@@ -167,21 +207,32 @@ impl Writer {
         if members.is_empty() {
             return Vec::new();
         }
+        match self.write_with(members, None) {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); members.len()],
+        }
+    }
+
+    fn write_with<B: Borrow<Batch>>(
+        &mut self,
+        members: &[B],
+        mark: Option<&Batch>,
+    ) -> Result<Vec<Result<(), CommitError>>, CommitError> {
         let rows = self.connection.total_changes();
-        match self.try_group(members) {
+        match self.try_group(members, mark) {
             Ok(results) => {
                 if std::mem::take(&mut self.is_failing) {
                     tracing::info!("writing the database works again");
                 }
                 let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
                 let committed = || members.iter().zip(&results).filter(|(_, result)| result.is_ok());
-                let bytes: usize = committed().map(|(member, _)| member.batch().data()).sum();
+                let bytes: usize = committed().map(|(member, _)| member.borrow().data()).sum();
                 add(&self.counters.commits, 1);
                 self.counters.group.observe(members.len() as u64);
                 add(&self.counters.batches, committed().count() as u64);
                 add(&self.counters.rows, self.connection.total_changes() - rows);
                 add(&self.counters.bytes, bytes as u64);
-                results
+                Ok(results)
             }
             Err(error) => {
                 self.counters.failures.inc();
@@ -192,25 +243,33 @@ impl Writer {
                     // Cannot fail in a way that matters: without it the next BEGIN says so.
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
-                vec![Err(error); members.len()]
+                Err(error)
             }
         }
     }
 
     /// One transaction. `Err` means that nothing of the group was kept.
-    fn try_group(&self, members: &[QueuedCommit]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
-        match self.try_together(members)? {
+    fn try_group<B: Borrow<Batch>>(
+        &self,
+        members: &[B],
+        mark: Option<&Batch>,
+    ) -> Result<Vec<Result<(), CommitError>>, CommitError> {
+        match self.try_together(members, mark)? {
             Some(results) => Ok(results),
-            None => self.try_apart(members),
+            None => self.try_apart(members, mark),
         }
     }
 
     /// All batches without a savepoint, which would cost a copy of every page that a batch changes. `None` if one of several
     /// failed: then nothing was kept.
-    fn try_together(&self, members: &[QueuedCommit]) -> Result<Option<Vec<Result<(), CommitError>>>, CommitError> {
+    fn try_together<B: Borrow<Batch>>(
+        &self,
+        members: &[B],
+        mark: Option<&Batch>,
+    ) -> Result<Option<Vec<Result<(), CommitError>>>, CommitError> {
         self.control("BEGIN IMMEDIATE")?;
         for member in members {
-            match self.run_batch(member.batch()) {
+            match self.run_batch(member.borrow()) {
                 Ok(()) => {}
                 Err(error) if error.is_of_store() => return Err(error),
                 // SQLite gives up the whole transaction for some errors.
@@ -221,23 +280,40 @@ impl Writer {
                 }
                 Err(error) => {
                     self.control("ROLLBACK")?;
-                    return Ok((members.len() == 1).then(|| vec![Err(error)]));
+                    return Ok((members.len() == 1 && mark.is_none()).then(|| vec![Err(error)]));
                 }
             }
         }
+        self.mark(mark)?;
         self.commit()?;
         Ok(Some(vec![Ok(()); members.len()]))
     }
 
     /// Each batch in a savepoint of its own.
-    fn try_apart(&self, members: &[QueuedCommit]) -> Result<Vec<Result<(), CommitError>>, CommitError> {
+    fn try_apart<B: Borrow<Batch>>(
+        &self,
+        members: &[B],
+        mark: Option<&Batch>,
+    ) -> Result<Vec<Result<(), CommitError>>, CommitError> {
         self.control("BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(members.len());
         for member in members {
-            results.push(self.try_batch(member.batch())?);
+            results.push(self.try_batch(member.borrow())?);
         }
+        self.mark(mark)?;
         self.commit()?;
         Ok(results)
+    }
+
+    /// What is written whatever became of the batches: its failure is the store's.
+    fn mark(&self, mark: Option<&Batch>) -> Result<(), CommitError> {
+        let Some(mark) = mark else { return Ok(()) };
+        self.run_batch(mark).map_err(|error| match error {
+            error if error.is_of_store() => error,
+            error => CommitError::Io {
+                reason: error.to_string(),
+            },
+        })
     }
 
     /// One batch in its savepoint. The outer error is the store's, the inner one the batch's alone.

@@ -146,7 +146,9 @@ impl From<CommitError> for Fault {
         match error {
             CommitError::Conflict { .. } => Fault::Conflict,
             CommitError::Corrupt { .. } => Fault::Corrupt(message),
-            CommitError::Full { .. } | CommitError::Io { .. } => Fault::Unavailable(message),
+            CommitError::Full { .. } | CommitError::Io { .. } | CommitError::LeadershipLost | CommitError::Unknown => {
+                Fault::Unavailable(message)
+            }
             CommitError::Closed => Fault::ShuttingDown,
             CommitError::Statement { .. } | CommitError::TooLarge { .. } => Fault::Bug(message),
         }
@@ -157,6 +159,7 @@ impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Closed => Fault::ShuttingDown,
+            ReadError::NotLeader => Fault::Unavailable(error.to_string()),
             ReadError::Corrupt(message) => Fault::Corrupt(message),
             ReadError::Sqlite(error) => match error.sqlite_error_code() {
                 Some(helve_db::rusqlite::ErrorCode::DatabaseCorrupt | helve_db::rusqlite::ErrorCode::NotADatabase) => {

@@ -317,7 +317,7 @@ impl Shell {
         if let Err(error) = self.write(batch).await {
             // It may be on disk all the same. A worker must not be waited for that never got its task, nor a run that goes on
             // in another one.
-            if matches!(error, CommitError::Io { .. }) && !(ahead.is_empty() && newborn.is_empty()) {
+            if error.may_be_written() && !(ahead.is_empty() && newborn.is_empty()) {
                 self.read_again(slot, cell);
                 for started in ahead {
                     started.ask_again(slot, &self.matching);
@@ -467,7 +467,7 @@ impl Shell {
         }
         let run_ids: Vec<_> = newborn.iter().map(|newborn| newborn.slot.key.run_id.clone()).collect();
         self.bury(newborn);
-        if matches!(error, CommitError::Io { .. }) && !run_ids.is_empty() {
+        if error.may_be_written() && !run_ids.is_empty() {
             self.look_for(run_ids);
         }
         Fault::from(error).into()
