@@ -149,7 +149,7 @@ async fn open(node: &Arc<Inner>) -> Opened {
     Some((Epoch::opened_by(response.log_id), versions))
 }
 
-fn lead(node: &Inner, epoch: Epoch, versions: &[u32]) {
+fn lead(node: &Arc<Inner>, epoch: Epoch, versions: &[u32]) {
     let known = node
         .options
         .databases

@@ -330,15 +330,27 @@ impl Inner {
         }
     }
 
-    /// Whether this program is too old to lead.
+    /// Whether this program is too old to lead, and lets others try.
     pub(crate) fn is_outdated(&self) -> bool {
         self.is_outdated.load(Ordering::Relaxed)
     }
 
-    /// Lets another node lead, now and later.
-    pub(crate) fn step_back(&self) {
-        self.is_outdated.store(true, Ordering::Relaxed);
-        self.raft.runtime_config().heartbeat(false);
-        self.raft.runtime_config().elect(false);
+    /// Lets another node lead: for long enough that one that lives is elected, but not for ever. This node may be the only one
+    /// with the newest entries; it has just given them to a majority, and must do so again after the next accident.
+    pub(crate) fn step_back(self: &Arc<Self>) {
+        self.set_back(true);
+        let (node, pause) = (Arc::downgrade(self), self.options.election * 5);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if let Some(node) = node.upgrade() {
+                node.set_back(false);
+            }
+        });
+    }
+
+    fn set_back(&self, is_back: bool) {
+        self.is_outdated.store(is_back, Ordering::Relaxed);
+        self.raft.runtime_config().heartbeat(!is_back);
+        self.raft.runtime_config().elect(!is_back);
     }
 }

@@ -190,3 +190,31 @@ async fn a_closed_store_has_written_what_was_queued_and_answers_closed() {
     world.write(3).await;
     assert_eq!(world.settled().await, [1, 3]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_an_older_version_follows_a_newer_one_and_gives_the_lead_away() {
+    let mut world = World::with(3, |options| {
+        if options.id == 2 {
+            for database in &mut options.databases {
+                database.options.migrations = &database.options.migrations[..1];
+            }
+            // It is always the first to stand.
+            options.election /= 2;
+        }
+    })
+    .await;
+    for id in 0..10 {
+        world.write(id).await;
+    }
+    for _ in 0..2 {
+        let leader = world.leader().await;
+        assert_ne!(leader, 2);
+        world.kill(leader).await;
+        let next = world.leader().await;
+        assert_ne!(next, 2, "it does not know the schema");
+        world.write(100 + leader as i64).await;
+        world.start(leader).await;
+    }
+    let jobs = world.settled().await;
+    assert_eq!(jobs[..10], (0..10).collect::<Vec<_>>());
+}

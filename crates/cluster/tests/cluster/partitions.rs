@@ -134,3 +134,30 @@ async fn a_follower_that_is_heard_by_nobody_catches_up() {
     world.write(50).await;
     assert_eq!(world.settled().await, (0..51).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_at_an_old_leader_what_a_new_one_has_changed() {
+    let world = World::of(3).await;
+    let old = world.leader().await;
+    let store = world.nodes[&old].store(ENGINE).unwrap();
+    store.commit(job(0)).await.unwrap();
+    world.isolate(old);
+    // It reads for as long as it may, and notes when the last read began that was answered.
+    let reader = tokio::spawn(async move {
+        let mut last = Instant::now();
+        loop {
+            let began = Instant::now();
+            match store.read(job_ids).await {
+                Ok(_) => last = began,
+                Err(ReadError::NotLeader) => return last,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let new = world.leader_but(&[old]).await;
+    world.nodes[&new].store(ENGINE).unwrap().commit(job(1)).await.unwrap();
+    let acknowledged = Instant::now();
+    let last = reader.await.unwrap();
+    assert!(last < acknowledged, "{:?} too late", last.duration_since(acknowledged));
+    println!("the old leader was silent for {:?} by then", acknowledged - last);
+}
