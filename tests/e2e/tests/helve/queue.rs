@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use helve_e2e::home::Home;
 use helve_e2e::http::{Answer, Api, up};
+use helve_e2e::process::Running;
 use serde_json::{Value, json};
 
 fn publish(api: &Api, queue: &str, jobs: &[Value]) -> Vec<String> {
@@ -510,7 +511,7 @@ fn a_shell_has_the_queue_of_a_server_too() {
     for n in 0..3 {
         queue(&["publish", "words", "--input", &format!("\"{n}\"")], 0);
     }
-    let mut work = vec![
+    let work = [
         "queue",
         "work",
         "words",
@@ -520,8 +521,8 @@ fn a_shell_has_the_queue_of_a_server_too() {
         "--token-file",
         &token,
     ];
-    work.extend(["--", "cat"]);
-    person.run(&work).expect_code(0);
+    let mut work = person.command(&work);
+    Running::start(work.args(["--", "cat"])).wait().expect_code(0);
     let listed = queue(&["list", "words", "--status", "completed"], 0).json();
     assert_eq!(listed.as_array().map(Vec::len), Some(3), "{listed}");
     let stats = queue(&["stats", "words"], 0).stdout;
