@@ -48,10 +48,8 @@ impl Lab {
             Ok(()) => Some(lab),
             Err(why) => {
                 eprintln!("SKIPPED: no lab of network namespaces can be built here, so nothing was tested: {why}");
-                assert!(
-                    std::env::var_os("CI").is_none() || !may_build(),
-                    "this machine could have built it: {why}"
-                );
+                // Being skipped is for machines that cannot, not for a lab that is wrong.
+                assert!(!may_build(), "this machine could have built it: {why}");
                 None
             }
         }
@@ -64,7 +62,7 @@ impl Lab {
     fn lay_cables(&self) -> Result<(), String> {
         for host in Host::ALL {
             run(Command::new("ip").args(["netns", "add", &self.namespace(host)]))?;
-            self.on(host, &["ip", "link", "set", "lo", "up"])?;
+            self.on(host, &["ip", "link", "set", "dev", "lo", "up"])?;
         }
         for (from, to, near, far) in [
             (Host::Server, "up", "10.77.1.1/24", "10.77.1.254/24"),
@@ -75,9 +73,9 @@ impl Lab {
                 "link", "add", "eth0", "netns", &own, "type", "veth", "peer", "name", to, "netns", &routers,
             ]))?;
             self.on(from, &["ip", "address", "add", near, "dev", "eth0"])?;
-            self.on(from, &["ip", "link", "set", "eth0", "up"])?;
+            self.on(from, &["ip", "link", "set", "dev", "eth0", "up"])?;
             self.on(Host::Router, &["ip", "address", "add", far, "dev", to])?;
-            self.on(Host::Router, &["ip", "link", "set", to, "up"])?;
+            self.on(Host::Router, &["ip", "link", "set", "dev", to, "up"])?;
         }
         self.on(
             Host::Worker,
@@ -109,22 +107,25 @@ impl Lab {
     /// One packet of so many is lost on its way through the router.
     pub fn lose_one_of(&self, packets: u32) {
         let rules = format!(
-            "table ip lossy {{ chain through {{
-                type filter hook forward priority -10; numgen random mod {packets} == 0 drop;
-            }} }}"
+            "table ip lossy {{
+                chain through {{
+                    type filter hook forward priority -10; policy accept;
+                    numgen random mod {packets} == 0 drop;
+                }}
+            }}"
         );
         self.rules(&rules).expect("the router obeys");
     }
 
     /// Nothing gets through.
     pub fn cut(&self) {
-        self.on(Host::Router, &["ip", "link", "set", "down", "down"])
+        self.on(Host::Router, &["ip", "link", "set", "dev", "down", "down"])
             .expect("the router obeys");
     }
 
     /// Everything does again.
     pub fn mend(&self) {
-        self.on(Host::Router, &["ip", "link", "set", "down", "up"])
+        self.on(Host::Router, &["ip", "link", "set", "dev", "down", "up"])
             .expect("the router obeys");
     }
 
