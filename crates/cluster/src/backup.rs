@@ -70,6 +70,7 @@ impl Node {
         let member = Member {
             address: options.advertise.clone().unwrap_or_else(|| options.listen.to_string()),
             identity: identity.identity,
+            about: options.about.clone(),
         };
         if options.listen.port() == 0 && options.advertise.is_none() {
             return Err(StartError::Options(

@@ -8,7 +8,7 @@ use openraft::ChangeMembers;
 use openraft::error::{ClientWriteError, RaftError};
 use openraft::storage::Snapshot;
 
-use crate::machine::{Incoming, SnapshotData};
+use crate::machine::{Copied, Incoming, SnapshotData};
 use crate::network::{ANY, Answer, Request, Served, ask};
 use crate::node::{Inner, Node};
 use crate::setup::refused;
@@ -33,9 +33,14 @@ impl Node {
     ///
     /// When there is no leader, or the node is not one of the cluster, or it is the last one.
     pub async fn remove(&self, id: NodeId) -> Result<(), MembershipError> {
-        let mut answer = self.inner.answer(Request::Remove { id }).await;
+        self.change(Request::Remove { id }).await
+    }
+
+    /// Asks whoever leads.
+    pub(crate) async fn change(&self, request: Request) -> Result<(), MembershipError> {
+        let mut answer = self.inner.answer(request.clone()).await;
         if let Answer::NotLeader(Some((_, leader))) = &answer {
-            answer = ask(&self.inner.caller, ANY, &leader.address, Request::Remove { id }).await?;
+            answer = ask(&self.inner.caller, ANY, &leader.address, request).await?;
         }
         match answer {
             Answer::Done => Ok(()),
@@ -77,12 +82,18 @@ impl Served for Inner {
             Request::Join { id, member } => self.let_in(id, member).await,
             Request::Remove { id } => self.let_go(id).await,
             Request::Status => Answer::Status(Box::new(Status::of(self))),
-            Request::Snapshot { .. } => Answer::Refused("files were to follow".to_owned()),
+            Request::Snapshot { .. } | Request::Copy | Request::Carry { .. } => {
+                Answer::Refused("this is more than a question".to_owned())
+            }
         }
     }
 
     fn incoming(&self) -> io::Result<PathBuf> {
         self.machine.incoming()
+    }
+
+    async fn copy(&self) -> io::Result<Copied> {
+        self.machine.copy().await
     }
 
     async fn install(&self, vote: Vote, meta: SnapshotMeta, dir: PathBuf) -> Answer {
@@ -107,6 +118,21 @@ impl Inner {
             return Answer::Refused(format!(
                 "it has a node {id} already, which was another directory: remove that one first"
             ));
+        }
+        let votes = self
+            .raft
+            .metrics()
+            .borrow()
+            .membership_config
+            .voter_ids()
+            .any(|voter| voter == id);
+        if votes {
+            // It is at another address now, or tells something else of itself.
+            let nodes = std::collections::BTreeMap::from([(id, member)]);
+            return match self.raft.change_membership(ChangeMembers::SetNodes(nodes), true).await {
+                Ok(_) => Answer::Done,
+                Err(error) => self.explain(error),
+            };
         }
         let added = self.raft.add_learner(id, member, true).await;
         if let Err(error) = added {
@@ -145,7 +171,7 @@ impl Inner {
         }
     }
 
-    fn members(&self) -> Vec<(NodeId, Member)> {
+    pub(crate) fn members(&self) -> Vec<(NodeId, Member)> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
         let nodes = metrics.membership_config.nodes();

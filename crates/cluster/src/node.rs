@@ -15,15 +15,19 @@ use crate::leadership::Leadership;
 use crate::lease::Lease;
 use crate::log::{Log, LogStore};
 use crate::machine::Machine;
-use crate::network::{ANY, Answer, Caller, Factory, Listener, Tls, ask};
+use crate::membership::MembershipError;
+use crate::network::{ANY, Answer, Caller, CarriedStream, Factory, Listener, Request, Tls, ask, carry};
 use crate::options::Options;
 use crate::propose::{self, MAX_BATCH_BYTES};
 use crate::setup::{self, Identity, StartError};
 use crate::status::Status;
-use crate::types::{Member, Raft};
+use crate::types::{Member, NodeId, Raft};
 
 /// A node that was let in hears of it by then.
 const ADMISSION: Duration = Duration::from_secs(30);
+
+/// What a node tells of itself is in every status, and in every message about the members.
+pub const MAX_ABOUT: usize = 4096;
 
 /// A node of a cluster. Dropping it is a crash, from which it recovers at its next start.
 pub struct Node {
@@ -68,10 +72,7 @@ impl Node {
     pub async fn init(options: Options) -> Result<Node, StartError> {
         let identity = setup::settle(&options.dir, options.id)?;
         let node = Node::run(options, identity.clone()).await?;
-        let member = Member {
-            address: node.address.clone(),
-            identity: identity.identity,
-        };
+        let member = node.member();
         node.inner
             .raft
             .initialize(std::collections::BTreeMap::from([(identity.id, member)]))
@@ -119,11 +120,10 @@ impl Node {
         let mut asked = address.to_owned();
         // A follower says who leads; the leader may just change.
         for _ in 0..5 {
-            let request = setup::join_request(
-                self.inner.identity.id,
-                self.inner.identity.identity,
-                self.address.clone(),
-            );
+            let request = Request::Join {
+                id: self.inner.identity.id,
+                member: self.member(),
+            };
             let answer = ask(&self.inner.caller, ANY, &asked, request)
                 .await
                 .map_err(|error| failed(&asked, error.to_string()))?;
@@ -137,6 +137,42 @@ impl Node {
             &asked,
             "its nodes do not agree on who leads: try again".to_owned(),
         ))
+    }
+
+    /// How the others are to know this node.
+    fn member(&self) -> Member {
+        Member {
+            address: self.address.clone(),
+            identity: self.inner.identity.identity,
+            about: self.inner.options.about.clone(),
+        }
+    }
+
+    /// Tells the others where this node is and what it says of itself, if they know something else. Any node is asked that is
+    /// there; to be tried again when none is.
+    ///
+    /// # Errors
+    ///
+    /// When nobody leads, or none can be asked.
+    pub async fn introduce(&self) -> Result<(), MembershipError> {
+        let (id, member) = (self.inner.identity.id, self.member());
+        let known = self.inner.members();
+        match known.iter().find(|(known, _)| *known == id) {
+            Some((_, known)) if *known == member => Ok(()),
+            _ => self.change(Request::Join { id, member }).await,
+        }
+    }
+
+    /// Whether this node is one of the cluster, as far as it knows.
+    pub fn is_member(&self) -> bool {
+        let id = self.inner.identity.id;
+        self.inner
+            .raft
+            .metrics()
+            .borrow()
+            .membership_config
+            .voter_ids()
+            .any(|voter| voter == id)
     }
 
     /// Waits until this node knows itself that it votes: then it has all that came before.
@@ -156,10 +192,16 @@ impl Node {
 
     async fn run(options: Options, identity: Identity) -> Result<Node, StartError> {
         let config = options.raft().map_err(|error| StartError::Options(error.to_string()))?;
+        if options.about.len() > MAX_ABOUT {
+            return Err(StartError::Options(format!(
+                "what it tells of itself is over {MAX_ABOUT} bytes"
+            )));
+        }
         let (dir, databases) = (options.dir.clone(), options.databases.clone());
         let opened = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
+            // First: no log is opened that another process writes.
+            let machine = Machine::open_alone(&setup::state_dir(&dir), &databases)?;
             let log = Log::open(&setup::log_dir(&dir))?;
-            let machine = Machine::open(&setup::state_dir(&dir), &databases)?;
             Ok((LogStore::new(log), machine))
         });
         let (log, machine) = opened.await.map_err(|error| StartError::Raft(error.to_string()))??;
@@ -199,7 +241,12 @@ impl Node {
         let (tell, roles) = watch::channel(Role::NoLeader);
         Ok(Node {
             herald: tokio::spawn(herald::proclaim(Arc::downgrade(&inner), tell, tick)),
-            listener: Some(Listener::start(listener, caller, inner.clone())),
+            listener: Some(Listener::start(
+                listener,
+                caller,
+                inner.clone(),
+                inner.options.carried.clone(),
+            )),
             inner,
             roles,
             address,
@@ -261,6 +308,15 @@ impl Node {
             read(&connection)
         });
         reading.await.unwrap_or(Err(ReadError::Closed))
+    }
+
+    /// Opens a connection to the owner of another node: see [`Options::carried`].
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be reached or takes nothing.
+    pub async fn carry(&self, to: NodeId, address: &str, kind: u8, origin: String) -> std::io::Result<CarriedStream> {
+        carry(&self.inner.caller, to, address, kind, origin).await
     }
 
     /// What this node says of itself and of the cluster.

@@ -19,6 +19,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How the others reach it, if that is another address than the one it listens on.
     pub advertise: Option<String>,
+    /// What all nodes are told of it: see [`crate::Member::about`]. At most [`crate::MAX_ABOUT`] bytes.
+    pub about: String,
+    /// Who takes the connections that other nodes carry here. None: they are refused.
+    pub carried: Option<tokio::sync::mpsc::Sender<crate::Carried>>,
     /// What all nodes of the cluster know.
     pub secret: Secret,
     /// What they have in common.
@@ -44,6 +48,8 @@ impl Options {
             id,
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             advertise: None,
+            about: String::new(),
+            carried: None,
             secret,
             databases,
             heartbeat: Duration::from_millis(100),

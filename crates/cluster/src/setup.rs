@@ -7,7 +7,7 @@ use helve_db::OpenError;
 use serde::{Deserialize, Serialize};
 
 use crate::log::{LogError, read_small, write_small};
-use crate::network::{Answer, Request};
+use crate::network::Answer;
 use crate::types::NodeId;
 
 const IDENTITY: &str = "identity";
@@ -123,12 +123,5 @@ pub(crate) fn refused(answer: Answer) -> String {
         Answer::Refused(reason) => reason,
         Answer::NotLeader(_) => "nobody leads it at present: try again".to_owned(),
         _ => "it answered something else than was asked: it may be of another version".to_owned(),
-    }
-}
-
-pub(crate) fn join_request(id: NodeId, identity: u128, address: String) -> Request {
-    Request::Join {
-        id,
-        member: crate::types::Member { address, identity },
     }
 }

@@ -51,6 +51,8 @@ pub struct MemberStatus {
     pub id: NodeId,
     /// Where it is reached.
     pub address: String,
+    /// What its owner tells of it.
+    pub about: String,
     /// Whether it votes.
     pub votes: bool,
     /// By how many entries it is behind. Only the leader knows.
@@ -70,6 +72,7 @@ impl Status {
                 MemberStatus {
                     id: *id,
                     address: member.address.clone(),
+                    about: member.about.clone(),
                     votes: voters.contains(id),
                     lag: matched.map(|matched| match matched {
                         Some(matched) => last.unwrap_or_default().saturating_sub(matched.index),

@@ -35,6 +35,8 @@ pub struct Member {
     /// A random number in its directory. A node that lost its disk has another one: it cannot pretend to still have what it
     /// once acknowledged, but must be removed and join again.
     pub identity: u128,
+    /// What its owner tells the owners of the others: its name, where it serves. Nothing to the cluster itself.
+    pub about: String,
 }
 
 /// From the moment a node leads until it does not: what is written in one epoch is never mixed with what another one wrote.

@@ -171,6 +171,15 @@ impl Store {
         answered.await.unwrap_or(Err(ReadError::Closed))
     }
 
+    /// Whether what is read now, here or from what its owner keeps in memory, has every write that was ever acknowledged. Always,
+    /// but for a replicated store whose node does not lead any more.
+    pub fn may_read(&self) -> bool {
+        match &self.reads {
+            Reads::Pool(_) | Reads::Driven => true,
+            Reads::Guarded(_, guard) => guard.may_read(),
+        }
+    }
+
     /// Commits what is queued, copies the WAL into the database and closes it. Later calls are answered `Closed`.
     pub async fn close(&self) {
         let (close, answered) = QueuedClose::new();

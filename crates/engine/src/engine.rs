@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// Opens the engine on a store that is open already. No file is touched but by the store, and it is the owner who makes
-    /// sure that no second engine uses it. For simulations.
+    /// sure that no second engine uses it: for a store that is replicated, and for simulations.
     pub async fn open_on(options: EngineOptions, store: Store) -> Result<Engine, OpenError> {
         check(&options)?;
         Engine::start(options, None, store).await

@@ -87,6 +87,14 @@ impl Services {
 
     async fn answer(mut self, path: &str, mut request: Request<Body>) -> Response<Body> {
         let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        // What is answered from memory may be old from here on. Asked before anything is read, so what is read has every write
+        // that was acknowledged before the call came.
+        if !self.shell.store.may_read() {
+            return Status::unavailable(
+                "this node does not lead the cluster any more: call again, and the one that leads will answer",
+            )
+            .into_http();
+        }
         // Whether the server lives is no secret.
         if let Some(access) = self
             .access

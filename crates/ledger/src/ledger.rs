@@ -57,17 +57,23 @@ struct Inner {
 impl Ledger {
     /// Opens the database at `path`, makes it if there is none (readable by its owner only), and brings its schema up to date.
     pub async fn open(path: &Path, options: Options) -> Result<Self, Error> {
-        let store = Store::open(
-            path,
-            &helve_db::Options {
-                migrations: schema::MIGRATIONS,
-                application_id: schema::APPLICATION_ID,
-                readers: options.readers,
-                max_batch_bytes: schema::MAX_BATCH_BYTES,
-                ..helve_db::Options::default()
-            },
-        )
-        .map_err(Error::from)?;
+        let store = Store::open(path, &Self::store_options(&options)).map_err(Error::from)?;
+        Self::open_on(store, options).await
+    }
+
+    /// How the ledger's database is to be opened, for [`Ledger::open_on`].
+    pub fn store_options(options: &Options) -> helve_db::Options {
+        helve_db::Options {
+            migrations: schema::MIGRATIONS,
+            application_id: schema::APPLICATION_ID,
+            readers: options.readers,
+            max_batch_bytes: schema::MAX_BATCH_BYTES,
+            ..helve_db::Options::default()
+        }
+    }
+
+    /// Opens the ledger on a store that is open already.
+    pub async fn open_on(store: Store, options: Options) -> Result<Self, Error> {
         let loaded = read(&store, |db| {
             Ok((Door::load(db)?, Endpoints::load(db)?, Numbers::load(db)?))
         });
@@ -103,6 +109,11 @@ impl Ledger {
         let swept = self.sweep_tokens(self.now()).await;
         self.inner.store.close().await;
         swept
+    }
+
+    /// Whether what is read now has every change that was ever acknowledged: see [`Store::may_read`].
+    pub fn may_read(&self) -> bool {
+        self.inner.store.may_read()
     }
 
     /// What is told of the ledger, and of its database, to programs of monitoring.

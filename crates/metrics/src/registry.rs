@@ -27,6 +27,13 @@ struct Inner {
     looks: Mutex<Vec<Look>>,
 }
 
+/// A moment in the life of a registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    sources: usize,
+    looks: usize,
+}
+
 impl Registry {
     /// An empty one.
     pub fn new() -> Self {
@@ -46,6 +53,21 @@ impl Registry {
     {
         let mut looks = self.inner.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.push(Arc::new(move || Box::pin(look())));
+    }
+
+    /// What has been added so far, for [`Registry::forget_since`].
+    pub fn mark(&self) -> Mark {
+        let sources = self.inner.sources.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let looks = self.inner.looks.lock().unwrap_or_else(PoisonError::into_inner).len();
+        Mark { sources, looks }
+    }
+
+    /// Removes what was added after the mark: its owner has ended, and will be there again under the same names.
+    pub fn forget_since(&self, mark: Mark) {
+        let mut sources = self.inner.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.truncate(mark.sources);
+        let mut looks = self.inner.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.truncate(mark.looks);
     }
 
     /// What is to be looked up, for the caller to bound in time: `within` is how long all of it may take.

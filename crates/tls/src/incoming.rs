@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -21,8 +22,28 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::acme::PROTOCOL;
 use crate::server::{For, Server};
 
+/// Where connections come from.
+pub trait Accept: Send + 'static {
+    /// What is said over one.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next one, and says where it comes from. Dropping the future loses none.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        // Small answers must not wait for the acknowledgement of earlier ones.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, peer))
+    }
+}
+
 /// A connection whose handshake is done, and where it comes from.
-pub type Accepted = (TlsStream<TcpStream>, SocketAddr);
+pub type Accepted<S = TcpStream> = (TlsStream<S>, SocketAddr);
 
 /// After an accept that failed for want of files or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,13 +70,13 @@ impl Default for Bounds {
 }
 
 /// Connections of a listener, after their handshakes, until it is dropped.
-pub struct Incoming {
-    accepted: mpsc::Receiver<Accepted>,
+pub struct Incoming<S = TcpStream> {
+    accepted: mpsc::Receiver<Accepted<S>>,
     _accepting: AbortOnDropHandle<()>,
 }
 
-impl Incoming {
-    pub(crate) fn new(listener: TcpListener, server: Server, wanted: For, bounds: Bounds) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Incoming<S> {
+    pub(crate) fn new(listener: impl Accept<Stream = S>, server: Server, wanted: For, bounds: Bounds) -> Self {
         let (sender, accepted) = mpsc::channel(1);
         let accepting = tokio::spawn(accept(listener, server, wanted, bounds, sender));
         Self {
@@ -65,23 +86,29 @@ impl Incoming {
     }
 
     /// The connections alone, as a gRPC server takes them.
-    pub fn streams(self) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send {
+    pub fn streams(self) -> impl Stream<Item = io::Result<TlsStream<S>>> + Send {
         futures_util::StreamExt::map(self, |accepted| accepted.map(|(stream, _)| stream))
     }
 }
 
-impl Stream for Incoming {
-    type Item = io::Result<Accepted>;
+impl<S> Stream for Incoming<S> {
+    type Item = io::Result<Accepted<S>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.accepted.poll_recv(context).map(|accepted| accepted.map(Ok))
     }
 }
 
-async fn accept(listener: TcpListener, server: Server, wanted: For, bounds: Bounds, sender: mpsc::Sender<Accepted>) {
+async fn accept<A: Accept>(
+    mut listener: A,
+    server: Server,
+    wanted: For,
+    bounds: Bounds,
+    sender: mpsc::Sender<Accepted<A::Stream>>,
+) {
     let mut handshakes = JoinSet::new();
     let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
-    let mut ready: VecDeque<Accepted> = VecDeque::new();
+    let mut ready: VecDeque<Accepted<A::Stream>> = VecDeque::new();
     loop {
         let accepted = tokio::select! {
             permit = sender.reserve(), if !ready.is_empty() => {
@@ -119,9 +146,12 @@ async fn accept(listener: TcpListener, server: Server, wanted: For, bounds: Boun
     }
 }
 
-async fn shake(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, within: Duration) -> Option<Accepted> {
-    // Small answers must not wait for the acknowledgement of earlier ones.
-    let _ = stream.set_nodelay(true);
+async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
+    acceptor: TlsAcceptor,
+    stream: S,
+    peer: SocketAddr,
+    within: Duration,
+) -> Option<Accepted<S>> {
     match tokio::time::timeout(within, acceptor.accept(stream)).await {
         // The authority has seen what it came for.
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(PROTOCOL) => None,

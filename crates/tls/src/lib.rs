@@ -22,7 +22,7 @@ pub use acme::{Acme, LETS_ENCRYPT};
 pub use client::http_client;
 pub use error::Error;
 pub use identity::{ClientCertificate, certificate_of, identity_of, peer_of};
-pub use incoming::{Accepted, Incoming};
+pub use incoming::{Accept, Accepted, Incoming};
 pub use pair::Pair;
 pub use server::{Certificates, Clients, Options, Server};
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
@@ -13,7 +12,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 
 use crate::acme::{Acme, PROTOCOL, Renewer};
 use crate::error::Error;
-use crate::incoming::{Bounds, Incoming};
+use crate::incoming::{Accept, Bounds, Incoming};
 use crate::keys::Keys;
 use crate::pair::{Pair, PairText, read, roots};
 
@@ -116,12 +115,12 @@ impl Server {
     }
 
     /// Connections of HTTP clients, after their handshakes.
-    pub fn http(&self, listener: TcpListener) -> Incoming {
+    pub fn http<A: Accept>(&self, listener: A) -> Incoming<A::Stream> {
         Incoming::new(listener, self.clone(), For::Http, Bounds::default())
     }
 
     /// Connections of gRPC clients, after their handshakes. [`identity_of`](crate::identity_of) says who they are.
-    pub fn grpc(&self, listener: TcpListener) -> Incoming {
+    pub fn grpc<A: Accept>(&self, listener: A) -> Incoming<A::Stream> {
         Incoming::new(listener, self.clone(), For::Grpc, Bounds::default())
     }
 

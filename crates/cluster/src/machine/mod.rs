@@ -10,6 +10,7 @@ mod raft;
 mod snapshot;
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -18,7 +19,7 @@ use helve_db::{Applier, Batch, CommitError, OpenError};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use files::{Files, place};
-pub(crate) use snapshot::{Incoming, SnapshotData};
+pub(crate) use snapshot::{Copied, Incoming, SnapshotData};
 
 use crate::types::{Epoch, LogId, Membership};
 
@@ -42,6 +43,8 @@ pub(crate) struct State {
     mark: Mark,
     /// Why nothing is applied any more.
     broken: Option<String>,
+    /// No other process works on these databases meanwhile.
+    lock: Option<File>,
 }
 
 /// A database, and how far it came.
@@ -116,7 +119,16 @@ impl Machine {
             databases,
             mark,
             broken: None,
+            lock: None,
         }))))
+    }
+
+    /// Opens the databases of a node, and keeps other processes away from them.
+    pub(crate) fn open_alone(root: &Path, specs: &[Database]) -> Result<Self, OpenError> {
+        let lock = lock(root)?;
+        let machine = Machine::open(root, specs)?;
+        machine.state().lock = Some(lock);
+        Ok(machine)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -186,6 +198,25 @@ impl State {
             }
         }
         Ok(())
+    }
+}
+
+/// Keeps other processes away for as long as the file is open.
+fn lock(root: &Path) -> Result<File, OpenError> {
+    let explain = |reason: String| OpenError::Io {
+        path: root.to_owned(),
+        reason,
+    };
+    std::fs::create_dir_all(root).map_err(|error| explain(error.to_string()))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let lock = options
+        .open(root.join("lock"))
+        .map_err(|error| explain(error.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(explain("another process runs this node".to_owned())),
+        Err(TryLockError::Error(error)) => Err(explain(error.to_string())),
     }
 }
 

@@ -39,7 +39,45 @@ impl Drop for Outgoing {
     }
 }
 
+/// Copies of all databases, of one moment. Dropping it removes them.
+pub(crate) struct Copied {
+    pub(crate) dir: Outgoing,
+    /// Their names and lengths.
+    pub(crate) files: Vec<(String, u64)>,
+}
+
+impl Copied {
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
 impl Machine {
+    /// Copies the databases as they are now.
+    pub(crate) async fn copy(&self) -> std::io::Result<Copied> {
+        let frozen = self.freeze().await.map_err(std::io::Error::other)?;
+        match frozen {
+            Some((_, SnapshotData::Outgoing(frozen))) => self.copy_of(frozen).await,
+            _ => Err(std::io::Error::other("this node has nothing yet")),
+        }
+    }
+
+    /// Copies databases that are held.
+    pub(crate) async fn copy_of(&self, frozen: Vec<(&'static str, Frozen)>) -> std::io::Result<Copied> {
+        let dir = self.outgoing()?;
+        let copies = dir.path().to_owned();
+        let copying = tokio::task::spawn_blocking(move || {
+            let copied = frozen.into_iter().map(|(name, frozen)| {
+                let path = copies.join(name);
+                frozen.copy(&path).map_err(std::io::Error::other)?;
+                Ok((name.to_owned(), std::fs::metadata(path)?.len()))
+            });
+            copied.collect::<std::io::Result<Vec<_>>>()
+        });
+        let files = copying.await.map_err(std::io::Error::other)??;
+        Ok(Copied { dir, files })
+    }
+
     /// Holds the databases as they are now, in a state that this node cannot lose any more. `None` if nothing was ever
     /// applied.
     pub(crate) async fn freeze(&self) -> Result<Option<(SnapshotMeta, SnapshotData)>, String> {

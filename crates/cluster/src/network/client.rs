@@ -54,6 +54,16 @@ impl Caller {
 
 /// Asks once, over a connection of its own.
 pub(crate) async fn ask(caller: &Caller, target: NodeId, address: &str, request: Request) -> io::Result<Answer> {
+    Ok(ask_on(caller, target, address, request).await?.0)
+}
+
+/// Asks, and keeps the connection for what follows the answer.
+pub(crate) async fn ask_on(
+    caller: &Caller,
+    target: NodeId,
+    address: &str,
+    request: Request,
+) -> io::Result<(Answer, Stream)> {
     caller.may_reach(target)?;
     let mut stream = caller.connect(target, address).await?;
     let envelope = Envelope {
@@ -63,7 +73,8 @@ pub(crate) async fn ask(caller: &Caller, target: NodeId, address: &str, request:
         request,
     };
     frame::send(&mut stream, &envelope).await?;
-    frame::receive(&mut stream).await?.ok_or_else(gone)
+    let answer = frame::receive(&mut stream).await?.ok_or_else(gone)?;
+    Ok((answer, stream))
 }
 
 /// What comes of a question, and when it went out.

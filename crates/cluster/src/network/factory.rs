@@ -11,21 +11,16 @@ use openraft::error::{Fatal, RPCError, RaftError, ReplicationClosed, StreamingEr
 use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::storage::Snapshot;
-use tokio::io::AsyncReadExt;
 
 use super::client::{Answered, Caller, Line, gone};
-use super::frame;
 use super::wire::{Answer, Envelope, Request};
+use super::{files, frame};
 use crate::lease::Lease;
-use crate::machine::{Machine, SnapshotData};
+use crate::machine::{Copied, Machine, SnapshotData};
 use crate::types::{LogId, Member, NodeId, Types, Vote};
 
 /// After a failure a node is tried again this soon: it may be a restart that takes no longer.
 const AGAIN: Duration = Duration::from_millis(50);
-/// A node that receives a snapshot and pauses for so long is tried again from the beginning.
-const SILENCE: Duration = Duration::from_secs(60);
-/// A snapshot is sent in frames of this size.
-const CHUNK: usize = 256 << 10;
 
 type Rpc<T> = Result<T, RPCError<NodeId, Member, RaftError<NodeId>>>;
 
@@ -160,21 +155,7 @@ impl Peer {
         let SnapshotData::Outgoing(frozen) = *snapshot.snapshot else {
             return Err(not_now(io::Error::other("a copy from another node is not sent on")));
         };
-        let dir = self.machine.outgoing().map_err(not_now)?;
-        let copies = dir.path().to_owned();
-        let files = tokio::task::spawn_blocking(move || -> io::Result<Vec<(String, u64)>> {
-            frozen
-                .into_iter()
-                .map(|(name, frozen)| {
-                    let path = copies.join(name);
-                    frozen.copy(&path).map_err(io::Error::other)?;
-                    Ok((name.to_owned(), std::fs::metadata(path)?.len()))
-                })
-                .collect()
-        })
-        .await
-        .map_err(|error| not_now(io::Error::other(error)))?
-        .map_err(not_now)?;
+        let Copied { dir, files } = self.machine.copy_of(frozen).await.map_err(not_now)?;
         let bytes: u64 = files.iter().map(|(_, length)| length).sum();
         let sent = self.stream_files(vote, snapshot.meta, files, dir.path()).await;
         match sent {
@@ -214,28 +195,7 @@ impl Peer {
             request,
         };
         frame::send(&mut stream, &envelope).await?;
-        let mut digest = blake3::Hasher::new();
-        let mut chunk = vec![0; CHUNK];
-        for (name, length) in files {
-            let mut file = tokio::fs::File::open(dir.join(name)).await?;
-            let mut left = length;
-            while left > 0 {
-                let part = left.min(CHUNK as u64) as usize;
-                file.read_exact(&mut chunk[..part]).await?;
-                digest.update(&chunk[..part]);
-                self.caller.may_reach(self.target)?;
-                in_time(frame::send_bytes(&mut stream, &chunk[..part])).await?;
-                left -= part as u64;
-            }
-        }
-        in_time(frame::send_bytes(&mut stream, digest.finalize().as_bytes())).await?;
-        in_time(frame::receive(&mut stream)).await?.ok_or_else(gone)
+        files::send(&mut stream, dir, &files, || self.caller.may_reach(self.target)).await?;
+        files::in_time(frame::receive(&mut stream)).await?.ok_or_else(gone)
     }
-}
-
-/// Waits for a part of sending a snapshot, but not for ever.
-async fn in_time<T>(part: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(SILENCE, part)
-        .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the other node does not go on")))
 }

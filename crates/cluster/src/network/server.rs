@@ -2,28 +2,29 @@
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
+use super::carried::{Carried, CarriedStream};
 use super::client::Caller;
-use super::frame;
 use super::tls::ANY;
 use super::wire::{Answer, Envelope, Request};
-use crate::types::{SnapshotMeta, Vote};
+use super::{files, frame};
+use crate::machine::Copied;
+use crate::types::{NodeId, SnapshotMeta, Vote};
 
 /// Who has not proved by then that it knows the secret is let go.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// So many connections at once; a cluster of five nodes needs a few dozen.
 const MAX_CONNECTIONS: usize = 256;
-/// A node that sends a snapshot and pauses for so long is gone.
-const SILENCE: Duration = Duration::from_secs(30);
+/// So many connections at once are carried for clients of other nodes.
+const MAX_CARRIED: usize = 8192;
 
 /// What answers.
 pub(crate) trait Served: Send + Sync + 'static {
@@ -35,6 +36,9 @@ pub(crate) trait Served: Send + Sync + 'static {
 
     /// Where files of a snapshot may be laid.
     fn incoming(&self) -> io::Result<std::path::PathBuf>;
+
+    /// Copies of the databases as they are now.
+    fn copy(&self) -> impl Future<Output = io::Result<Copied>> + Send;
 
     /// Takes the files of a snapshot.
     fn install(&self, vote: Vote, meta: SnapshotMeta, dir: std::path::PathBuf) -> impl Future<Output = Answer> + Send;
@@ -52,14 +56,30 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    pub(crate) fn start(listener: TcpListener, caller: Caller, served: Arc<impl Served>) -> Self {
+    pub(crate) fn start(
+        listener: TcpListener,
+        caller: Caller,
+        served: Arc<impl Served>,
+        carried: Option<mpsc::Sender<Carried>>,
+    ) -> Self {
+        let taken = carried.map(|to| Taken {
+            to,
+            room: Arc::new(Semaphore::new(MAX_CARRIED)),
+        });
         Listener {
-            task: tokio::spawn(accept(listener, caller, served)),
+            task: tokio::spawn(accept(listener, caller, served, taken)),
         }
     }
 }
 
-async fn accept(listener: TcpListener, caller: Caller, served: Arc<impl Served>) {
+/// Who takes what is carried.
+#[derive(Clone)]
+struct Taken {
+    to: mpsc::Sender<Carried>,
+    room: Arc<Semaphore>,
+}
+
+async fn accept(listener: TcpListener, caller: Caller, served: Arc<impl Served>, taken: Option<Taken>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let receiving = Arc::new(tokio::sync::Mutex::new(()));
     // Dropped with this task, and with it all connections.
@@ -78,8 +98,9 @@ async fn accept(listener: TcpListener, caller: Caller, served: Arc<impl Served>)
         };
         while connections.try_join_next().is_some() {}
         let (caller, served, receiving) = (caller.clone(), served.clone(), receiving.clone());
+        let taken = taken.clone();
         connections.spawn(async move {
-            if let Err(error) = converse(stream, &caller, &*served, &receiving).await {
+            if let Err(error) = converse(stream, &caller, &*served, &receiving, taken).await {
                 tracing::debug!(%error, "a connection of another node ended");
             }
             drop(permit);
@@ -92,6 +113,7 @@ async fn converse(
     caller: &Caller,
     served: &impl Served,
     receiving: &tokio::sync::Mutex<()>,
+    taken: Option<Taken>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = timeout(HANDSHAKE, caller.tls.acceptor.accept(stream))
@@ -115,8 +137,14 @@ async fn converse(
                 // One at a time: they all go to the same place.
                 let _alone = receiving.lock().await;
                 let dir = served.incoming()?;
-                receive_files(&mut stream, &files, &dir).await?;
+                files::receive(&mut stream, &files, &dir).await?;
                 served.install(vote, meta, dir).await
+            } else if let Request::Copy = request {
+                let copied = served.copy().await?;
+                frame::send(&mut stream, &Answer::Files(copied.files.clone())).await?;
+                return files::send(&mut stream, copied.path(), &copied.files, || Ok(())).await;
+            } else if let Request::Carry { kind, origin } = request {
+                return carry(stream, kind, origin, from, taken).await;
             } else {
                 served.answer(request).await
             };
@@ -128,43 +156,27 @@ async fn converse(
     Ok(())
 }
 
-/// Writes the files of a snapshot into a directory, checks and syncs them.
-async fn receive_files(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    files: &[(String, u64)],
-    dir: &Path,
+/// Hands a connection over, which counts no longer as one between nodes.
+async fn carry(
+    mut stream: TlsStream<TcpStream>,
+    kind: u8,
+    origin: String,
+    from: NodeId,
+    taken: Option<Taken>,
 ) -> io::Result<()> {
-    let mut digest = blake3::Hasher::new();
-    for (name, length) in files {
-        // It comes from a node that knows the secret, but a path out of the directory is never right.
-        if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
-            return Err(io::Error::other(format!("`{name}` is no name of a database")));
-        }
-        let mut file = tokio::fs::File::create_new(dir.join(name)).await?;
-        let mut left = *length;
-        while left > 0 {
-            let bytes = next(stream).await?;
-            left = left
-                .checked_sub(bytes.len() as u64)
-                .ok_or_else(|| io::Error::other("a file of a snapshot is longer than was said"))?;
-            digest.update(&bytes);
-            file.write_all(&bytes).await?;
-        }
-        file.flush().await?;
-        file.sync_all().await?;
-    }
-    if next(stream).await? != digest.finalize().as_bytes() {
-        return Err(io::Error::other("a snapshot arrived damaged"));
-    }
-    let dir = dir.to_owned();
-    tokio::task::spawn_blocking(move || crate::log::sync_dir(&dir))
-        .await
-        .map_err(io::Error::other)?
-}
-
-async fn next(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    timeout(SILENCE, frame::receive_bytes(stream))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the rest of a snapshot does not come"))??
-        .ok_or_else(super::client::gone)
+    let refused = |why: &str| Answer::Refused(why.to_owned());
+    let Some(Taken { to, room }) = taken else {
+        return frame::send(&mut stream, &refused("nothing is carried to this node")).await;
+    };
+    let Ok(permit) = room.try_acquire_owned() else {
+        return frame::send(&mut stream, &refused("too many connections are carried to this node")).await;
+    };
+    frame::send(&mut stream, &Answer::Done).await?;
+    let carried = Carried {
+        kind,
+        origin,
+        from,
+        stream: CarriedStream::new(stream.into(), Some(permit)),
+    };
+    to.send(carried).await.map_err(io::Error::other)
 }

@@ -16,7 +16,7 @@ pub(crate) struct Envelope {
     pub(crate) request: Request,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Request {
     Append(AppendEntriesRequest<Types>),
     Vote(VoteRequest<NodeId>),
@@ -34,6 +34,13 @@ pub(crate) enum Request {
         id: NodeId,
     },
     Status,
+    /// The databases as they are now: answered with [`Answer::Files`], and the files.
+    Copy,
+    /// What comes on this connection from here on is for whoever owns the node.
+    Carry {
+        kind: u8,
+        origin: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,5 +52,7 @@ pub(crate) enum Answer {
     /// Somebody else is to be asked, if it is known who.
     NotLeader(Option<(NodeId, Member)>),
     Status(Box<Status>),
+    /// Files of these names and lengths follow, as with a snapshot.
+    Files(Vec<(String, u64)>),
     Refused(String),
 }

@@ -1,6 +1,6 @@
 //! Without anything going wrong: stores are used as ever, and nodes come and go.
 
-use helve_cluster::{Node, Role, Secret};
+use helve_cluster::{Node, Outside, Role, Secret};
 use helve_db::{Batch, CommitError, ReadError};
 
 use crate::world::{ENGINE, LEDGER, World, job, job_ids, key};
@@ -217,4 +217,81 @@ async fn a_node_of_an_older_version_follows_a_newer_one_and_gives_the_lead_away(
     }
     let jobs = world.settled().await;
     assert_eq!(jobs[..10], (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_s_connection_is_carried_to_the_owner_of_another_node() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut world = World::of(1).await;
+    let (taken, mut carried) = tokio::sync::mpsc::channel(1);
+    let mut options = world.options(2);
+    options.carried = Some(taken);
+    let node = Node::join(options, world.nodes[&1].address()).await.unwrap();
+    world.add(node, 2);
+    let address = world.nodes[&2].address().to_owned();
+    let mut here = world.nodes[&1]
+        .carry(2, &address, 7, "192.0.2.1:5".to_owned())
+        .await
+        .unwrap();
+    let mut there = carried.recv().await.unwrap();
+    assert_eq!((there.kind, there.origin.as_str(), there.from), (7, "192.0.2.1:5", 1));
+    here.write_all(b"how are you?").await.unwrap();
+    here.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    there.stream.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"how are you?");
+    there.stream.write_all(b"well").await.unwrap();
+    there.stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    here.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "well");
+    // Node 1 was given nobody who takes them.
+    let address = world.nodes[&1].address().to_owned();
+    assert!(world.nodes[&2].carry(1, &address, 7, String::new()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_the_secret_gets_a_copy_and_the_status_and_nobody_else() {
+    let world = World::of(3).await;
+    world.store().await.commit(job(1)).await.unwrap();
+    world.settled().await;
+    let address = world.nodes[&3].address();
+    let outside = Outside::new(&world.secret).unwrap();
+    assert_eq!(outside.status(address).await.unwrap().members.len(), 3);
+    let into = tempfile::tempdir().unwrap();
+    assert!(outside.copy(address, into.path()).await.unwrap() > 0);
+    let copy = helve_db::open_reader(&into.path().join(ENGINE)).unwrap();
+    assert_eq!(job_ids(&copy).unwrap(), [1]);
+    let stranger = Outside::new(&Secret::generate().unwrap()).unwrap();
+    assert!(stranger.status(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_tells_of_itself_reaches_the_others_after_it_changed() {
+    let mut world = World::of(3).await;
+    world.kill(3).await;
+    let mut options = world.options(3);
+    options.about = "another name".to_owned();
+    let node = Node::start(options).await.unwrap();
+    world.add(node, 3);
+    while world.nodes[&3].introduce().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    world
+        .until(1, "it knows", |node| {
+            node.status()
+                .members
+                .iter()
+                .any(|member| member.about == "another name")
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_runs_is_not_run_a_second_time() {
+    let world = World::of(1).await;
+    let mut options = world.options(1);
+    options.listen = "127.0.0.1:0".parse().unwrap();
+    let error = Node::start(options).await.err().unwrap();
+    assert!(error.to_string().contains("another process runs this node"), "{error}");
 }
