@@ -15,8 +15,8 @@ use helve_toolbox::run::WORKFLOW_QUEUE;
 use jiff::Timestamp;
 use temporalio_client::tonic::Status;
 
+use crate::notes::write_whole;
 use crate::state::{Api, Inner};
-use crate::targets::write_whole;
 
 /// How often the engine is asked for what has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

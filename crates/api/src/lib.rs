@@ -14,6 +14,7 @@ mod feeds;
 mod figures;
 mod guard;
 mod ingest;
+mod notes;
 mod oidc;
 mod openapi;
 mod page;
@@ -34,8 +35,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use door::Peer;
+pub use notes::Notes;
 pub use oidc::{InvalidMap, InvalidOidc, OidcMap, OidcOptions};
-pub use serve::{plain, serve};
+pub use serve::serve;
 pub use state::{EngineCheck, Hosts, Limits, Mesh, Options};
 
 use problem::Problem;

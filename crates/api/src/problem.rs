@@ -254,6 +254,7 @@ impl From<helve_ledger::Error> for Problem {
             Error::Denied(denied) => denied.clone().into(),
             Error::Refused(refused) => (*refused).into(),
             Error::Limit(_) => Self::too_many(error.to_string(), 60),
+            error if error.is_of_a_lost_lead() => Self::unavailable(error.to_string()),
             Error::Open(_) | Error::Write(_) | Error::Read(_) => Self::internal("the ledger did not answer", &error),
         }
     }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,17 +34,6 @@ const LINGER_BYTES: usize = 16 << 20;
 const BUFFER: usize = 64 << 10;
 /// After an accept that failed for want of files or memory.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// The connections of a listener as they are, without TLS.
-pub fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpStream, SocketAddr)>> + Send + Unpin {
-    Box::pin(futures_util::stream::unfold(listener, async |listener| {
-        let accepted = listener.accept().await;
-        if let Ok((stream, _)) = &accepted {
-            let _ = stream.set_nodelay(true);
-        }
-        Some((accepted, listener))
-    }))
-}
 
 /// Serves connections, with where each comes from, until `stop`; then lets requests that are under way end.
 pub async fn serve<S, C, P>(mut incoming: S, router: Router, stop: CancellationToken)

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::feeds::Feeds;
 use crate::figures::ApiFigures;
+use crate::notes::{FileNotes, Notes};
 use crate::oidc::{Oidc, OidcOptions};
 use crate::routes::health::Readiness;
 use crate::targets::{TargetIndex, Uploads};
@@ -35,6 +36,8 @@ pub struct Options {
     pub strangers: Arc<Strangers>,
     /// A private directory: unfinished uploads, and which targets each namespace has.
     pub dir: PathBuf,
+    /// Where small things are written down; none: in that directory.
+    pub notes: Option<Arc<dyn Notes>>,
     /// Bounds.
     pub limits: Limits,
     /// Which hosts requests may be meant for.
@@ -167,6 +170,7 @@ impl Api {
             ledger,
             strangers,
             dir,
+            notes,
             limits,
             hosts,
             secure,
@@ -184,7 +188,10 @@ impl Api {
         Ok(Self(Arc::new(Inner {
             jobs,
             uploads: Uploads::open(&dir.join("uploads"))?,
-            targets: TargetIndex::open(&dir.join("targets"))?,
+            targets: TargetIndex::new(match notes {
+                Some(notes) => notes,
+                None => Arc::new(FileNotes::open(&dir.join("targets"))?),
+            }),
             feeds,
             metrics,
             figures,

@@ -34,6 +34,7 @@ mod outside;
 mod propose;
 mod setup;
 mod status;
+mod ticket;
 mod types;
 
 pub use backup::Backup;
@@ -47,4 +48,5 @@ pub use options::Options;
 pub use outside::Outside;
 pub use setup::StartError;
 pub use status::{MemberStatus, State, Status};
+pub use ticket::{InvalidTicket, Ticket};
 pub use types::{Epoch, Member, NodeId};

@@ -253,6 +253,11 @@ impl Node {
         })
     }
 
+    /// Whether the directory is a node's: one that was begun, joined or was restored there.
+    pub fn is_in(dir: &std::path::Path) -> bool {
+        setup::is_settled(dir)
+    }
+
     /// Where this node listens to the others.
     pub fn address(&self) -> &str {
         &self.address

@@ -75,6 +75,11 @@ pub(crate) fn trouble(dir: &Path, error: &io::Error) -> StartError {
     }
 }
 
+/// Whether a directory is somebody's.
+pub(crate) fn is_settled(dir: &Path) -> bool {
+    dir.join(IDENTITY).exists()
+}
+
 /// Who a directory belongs to.
 pub(crate) fn identify(dir: &Path, id: NodeId) -> Result<Identity, StartError> {
     let wrong = |what: String| StartError::Directory {

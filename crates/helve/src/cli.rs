@@ -4,6 +4,7 @@ mod backup;
 mod bench;
 mod catalog;
 mod choices;
+mod cluster;
 mod findings;
 mod mesh;
 mod oidc;
@@ -29,6 +30,7 @@ pub(crate) use catalog::{
     ModulesArgs, ModulesVerb, NamedArgs, ToolboxVerb, VerticalsArgs, VerticalsVerb, WorkflowsArgs, WorkflowsVerb,
 };
 pub(crate) use choices::{DEFAULT_NAMESPACE, EngineChoice, SandboxChoice};
+pub(crate) use cluster::{ClusterVerb, NodeArgs};
 pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
 pub(crate) use mesh::{JoinArgs, MeshArgs, MeshVerb, WorkerVerb};
 pub(crate) use oidc::OidcArgs;
@@ -224,6 +226,9 @@ pub(crate) enum Verb {
     /// Make tickets with which workers join a server over the mesh, and say who may stay
     #[command(subcommand)]
     Mesh(MeshVerb),
+    /// Make a control plane of several nodes, which goes on when one of them dies
+    #[command(subcommand, after_help = cluster::CLUSTER_HELP)]
+    Cluster(ClusterVerb),
     /// Show who changed what on a server
     Audit(AuditArgs),
     /// Check a token and remember it with its server, which later commands then talk to

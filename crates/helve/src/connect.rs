@@ -136,6 +136,28 @@ impl Session {
         })
     }
 
+    /// Of an engine that was opened already.
+    pub(crate) async fn of(owned: Owned) -> Result<Self> {
+        let connected = Connection::connect(owned.connection_options(identity())).await;
+        let connection = connected.map_err(|error| Problem::new(format!("the engine did not start: {error}")))?;
+        if owned.recovered() > 0 {
+            // The worker of this process comes later. This ends by itself, or with the process.
+            let client = Client {
+                connection: connection.clone(),
+                namespace: DEFAULT_NAMESPACE.to_owned(),
+            };
+            tokio::spawn(takeover::give_back_steps_of_dead_workers(client, SystemTime::now()));
+        }
+        Ok(Self {
+            client: Client {
+                connection,
+                namespace: DEFAULT_NAMESPACE.to_owned(),
+            },
+            engine: EngineChoice::Embedded.to_string(),
+            kind: Kind::Owned(owned),
+        })
+    }
+
     /// Over the mesh, in a namespace of the server at its other end.
     pub(crate) async fn over_mesh(link: &Link, namespace: String) -> Result<Self> {
         Ok(Self {

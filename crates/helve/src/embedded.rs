@@ -14,13 +14,14 @@ use helve_engine::{Access, Engine, EngineOptions, Holder, InProcess, OpenError};
 use helve_metrics::Registry;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::Settings;
 use crate::connect::connect;
+use crate::doorway::{Doorway, Way};
 use crate::errors::{Problem, Result, innermost};
 use crate::paths::DataDir;
 use crate::trouble::Trouble;
@@ -65,6 +66,17 @@ pub(crate) struct Owned {
 
 /// Opens the engine of the data directory, or finds the process that has it open.
 pub(crate) async fn open(data: &DataDir, role: &str, sharing: Sharing) -> Result<Opened> {
+    if Settings::find(data)?.is_some() {
+        // The engine is where the cluster says, and comes and goes.
+        return match attach(data, None).await {
+            Some(connection) => Ok(Opened::Elsewhere(connection)),
+            None => Err(Problem::new(format!(
+                "{} is a node of a cluster, and does not answer",
+                data.root().display()
+            ))
+            .help("start it with `helve up`; `helve cluster status` says how the nodes are")),
+        };
+    }
     let deadline = Instant::now() + PATIENCE;
     loop {
         let options = EngineOptions {
@@ -96,7 +108,8 @@ pub(crate) async fn open(data: &DataDir, role: &str, sharing: Sharing) -> Result
 }
 
 impl Owned {
-    fn new(engine: Engine) -> Self {
+    /// The owner of an engine that was opened.
+    pub(crate) fn new(engine: Engine) -> Self {
         Self {
             engine: Arc::new(engine),
             servers: TaskTracker::new(),
@@ -159,16 +172,12 @@ impl Owned {
     }
 
     /// Serves gRPC to any Temporal client that `access` lets in, and to every one without; by TLS if there are certificates.
-    pub(crate) async fn serve_grpc(
+    pub(crate) fn serve_grpc(
         &self,
-        address: SocketAddr,
+        Way { doorway, address }: Way,
         access: Option<Arc<dyn Access>>,
         tls: Option<&helve_tls::Server>,
-    ) -> Result<SocketAddr> {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| cannot_listen(address, &error))?;
-        let address = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
+    ) -> SocketAddr {
         // Commands on the same data directory do not know what to trust there.
         if tls.is_none()
             && let Err(error) = self.engine.announce(address.to_string())
@@ -180,16 +189,16 @@ impl Owned {
         self.servers.spawn(async move {
             let stop = stop.cancelled_owned();
             let served = match (tls, access) {
-                (Some(tls), Some(access)) => engine.serve_guarded(tls.grpc(listener).streams(), access, stop).await,
-                (Some(tls), None) => engine.serve(tls.grpc(listener).streams(), stop).await,
-                (None, Some(access)) => engine.serve_tcp_guarded(listener, access, stop).await,
-                (None, None) => engine.serve_tcp(listener, stop).await,
+                (Some(tls), Some(access)) => engine.serve_guarded(tls.grpc(doorway).streams(), access, stop).await,
+                (Some(tls), None) => engine.serve(tls.grpc(doorway).streams(), stop).await,
+                (None, Some(access)) => engine.serve_guarded(doorway.streams(), access, stop).await,
+                (None, None) => engine.serve(doorway.streams(), stop).await,
             };
             if let Err(error) = served {
                 tracing::error!(error = innermost(&error), "gRPC is not served any more");
             }
         });
-        Ok(address)
+        address
     }
 
     /// Serves endpoints of the mesh, which are asked about as all others are.
@@ -204,33 +213,26 @@ impl Owned {
     }
 
     /// Serves other `helve` commands. They can do without, so a failure is only logged.
-    #[cfg(unix)]
     fn listen(&mut self, path: &Path) {
-        use std::os::unix::fs::PermissionsExt;
-        // We hold the data directory, so a socket that is there is a leftover.
-        let _ = std::fs::remove_file(path);
-        let private = std::fs::Permissions::from_mode(0o600);
-        let listener = tokio::net::UnixListener::bind(path).and_then(|listener| {
-            std::fs::set_permissions(path, private)?;
-            Ok(listener)
-        });
-        match listener {
-            Ok(listener) => {
+        match Doorway::private(path) {
+            Ok(doorway) => {
                 self.socket = Some(path.to_owned());
-                let (engine, stop) = (Arc::clone(&self.engine), self.stop.clone());
-                self.servers.spawn(async move {
-                    let connections = tokio_stream::wrappers::UnixListenerStream::new(listener);
-                    if let Err(error) = engine.serve(connections, stop.cancelled_owned()).await {
-                        tracing::warn!(error = innermost(&error), "other commands are not served any more");
-                    }
-                });
+                self.serve_owner(doorway);
             }
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
             Err(error) => tracing::warn!(path = %path.display(), %error, "other commands cannot be served"),
         }
     }
 
-    #[cfg(not(unix))]
-    fn listen(&mut self, _path: &Path) {}
+    /// Serves whoever owns the data directory, unasked.
+    pub(crate) fn serve_owner(&self, doorway: Doorway) {
+        let (engine, stop) = (Arc::clone(&self.engine), self.stop.clone());
+        self.servers.spawn(async move {
+            if let Err(error) = engine.serve(doorway.streams(), stop.cancelled_owned()).await {
+                tracing::warn!(error = innermost(&error), "other commands are not served any more");
+            }
+        });
+    }
 
     /// Closes the engine.
     pub(crate) async fn close(self) {
@@ -316,6 +318,13 @@ fn cannot_open(error: &OpenError) -> Problem {
         // These say it themselves.
         OpenError::Corrupt(_) | OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Options(_) => problem,
     }
+}
+
+/// Listens for gRPC.
+pub(crate) async fn bind_grpc(address: SocketAddr) -> Result<Way> {
+    let bound = Doorway::tcp(address).await;
+    let (doorway, address) = bound.map_err(|error| cannot_listen(address, &error))?;
+    Ok(Way { doorway, address })
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Problem {

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use helve_api::{EngineCheck, Hosts, Limits, Options, Peer, Router};
+use futures_util::{Stream, StreamExt};
+use helve_api::{EngineCheck, Hosts, Limits, Options, Peer};
 use helve_blobs::BlobStore;
 use helve_engine::Access;
 use helve_ledger::{Actor, Ledger, NewSession, NewToken, Principal, Rates, Role, Scope, Strangers};
@@ -17,15 +17,15 @@ use helve_net::Policy;
 use helve_runs::Client;
 use helve_toolbox::Shelf;
 use helve_webhooks::Dispatcher;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::LedgerAccess;
 use crate::cli::{HttpArgs, OidcArgs};
+use crate::doorway::{Connection, Doorway, Way};
 use crate::errors::{Problem, Result};
 use crate::monitoring;
 use crate::oidc;
@@ -53,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) tls: Option<helve_tls::Server>,
     /// What the server is called by its certificate, as far as that is known.
     pub(crate) name: Option<String>,
+    /// Where the API writes down small things; none: in the data directory.
+    pub(crate) notes: Option<Arc<dyn helve_api::Notes>>,
     /// Connections over the mesh, and what is told of it.
     pub(crate) mesh: Option<(mpsc::Receiver<helve_mesh::Stream>, Arc<dyn helve_api::Mesh>)>,
 }
@@ -69,6 +71,11 @@ impl Door {
     pub(crate) async fn open(data: &DataDir) -> Result<Self> {
         let ledger = Ledger::open(&data.ledger(), helve_ledger::Options::default()).await;
         let ledger = ledger.map_err(|error| cannot_open(data, &error))?;
+        Self::on(ledger, data).await
+    }
+
+    /// The same on a ledger that is open already.
+    pub(crate) async fn on(ledger: Ledger, data: &DataDir) -> Result<Self> {
         admin_token(&ledger, &data.admin_token()).await?;
         Ok(Self {
             ledger,
@@ -104,20 +111,22 @@ pub(crate) struct Http {
     ledger: Ledger,
     stop: CancellationToken,
     server: JoinHandle<()>,
-    socket: Option<Socket>,
+    for_owner: Option<JoinHandle<()>>,
     webhooks: Dispatcher,
     _sweeper: AbortOnDropHandle<()>,
     _over_mesh: Option<AbortOnDropHandle<()>>,
 }
 
 impl Http {
-    /// Listens.
-    pub(crate) async fn start(args: &HttpArgs, login: &OidcArgs, data: &DataDir, parts: Parts) -> Result<Self> {
-        let address = args.http;
-        check_exposure("HTTP", address, args.expose || parts.tls.is_some())?;
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| cannot_listen(address, &error))?;
-        let address = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
+    /// Serves on a way in, and on another one for whoever owns the data directory.
+    pub(crate) fn start(
+        args: &HttpArgs,
+        login: &OidcArgs,
+        data: &DataDir,
+        Way { doorway, address }: Way,
+        owner: Option<Doorway>,
+        parts: Parts,
+    ) -> Result<Self> {
         let Door { ledger, strangers } = parts.door;
         let public = match (&login.public_url, &parts.name) {
             (Some(given), _) => Some(oidc::public_url(given)?),
@@ -148,6 +157,7 @@ impl Http {
             ledger: ledger.clone(),
             strangers,
             dir: data.http(),
+            notes: parts.notes,
             limits: Limits {
                 requests_per_second: args.rate_limit,
                 upload_bytes: args.max_upload.0,
@@ -171,11 +181,12 @@ impl Http {
             });
             AbortOnDropHandle::new(tokio::spawn(helve_api::serve(streams, router.clone(), stop.clone())))
         });
-        let socket = Socket::listen(data, &router, &stop);
+        let for_owner =
+            owner.map(|doorway| tokio::spawn(helve_api::serve(owners(doorway), router.clone(), stop.clone())));
         let is_private = parts.tls.is_some() || address.ip().is_loopback();
         let server = match parts.tls {
-            Some(tls) => tokio::spawn(helve_api::serve(tls.http(listener), router, stop.clone())),
-            None => tokio::spawn(helve_api::serve(helve_api::plain(listener), router, stop.clone())),
+            Some(tls) => tokio::spawn(helve_api::serve(tls.http(doorway), router, stop.clone())),
+            None => tokio::spawn(helve_api::serve(doorway.connections(), router, stop.clone())),
         };
         let told = Policy::Public(args.webhook_allow.clone());
         let webhooks = Dispatcher::start(ledger.clone(), helve_webhooks::Options::new(told));
@@ -195,7 +206,7 @@ impl Http {
             ledger,
             stop,
             server,
-            socket,
+            for_owner,
             webhooks,
             _sweeper: sweeper,
             _over_mesh: over_mesh,
@@ -210,11 +221,6 @@ impl Http {
     /// Where commands of this machine reach it.
     pub(crate) fn near(&self) -> String {
         self.near.clone()
-    }
-
-    /// The socket where they do as well, whatever certificate the server has.
-    pub(crate) fn socket(&self) -> Option<PathBuf> {
-        self.socket.as_ref().map(|socket| socket.path.clone())
     }
 
     /// Says where it is, and how a browser gets in.
@@ -251,49 +257,37 @@ impl Http {
     pub(crate) async fn close(self) {
         self.stop.cancel();
         let _ = self.server.await;
-        if let Some(socket) = self.socket {
-            let _ = fs::remove_file(&socket.path);
-            let _ = socket.server.await;
+        if let Some(server) = self.for_owner {
+            let _ = server.await;
         }
         self.webhooks.close().await;
     }
 }
 
-/// The API for commands on the data directory, on a socket that only its owner can open.
-struct Socket {
-    path: PathBuf,
-    server: JoinHandle<()>,
+/// Listens for HTTP.
+pub(crate) async fn bind_http(args: &HttpArgs, has_tls: bool) -> Result<Way> {
+    check_exposure("HTTP", args.http, args.expose || has_tls)?;
+    let bound = Doorway::tcp(args.http).await;
+    let (doorway, address) = bound.map_err(|error| cannot_listen(args.http, &error))?;
+    Ok(Way { doorway, address })
 }
 
-impl Socket {
-    /// They can do without, so a failure is only logged.
-    #[cfg(unix)]
-    fn listen(data: &DataDir, router: &Router, stop: &CancellationToken) -> Option<Self> {
-        use std::os::unix::fs::PermissionsExt;
-        let path = data.http_socket();
-        // We hold the data directory, so a socket that is there is a leftover.
-        let _ = fs::remove_file(&path);
-        let listener = tokio::net::UnixListener::bind(&path).and_then(|listener| {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-            Ok(listener)
-        });
-        let listener = match listener {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "other commands have to reach the API by its address");
-                return None;
-            }
-        };
-        let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        let connections = UnixListenerStream::new(listener).map(move |stream| Ok((stream?, here)));
-        let server = tokio::spawn(helve_api::serve(connections, router.clone(), stop.clone()));
-        Some(Self { path, server })
+/// Listens for commands on the data directory. They can do without, so a failure is only logged.
+pub(crate) fn bind_owner(data: &DataDir) -> Option<Doorway> {
+    let path = data.http_socket();
+    match Doorway::private(&path) {
+        Ok(doorway) => Some(doorway),
+        Err(error) if error.kind() == ErrorKind::Unsupported => None,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "other commands have to reach the API by its address");
+            None
+        }
     }
+}
 
-    #[cfg(not(unix))]
-    fn listen(_: &DataDir, _: &Router, _: &CancellationToken) -> Option<Self> {
-        None
-    }
+/// Connections of whoever owns the data directory.
+fn owners(doorway: Doorway) -> impl Stream<Item = std::io::Result<(Connection, Peer)>> + Unpin {
+    Box::pin(doorway.streams().map(|connection| Ok((connection?, Peer::Owner))))
 }
 
 /// An address that a browser on this machine can use.

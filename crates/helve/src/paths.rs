@@ -58,6 +58,21 @@ impl DataDir {
         self.root.join("blobs.place")
     }
 
+    /// What the engine keeps.
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.root.join("engine.db")
+    }
+
+    /// All that a node of a cluster has.
+    pub(crate) fn cluster(&self) -> PathBuf {
+        self.root.join("cluster")
+    }
+
+    /// What makes this the data directory of a node.
+    pub(crate) fn cluster_settings(&self) -> PathBuf {
+        self.cluster().join("settings.json")
+    }
+
     /// Findings, tokens, the audit log.
     pub(crate) fn ledger(&self) -> PathBuf {
         self.root.join("ledger.db")

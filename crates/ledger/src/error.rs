@@ -82,6 +82,14 @@ impl Error {
         Error::Read(ReadError::Corrupt(text.into()))
     }
 
+    /// Whether this node of a cluster does not lead any more: another one is to be asked, and knows what became of a change.
+    pub fn is_of_a_lost_lead(&self) -> bool {
+        matches!(
+            self,
+            Error::Write(CommitError::LeadershipLost | CommitError::Unknown) | Error::Read(ReadError::NotLeader)
+        )
+    }
+
     /// Whether a statement found another state than the one that was read.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Error::Write(CommitError::Conflict { .. }))

@@ -1,26 +1,27 @@
-//! Which targets each namespace has: a small file each, since the store of blobs knows no namespaces.
+//! Which targets each namespace has: a note each, since the store of blobs knows no namespaces.
 //!
 //! Who knows the digest of a target could otherwise scan what belongs to somebody else.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
 
 use helve_blobs::BlobId;
 use helve_runs::TargetFacts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How the file of a target ends that the namespace has.
+use crate::notes::Notes;
+
+/// How the note of a target ends that the namespace has.
 const KNOWN: &str = "json";
 /// And of one that it has forgotten.
 const FORGOTTEN: &str = "forgotten";
 
 /// All namespaces' targets.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct TargetIndex {
-    dir: PathBuf,
+    notes: Arc<dyn Notes>,
 }
 
 /// A target of a namespace.
@@ -37,47 +38,45 @@ pub(crate) struct KnownTarget {
 }
 
 impl TargetIndex {
-    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        create_private(dir)?;
-        Ok(Self { dir: dir.to_owned() })
+    pub(crate) fn new(notes: Arc<dyn Notes>) -> Self {
+        Self { notes }
     }
 
     /// A folder name that no namespace can break out of.
-    fn of(&self, namespace: &str) -> PathBuf {
-        self.dir.join(&blake3::hash(namespace.as_bytes()).to_hex()[..32])
+    fn folder(namespace: &str) -> String {
+        blake3::hash(namespace.as_bytes()).to_hex()[..32].to_owned()
     }
 
-    fn file(&self, namespace: &str, id: &BlobId) -> PathBuf {
-        self.of(namespace).join(id.to_hex()).with_extension(KNOWN)
+    fn note(namespace: &str, id: &BlobId, ending: &str) -> String {
+        format!("{}/{}.{ending}", Self::folder(namespace), id.to_hex())
     }
 
     /// Writes it down; on disk when this returns. The newer of two with the same content stays. Blocking.
     pub(crate) fn put(&self, namespace: &str, id: &BlobId, target: &KnownTarget) -> io::Result<()> {
-        let dir = self.of(namespace);
-        create_private(&dir)?;
-        write_whole(&self.file(namespace, id), &serde_json::to_vec(target)?)
+        self.notes
+            .put(&Self::note(namespace, id, KNOWN), &serde_json::to_vec(target)?)
     }
 
     /// One by its whole id. Blocking.
     pub(crate) fn get(&self, namespace: &str, id: &BlobId) -> io::Result<Option<KnownTarget>> {
-        read(&self.file(namespace, id))
+        self.read(&Self::note(namespace, id, KNOWN))
+    }
+
+    fn read(&self, note: &str) -> io::Result<Option<KnownTarget>> {
+        // What is not whole was never promised.
+        Ok(self
+            .notes
+            .get(note)?
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     /// All of a namespace, newest first. Blocking.
     pub(crate) fn list(&self, namespace: &str) -> io::Result<Vec<(BlobId, KnownTarget)>> {
-        let entries = match fs::read_dir(self.of(namespace)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
         let mut targets = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_none_or(|extension| extension != KNOWN) {
-                continue;
-            }
-            let id: Option<BlobId> = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            if let (Some(id), Some(target)) = (id, read(&path)?) {
+        for note in self.notes.list(&Self::folder(namespace))? {
+            if let Some((id, KNOWN)) = parts(&note)
+                && let Some(target) = self.read(&note)?
+            {
                 targets.push((id, target));
             }
         }
@@ -87,76 +86,33 @@ impl TargetIndex {
 
     /// Those that ever came over HTTP, whoever has them or has forgotten them. Blocking.
     pub(crate) fn of_any_namespace(&self) -> io::Result<HashSet<BlobId>> {
-        let mut ids = HashSet::new();
-        for namespace in fs::read_dir(&self.dir)? {
-            for entry in fs::read_dir(namespace?.path())? {
-                let path = entry?.path();
-                ids.extend(path.file_stem().and_then(|stem| stem.to_str()?.parse::<BlobId>().ok()));
-            }
-        }
-        Ok(ids)
+        let notes = self.notes.list("")?;
+        Ok(notes.iter().filter_map(|note| parts(note)).map(|(id, _)| id).collect())
     }
 
     /// Forgets one. That it came over HTTP is remembered: its bytes stay as long as runs need them, and are nobody else's.
     /// Blocking.
     pub(crate) fn remove(&self, namespace: &str, id: &BlobId) -> io::Result<bool> {
-        let file = self.file(namespace, id);
-        match fs::rename(&file, file.with_extension(FORGOTTEN)) {
-            Ok(()) => sync_dir(&self.of(namespace)).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.notes
+            .rename(&Self::note(namespace, id, KNOWN), &Self::note(namespace, id, FORGOTTEN))
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<KnownTarget>> {
-    match fs::read(path) {
-        // What is not whole was never promised.
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// A file that is whole or not there, also after a power cut.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_dir(dir)
-}
-
-#[cfg(unix)]
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    fs::File::open(dir)?.sync_all()
-}
-
-#[cfg(not(unix))]
-pub(super) fn sync_dir(_dir: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(unix)]
-pub(super) fn create_private(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-#[cfg(not(unix))]
-pub(super) fn create_private(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)
+/// What the name of a note says.
+fn parts(note: &str) -> Option<(BlobId, &str)> {
+    let (id, ending) = note.rsplit_once('/')?.1.split_once('.')?;
+    Some((id.parse().ok()?, ending))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notes::FileNotes;
 
     #[test]
     fn a_target_is_found_in_its_own_namespace_only() {
         let dir = tempfile::tempdir().unwrap();
-        let index = TargetIndex::open(dir.path()).unwrap();
+        let index = TargetIndex::new(Arc::new(FileNotes::open(dir.path()).unwrap()));
         let id = BlobId::of(b"x");
         let target = KnownTarget {
             facts: TargetFacts::default(),

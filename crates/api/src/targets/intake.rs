@@ -9,8 +9,9 @@ use helve_runs::TargetFacts;
 use jiff::Timestamp;
 
 use super::archive::{ArchiveError, Format, Left, lay_out};
-use super::index::{KnownTarget, create_private};
+use super::index::KnownTarget;
 use super::uploads::Upload;
+use crate::notes::create_private;
 use crate::problem::Problem;
 
 /// What came of an upload.

@@ -7,7 +7,7 @@ mod left_out;
 mod uploads;
 
 pub(crate) use archive::Format;
-pub(crate) use index::{KnownTarget, TargetIndex, write_whole};
+pub(crate) use index::{KnownTarget, TargetIndex};
 pub(crate) use intake::take_in;
 pub(crate) use left_out::LeftOut;
 pub(crate) use uploads::{Bytes, Upload, UploadError, Uploads};

@@ -17,8 +17,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use super::archive::Format;
-use super::index::{create_private, sync_dir, write_whole};
 use super::left_out::LeftOut;
+use crate::notes::{create_private, sync_dir, write_whole};
 use crate::problem::Problem;
 
 /// Writes that are under way at once, on as many threads.

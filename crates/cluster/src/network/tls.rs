@@ -47,6 +47,11 @@ impl Secret {
         Ok(Secret(bytes))
     }
 
+    /// Another secret that all nodes can make of it, and nobody else: one for each purpose.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(&format!("helve cluster 2026-11 {purpose}"), &self.0)
+    }
+
     /// The text of it: handle it as a password.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(self.0))

@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::cli::MeshArgs;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
+use crate::stage::InMesh;
 use crate::terminal::eprint_line;
 
 /// Who makes the ticket that is printed.
@@ -40,16 +41,19 @@ pub(crate) struct Streams {
 impl MeshServer {
     /// Opens the socket, and serves blobs.
     pub(crate) async fn start(
-        address: SocketAddr,
+        InMesh {
+            address,
+            key,
+            elsewhere,
+        }: InMesh,
         args: &MeshArgs,
         data: &DataDir,
         ledger: &Ledger,
         blobs: &BlobStore,
     ) -> Result<(Self, Streams)> {
-        let key = helve_mesh::read_key(&data.mesh_key()).map_err(|error| Problem::new(error.to_string()))?;
         let listen = Listen {
             addresses: vec![address],
-            external: args.external.clone(),
+            external: args.external.iter().copied().chain(elsewhere).collect(),
             relays: match args.relays.as_slice() {
                 [] => Relays::None,
                 urls => Relays::Own(urls.to_vec()),

@@ -11,6 +11,7 @@ use helve_mesh::Ticket;
 
 use crate::app::App;
 use crate::cli::{EngineChoice, Global};
+use crate::cluster::Settings;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
 use contexts::{Contexts, LOCAL};
@@ -23,6 +24,35 @@ pub(crate) const TOKEN_VARIABLE: &str = "HELVE_TOKEN";
 ///
 /// Whoever names a data directory or an engine means that, and not what was chosen once.
 pub(crate) fn chosen(global: &Global) -> Result<Option<Client>> {
+    match elsewhere(global)? {
+        Some(client) => Ok(Some(client)),
+        None if global.engine == EngineChoice::Embedded => of_node(global),
+        None => Ok(None),
+    }
+}
+
+/// The cluster that the data directory is a node of: nothing in it can be used without the others.
+fn of_node(global: &Global) -> Result<Option<Client>> {
+    let is_there = DataDir::path(global.data_dir.as_deref()).is_ok_and(|root| root.is_dir());
+    let data = match is_there {
+        true => DataDir::open(global.data_dir.as_deref())?,
+        false => return Ok(None),
+    };
+    if Settings::find(&data)?.is_none() {
+        return Ok(None);
+    }
+    match Served::find(&data).http_socket {
+        Some(socket) => through(&socket, global.server.namespace.clone()).map(Some),
+        None => Err(Problem::new(format!(
+            "{} is a node of a cluster, and does not run",
+            data.root().display()
+        ))
+        .code("no-server")
+        .help("start it with `helve up`, or name another node with --server")),
+    }
+}
+
+fn elsewhere(global: &Global) -> Result<Option<Client>> {
     let choice = &global.server;
     if let Some(url) = &choice.server {
         if let EngineChoice::Temporal { .. } = global.engine {

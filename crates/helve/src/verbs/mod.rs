@@ -6,6 +6,7 @@ mod backup;
 mod bench;
 mod build;
 mod catalog;
+mod cluster;
 mod completions;
 mod counting;
 mod doctor;
@@ -32,6 +33,7 @@ mod worker;
 mod workers;
 
 pub(crate) use catalog::not_found;
+pub(crate) use up::stay;
 pub(crate) use verticals::Examined;
 
 use helve_metrics::Registry;
@@ -96,6 +98,7 @@ pub(crate) async fn run(mut cli: Cli, metrics: Registry) -> Result<u8> {
         Verb::Namespaces(verb) => access::namespaces(&app, verb).await,
         Verb::Tokens(verb) => access::tokens(&app, verb).await,
         Verb::Mesh(verb) => mesh::mesh(&app, verb).await,
+        Verb::Cluster(verb) => cluster::cluster(&app, verb).await,
         Verb::Audit(args) => access::audit(&app, args).await,
         Verb::Login(args) => login::login(&app, args).await,
         Verb::Logout { name } => login::logout(&app, name),
@@ -125,6 +128,7 @@ fn reach(verb: &Verb) -> Reach {
         Verb::Toolbox(_) => Reach::Here("`helve toolbox`"),
         Verb::Bench(_) => Reach::Here("`helve bench`"),
         Verb::Doctor => Reach::Here("`helve doctor`"),
+        Verb::Cluster(_) => Reach::Here("`helve cluster`"),
         Verb::Backup(_) => Reach::Here("`helve backup`"),
         Verb::Restore(_) => Reach::Here("`helve restore`"),
         Verb::Workflows(args) if args.verb.is_some() => Reach::Here("this"),

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::cli::{BenchArgs, EngineChoice};
 use crate::connect::Session;
-use crate::embedded::Sharing;
+use crate::embedded::{Sharing, bind_grpc};
 use crate::errors::{INTERRUPTED, Problem, Result};
 use crate::render::count;
 use crate::signals;
@@ -67,7 +67,7 @@ async fn with_engine(app: &App, args: &BenchArgs, place: &Place, session: &Sessi
     let Some(engine) = session.owned() else {
         return Err(Problem::new("the engine of the measurement is not this process's"));
     };
-    let address = engine.serve_grpc(([127, 0, 0, 1], 0).into(), None, None).await?;
+    let address = engine.serve_grpc(bind_grpc(([127, 0, 0, 1], 0).into()).await?, None, None);
     let job = Job {
         client: session.client.clone(),
         input: job_input(app, place).await?,

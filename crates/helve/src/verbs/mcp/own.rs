@@ -11,7 +11,7 @@ use crate::cli::{Cli, UpArgs, Verb};
 use crate::connect::Session;
 use crate::embedded::{Owned, Sharing, in_use};
 use crate::errors::{Problem, Result};
-use crate::http::{Door, Http, Parts};
+use crate::http::{Door, Http, Parts, bind_http, bind_owner};
 use crate::server::{self, Places, Served};
 use crate::verbs::up::DRAIN_GRACE;
 
@@ -55,12 +55,15 @@ impl Own {
                 name: None,
                 metrics: app.metrics.clone(),
                 engine_check: session.owned().map(Owned::check),
+                notes: None,
                 mesh: None,
             };
-            let http = Http::start(&args.http, &args.oidc, &data, parts).await?;
+            let (way, owner) = (bind_http(&args.http, false).await?, bind_owner(&data));
+            let http_socket = owner.is_some().then(|| data.http_socket());
+            let http = Http::start(&args.http, &args.oidc, &data, way, owner, parts)?;
             let places = Places {
                 http: Some(http.near()),
-                http_socket: http.socket(),
+                http_socket,
                 grpc: None,
                 mesh: None,
             };
