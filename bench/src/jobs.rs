@@ -18,13 +18,13 @@ const CLIENTS: usize = 8;
 const BATCH: usize = 100;
 
 /// A connection that stays.
-struct Connection {
+pub(crate) struct Connection {
     api: Api,
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    fn open(api: &Api) -> Result<Self> {
+    pub(crate) fn open(api: &Api) -> Result<Self> {
         let stream = TcpStream::connect(&api.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
@@ -61,7 +61,7 @@ impl Connection {
         Ok(answer)
     }
 
-    fn post(&mut self, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) fn post(&mut self, path: &str, body: &Value) -> Result<Value> {
         let answer = self.send("POST", path, &body.to_string())?;
         serde_json::from_slice(&answer).context("an answer is JSON")
     }
@@ -102,11 +102,34 @@ fn items(answer: &Value) -> Vec<Value> {
     answer["jobs"].as_array().cloned().unwrap_or_default()
 }
 
+/// So many jobs for each client.
+pub(crate) fn each(quick: bool) -> usize {
+    if quick { 200 } else { 5000 }
+}
+
 pub(crate) fn measure(quick: bool) -> Result<Value> {
-    let each = if quick { 200 } else { 5000 };
     let home = Home::new();
     let (running, api, _) = up(&home, &["--no-worker"]);
-    let (nothing, _) = all(&api, |_, connection| {
+    let figures = rates(&api, each(quick))?;
+    running.signal("INT");
+    running.wait();
+    let nothing = figures[0].1;
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .map(|(name, rate)| vec![(*name).to_owned(), table::number(*rate), table::number(rate / nothing)])
+        .collect();
+    println!("{CLIENTS} clients, {BATCH} jobs a batch; each answer is on disk");
+    table::print(&["jobs", "per second", "of requests that do nothing"], &rows);
+    Ok(figures
+        .into_iter()
+        .map(|(name, rate)| (name.replace(' ', "_"), json!(rate)))
+        .collect::<serde_json::Map<_, _>>()
+        .into())
+}
+
+/// Requests that do nothing first, and then jobs, a second.
+pub(crate) fn rates(api: &Api, each: usize) -> Result<Vec<(&'static str, f64)>> {
+    let (nothing, _) = all(api, |_, connection| {
         for _ in 0..each {
             connection.send("GET", "/healthz", "")?;
         }
@@ -123,7 +146,7 @@ pub(crate) fn measure(quick: bool) -> Result<Value> {
     ] {
         let path = |what: &str| format!("/api/v1/queue/{queue}/{what}");
         let input = json!({"target": "an input of about a hundred bytes, as jobs that name a target and a few parameters have"});
-        let (published, _) = all(&api, |_, connection| {
+        let (published, _) = all(api, |_, connection| {
             let body = match batch {
                 1 => json!({ "input": input }),
                 batch => json!({ "jobs": vec![json!({ "input": input }); batch] }),
@@ -133,7 +156,7 @@ pub(crate) fn measure(quick: bool) -> Result<Value> {
             }
             Ok((each / batch * batch, ()))
         })?;
-        let (claimed, claims) = all(&api, |_, connection| {
+        let (claimed, claims) = all(api, |_, connection| {
             let mut mine = Vec::new();
             loop {
                 let claimed =
@@ -144,7 +167,7 @@ pub(crate) fn measure(quick: bool) -> Result<Value> {
                 mine.extend(claimed);
             }
         })?;
-        let (completed, _) = all(&api, |client, connection| {
+        let (completed, _) = all(api, |client, connection| {
             for jobs in claims[client].chunks(batch) {
                 match jobs {
                     [one] if batch == 1 => {
@@ -168,17 +191,5 @@ pub(crate) fn measure(quick: bool) -> Result<Value> {
         ensure!(total == expected, "{total} of {expected} jobs were claimed");
         figures.extend(names.into_iter().zip([published, claimed, completed]));
     }
-    running.signal("INT");
-    running.wait();
-    let rows: Vec<Vec<String>> = figures
-        .iter()
-        .map(|(name, rate)| vec![(*name).to_owned(), table::number(*rate), table::number(rate / nothing)])
-        .collect();
-    println!("{CLIENTS} clients, {BATCH} jobs a batch; each answer is on disk");
-    table::print(&["jobs", "per second", "of requests that do nothing"], &rows);
-    Ok(figures
-        .into_iter()
-        .map(|(name, rate)| (name.replace(' ', "_"), json!(rate)))
-        .collect::<serde_json::Map<_, _>>()
-        .into())
+    Ok(figures)
 }

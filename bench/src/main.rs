@@ -3,6 +3,7 @@
 //! Started by `cargo xtask bench`, which builds in release and names the programs. README.md says what the figures mean.
 
 mod cache;
+mod cluster;
 mod fill;
 mod findings;
 mod fuzzer;
@@ -94,6 +95,10 @@ fn run(options: &Options) -> Result<()> {
     if options.wants("jobs") {
         println!("\n== job queue ==");
         figures.insert("jobs".into(), jobs::measure(options.quick)?);
+    }
+    if options.wants("cluster") {
+        println!("\n== three nodes ==");
+        figures.insert("cluster".into(), cluster::measure(options)?);
     }
     let limits = match options.wants("limits") {
         true => {

@@ -21,6 +21,7 @@ A part is one of those below, or the beginning of the name of a load; without an
     team                 helve up: ready, at rest, under 200 uploads, with 1,000 listeners
     findings             pages of a list of 1,000,000 findings
     jobs                 jobs published, claimed and completed a second over HTTP, beside requests that do nothing
+    cluster              three nodes beside one engine: throughput, memory, time without a leader
     limits               what this machine can do at most: syncs, rows, calls per second
 
     --quick              a tenth of the work, on the real server only with its file database, to see that it works; the
@@ -124,6 +125,7 @@ fn is_part(name: &str) -> bool {
                 "scan",
                 "first-step",
                 "cache",
+                "cluster",
                 "sandbox",
                 "fuzzer",
                 "jobs",

@@ -15,6 +15,8 @@ pub enum Error {
     /// It did not answer.
     #[error("the server at {server} cannot be reached: {reason}")]
     Unreachable {
+        /// Whether nobody listens there.
+        is_absent: bool,
         /// Its address.
         server: String,
         /// Why, for people.

@@ -20,12 +20,18 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long making a target of an upload may take.
 const WORK: Duration = Duration::from_secs(60 * 60);
-/// Waits before a request is sent again.
-const AGAIN_AFTER: [Duration; 3] = [
+/// Waits before a request is sent again. A server that is being started again, or a cluster that chooses another leader, takes a
+/// few seconds.
+const AGAIN_AFTER: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_millis(1500),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
 ];
+/// So often a server is tried again at whose address nobody listens.
+const KNOCKS: usize = 3;
 /// A server that asks to wait longer than this is not waited for. Seconds.
 const LONGEST_WAIT: u64 = 5;
 
@@ -210,14 +216,17 @@ impl Client {
             true => &AGAIN_AFTER[..],
             false => &[],
         };
-        let mut waits = waits.iter();
+        let mut waits = waits.iter().enumerate();
         loop {
             let error = match self.once(&call).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let Some(wait) = waits.next() else { return Err(error) };
+            let Some((tries, wait)) = waits.next() else {
+                return Err(error);
+            };
             let wait = match &error {
+                Error::Unreachable { is_absent: true, .. } if tries >= KNOCKS => return Err(error),
                 Error::Unreachable { .. } => *wait,
                 Error::Refused(refusal) => match (refusal.status, refusal.retry_after) {
                     (429 | 503, Some(seconds)) if seconds <= LONGEST_WAIT => Duration::from_secs(seconds).max(*wait),
@@ -268,6 +277,7 @@ impl Client {
 
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Error {
         Error::Unreachable {
+            is_absent: error.is_connect(),
             server: self.0.server.to_string(),
             reason: match error.is_timeout() {
                 true => "it does not answer".to_owned(),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use openraft::ChangeMembers;
-use openraft::error::{ClientWriteError, RaftError};
+use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::storage::Snapshot;
 
 use crate::machine::{Copied, Incoming, SnapshotData};
@@ -182,6 +182,9 @@ impl Inner {
         match error {
             RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
                 Answer::NotLeader(forward.leader_id.zip(forward.leader_node))
+            }
+            RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(_))) => {
+                Answer::Refused("another node is just joining or leaving: try again in a moment".to_owned())
             }
             error => Answer::Refused(error.to_string()),
         }

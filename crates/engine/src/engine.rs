@@ -165,17 +165,6 @@ impl Engine {
             .await
     }
 
-    /// Serves the connections that a listener accepts, and asks about every call.
-    pub async fn serve_tcp_guarded(
-        &self,
-        listener: TcpListener,
-        access: Arc<dyn Access>,
-        shutdown: impl Future<Output = ()>,
-    ) -> Result<(), tonic::transport::Error> {
-        let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
-        self.serve_guarded(connections, access, shutdown).await
-    }
-
     /// Serves connections as [`Engine::serve`] does, and asks about every call.
     pub async fn serve_guarded<S, C, E>(
         &self,

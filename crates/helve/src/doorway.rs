@@ -121,7 +121,7 @@ pub(crate) enum Line {
     #[cfg(unix)]
     Private(UnixStream),
     /// By way of another node, which it came to.
-    Carried(CarriedStream),
+    Carried(Box<CarriedStream>),
 }
 
 impl Connection {

@@ -30,8 +30,14 @@ pub(crate) enum LogFormat {
 pub(crate) fn init(verbose: u8, format: LogFormat, traces: Option<Exporting>) {
     let default = match verbose {
         0 => "off,helve_worker=error,helve_runtime=error",
-        1 => "warn,helve=info,helve_engine=info,helve_worker=info,helve_runtime=info,helve_db=info",
-        2 => "info,helve=debug,helve_engine=debug,helve_worker=debug,helve_runtime=debug,helve_db=debug",
+        // openraft warns of every message that a node that is away does not get. What it comes to, `helve_cluster` says.
+        1 => {
+            "warn,openraft=off,helve=info,helve_engine=info,helve_worker=info,helve_runtime=info,helve_db=info,helve_cluster=info"
+        }
+        2 => {
+            "info,openraft=off,helve=debug,helve_engine=debug,helve_worker=debug,helve_runtime=debug,helve_db=debug,\
+             helve_cluster=debug"
+        }
         _ => "debug",
     };
     let wanted = std::env::var(VARIABLE).ok().filter(|value| !value.is_empty());

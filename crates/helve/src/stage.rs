@@ -196,6 +196,14 @@ impl Stage {
         }
     }
 
+    /// Lets the worker end what it is at while everybody else is still served, and then leaves to others at once.
+    pub(crate) async fn hand_over(mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.drain().await;
+        }
+        self.abandon().await;
+    }
+
     /// Ends it when its stores are somebody else's already: nothing that is still under way can be kept. The steps of the worker
     /// are left to end by themselves, since what they say is not heard any more.
     pub(crate) async fn abandon(self) {

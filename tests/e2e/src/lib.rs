@@ -7,6 +7,7 @@ pub mod home;
 pub mod http;
 #[cfg(target_os = "linux")]
 pub mod lab;
+pub mod nodes;
 pub mod process;
 pub mod server;
 pub mod tls;

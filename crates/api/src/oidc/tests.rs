@@ -124,8 +124,11 @@ impl Idp {
             .route("/keys", get(Self::keys))
             .route("/token", post(Self::exchange))
             .with_state(idp.clone());
+        let connections = Box::pin(futures_util::stream::unfold(listener, async |listener| {
+            Some((listener.accept().await, listener))
+        }));
         let stop = tokio_util::sync::CancellationToken::new();
-        tokio::spawn(crate::serve(crate::plain(listener), router, stop));
+        tokio::spawn(crate::serve(connections, router, stop));
         idp
     }
 

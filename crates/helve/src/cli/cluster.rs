@@ -44,9 +44,9 @@ pub(crate) enum ClusterVerb {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
-    /// Make an empty data directory the first node of a new cluster, with what is in a snapshot
+    /// Make an empty data directory the first node of a new cluster, with what is in a snapshot or in another data directory
     Restore {
-        /// The snapshot
+        /// The snapshot, or a data directory that no `helve up` runs on: it is copied, and stays as it is
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
         #[command(flatten)]

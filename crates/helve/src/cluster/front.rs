@@ -209,8 +209,13 @@ async fn pass(
                                 // Whoever left first, and how, is a matter between the two.
                                 let _ = carried;
                             }
-                            // The client is to come again: what it was told by now may be all that this leader says.
-                            _ = taker.changed() => {}
+                            // The client is to come again: what it was told by now may be all that this leader says. That
+                            // nobody is known to lead for a moment says nothing of the one that does.
+                            _ = taker.wait_for(|taker| match taker {
+                                Taker::Nobody => false,
+                                Taker::Here(_) => true,
+                                Taker::There { node, .. } => *node != leader,
+                            }) => {}
                         }
                         return Ok(());
                     }
@@ -249,7 +254,7 @@ async fn take_in(mut carried: mpsc::Receiver<Carried>, taker: watch::Sender<Take
             if let Taker::Here(to) = now {
                 // Dropped if that has ended: the client comes again.
                 let _ = to[kind as usize - 1]
-                    .send(Connection::new(Line::Carried(carried.stream), peer))
+                    .send(Connection::new(Line::Carried(Box::new(carried.stream)), peer))
                     .await;
             }
         });

@@ -5,12 +5,16 @@
 //! does while it does not. [`Settings`] are what makes a data directory a node's.
 
 mod blobs;
+mod figures;
 mod front;
 mod notes;
 mod serve;
 mod settings;
+mod takeover;
 
 pub(crate) use serve::{databases, serve};
 pub(crate) use settings::{About, Settings};
+
+pub(crate) use takeover::{copy, is_data_dir};
 
 use front::Front;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::blobs::{self, Blocking, Replicated};
+use super::figures::Figures;
 use super::notes::Shared;
 use super::settings::node_dir;
 use super::{About, Front, Settings};
@@ -30,9 +31,9 @@ use crate::stage::{Ground, InMesh, Stage};
 use crate::terminal::{eprint_line, print_json_line};
 use crate::verbs;
 
-const ENGINE: &str = "engine.db";
-const LEDGER: &str = "ledger.db";
-const BLOBS: &str = "blobs.db";
+pub(super) const ENGINE: &str = "engine.db";
+pub(super) const LEDGER: &str = "ledger.db";
+pub(super) const BLOBS: &str = "blobs.db";
 /// A node that waits to be let in asks again, and one that failed to open what it leads tries again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Connections from other nodes that wait to be taken.
@@ -95,6 +96,7 @@ async fn attend(
 ) -> Result<()> {
     let mut front = Front::open(args, data, tls.is_some()).await?;
     front.begin(node, carried);
+    app.metrics.add(Arc::new(Figures::of(node)));
     let served = Served::announce(data, &front.places());
     let _served = served.inspect_err(|error| tracing::warn!(%error, "other commands will not find this node"));
     eprint_line(&format!(
@@ -243,7 +245,7 @@ async fn stage_until(
     };
     match stayed {
         Some(stayed) if interrupted.is_cancelled() => {
-            stage.close().await;
+            stage.hand_over().await;
             stayed
         }
         // The engine of this process was lost to its worker: it leads no more, or is about to find out.

@@ -113,9 +113,10 @@ impl Settings {
         }
         for used in [data.engine(), data.ledger()] {
             if used.exists() {
-                return Err(Problem::new(format!("{} has runs of its own already", data.root().display())).help(
-                    "choose an empty --data-dir; `helve backup` and `helve cluster restore` take over what is there",
-                ));
+                return Err(
+                    Problem::new(format!("{} has runs of its own already", data.root().display()))
+                        .help("choose an empty --data-dir; `helve cluster restore` there takes over what is here"),
+                );
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use tokio::task::block_in_place;
 
 use crate::app::App;
 use crate::cli::{BackupArgs, BackupVerb, RestoreArgs};
+use crate::cluster::Settings;
 use crate::errors::{FAILED, Problem, Result};
 use crate::paths::DataDir;
 use crate::render::{bytes, count, duration};
@@ -30,6 +31,12 @@ fn make(app: &App, dir: &Path, args: &BackupArgs) -> Result<u8> {
         return Err(problem(&Error::NoData(root)));
     }
     let data = app.data_dir()?;
+    if Settings::find(&data)?.is_some() {
+        return Err(
+            Problem::new(format!("{} is a node of a cluster", data.root().display()))
+                .help("`helve cluster snapshot DIR` copies what all nodes have, while they run"),
+        );
+    }
     let source = Source {
         data: data.root().to_owned(),
         blobs: match app.place(&data)? {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::cli::{ClusterVerb, NodeArgs};
-use crate::cluster::{About, Settings, databases};
+use crate::cluster::{About, Settings, copy, databases, is_data_dir};
 use crate::errors::{Problem, Result};
 use crate::mesh::own_name;
 use crate::paths::DataDir;
@@ -328,18 +328,31 @@ async fn snapshot(app: &App, data: &DataDir, dir: &Path) -> Result<()> {
 
 async fn restore(app: &App, data: &DataDir, dir: &Path, args: NodeArgs) -> Result<()> {
     Settings::check_fresh(data)?;
+    let copied = tempfile::tempdir_in(data.root()).map_err(|error| Problem::io("write into", data.root(), &error))?;
+    let from = match is_data_dir(dir) {
+        true => {
+            // Its bucket, if it has one, is the cluster's.
+            if let Ok(place) = fs::read(dir.join("blobs.place")) {
+                fs::write(data.place(), place).map_err(|error| Problem::io("write", &data.place(), &error))?;
+            }
+            tokio::task::block_in_place(|| copy(dir, copied.path()))?;
+            copied.path()
+        }
+        false => dir,
+    };
     for database in databases() {
-        if !dir.join(database.name).is_file() {
-            return Err(Problem::new(format!("{} has no {}", dir.display(), database.name))
-                .help("name a directory that `helve cluster snapshot` wrote"));
+        if !from.join(database.name).is_file() {
+            return Err(Problem::new(format!("{} has no {}", dir.display(), database.name)).help(
+                "name a directory that `helve cluster snapshot` wrote, or a data directory that no `helve up` runs on",
+            ));
         }
     }
     app.place(data)?;
     // Another cluster, with a secret of its own: nodes of the old one are not let in.
     let settings = fresh(&args)?;
     let options: Options = settings.options(data)?;
-    let node = Node::restore(options, dir).await;
+    let node = Node::restore(options, from).await;
     node.map_err(|error| Problem::new(error.to_string()))?.stop().await;
     settings.write(data)?;
-    say_made(app, data, &settings, "goes on with what was in the snapshot")
+    say_made(app, data, &settings, "goes on with what was there")
 }

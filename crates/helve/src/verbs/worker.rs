@@ -1,6 +1,6 @@
 //! `helve worker`: a worker for an engine that runs elsewhere, until somebody asks to stop.
 
-use helve_blobs::BlobStore;
+use helve_blobs::{BlobStore, Place};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -8,6 +8,7 @@ use super::up::DRAIN_GRACE;
 use super::{catalog, staying};
 use crate::app::App;
 use crate::cli::{DEFAULT_NAMESPACE, JoinArgs, Role, WorkerArgs, WorkerChoice, WorkerRun, WorkerVerb};
+use crate::cluster::Settings;
 use crate::connect::Session;
 use crate::embedded::Sharing;
 use crate::errors::{INTERRUPTED, Problem, RECYCLED, Result};
@@ -24,6 +25,11 @@ pub(crate) async fn worker(app: &App, args: WorkerArgs) -> Result<u8> {
     let data = app.data_dir()?;
     match args.verb {
         None => {
+            if Settings::find(&data)?.is_some() && matches!(app.place(&data)?, Place::Directory(_)) {
+                return Err(Problem::new("the blobs of this cluster are in its databases, where only its nodes reach them").help(
+                    "make a ticket with `helve mesh ticket` (nodes run with `helve up --mesh`), and start `helve worker join TICKET`",
+                ));
+            }
             let blobs = app.blobs(&data)?;
             let session = app.session(&data, "helve worker", Sharing::Brief).await?;
             serve(app, &args.run, &data, blobs, session, interrupted).await

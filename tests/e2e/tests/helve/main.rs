@@ -16,6 +16,8 @@ mod languages;
 mod limits;
 mod mcp;
 mod mesh;
+#[cfg(unix)]
+mod nodes;
 mod observe;
 mod oidc;
 mod pages;
