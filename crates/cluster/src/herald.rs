@@ -68,7 +68,8 @@ pub(crate) async fn proclaim(node: Weak<Inner>, roles: watch::Sender<Role>, tick
         let Some(node) = node.upgrade() else { return };
         let now = metrics.borrow_and_update().clone();
         let membership = now.membership_config.membership();
-        node.lease.set_voters(membership.get_joint_config().clone());
+        node.lease
+            .set_voters(membership.get_joint_config().clone(), now.current_term, Instant::now());
         let leads = now.running_state.is_ok()
             && now.state == ServerState::Leader
             && node.lease.is_held(now.current_term, Instant::now());

@@ -13,6 +13,7 @@ use helve_api::EngineCheck;
 use helve_engine::{Access, Engine, EngineOptions, Holder, InProcess, OpenError};
 use helve_metrics::Registry;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
+use temporalio_client::tonic::Status;
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -122,8 +123,14 @@ impl Owned {
     /// A connection without a port, a socket or a copy more than needed.
     pub(crate) fn connection_options(&self, identity: String) -> ConnectionOptions {
         let engine = self.engine.in_process();
-        let trouble = Arc::clone(&self.trouble);
-        let callback = move |request| -> CallFuture { Box::pin(call(engine.clone(), Arc::clone(&trouble), request)) };
+        let (trouble, stop) = (Arc::clone(&self.trouble), self.stop.clone());
+        let callback = move |request| -> CallFuture {
+            // Nobody is to try again what cannot come back.
+            if stop.is_cancelled() {
+                return Box::pin(async { Err(Status::cancelled("the engine of this process has ended")) });
+            }
+            Box::pin(call(engine.clone(), Arc::clone(&trouble), request))
+        };
         ConnectionOptions::new(Url::parse("http://in-process").expect("a constant URL"))
             .identity(identity)
             .client_name("helve")
@@ -249,7 +256,7 @@ impl Owned {
 }
 
 pub(crate) type CallFuture = std::pin::Pin<Box<dyn Future<Output = CallResult> + Send>>;
-pub(crate) type CallResult = std::result::Result<GrpcSuccessResponse, temporalio_client::tonic::Status>;
+pub(crate) type CallResult = std::result::Result<GrpcSuccessResponse, Status>;
 
 async fn call(engine: InProcess, trouble: Arc<Trouble>, request: GrpcRequest) -> CallResult {
     let GrpcRequest {

@@ -55,9 +55,12 @@ pub(crate) struct Ways {
 pub(crate) struct InMesh {
     pub(crate) address: SocketAddr,
     pub(crate) key: SecretKey,
-    /// Where it may be as well, at other times.
-    pub(crate) elsewhere: Vec<SocketAddr>,
+    /// Where it may be as well, at other times: at nodes that come and go.
+    pub(crate) elsewhere: Elsewhere,
 }
+
+/// Answers where a server of the mesh may be as well.
+pub(crate) type Elsewhere = Arc<dyn Fn() -> Vec<SocketAddr> + Send + Sync>;
 
 /// All of it.
 pub(crate) struct Stage {

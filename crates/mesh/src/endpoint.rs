@@ -18,6 +18,8 @@ const DIAL: Duration = Duration::from_secs(10);
 /// Bytes on their way in one stream, and in all of a connection: enough for a gigabit over a round trip of 100 ms.
 const STREAM_WINDOW: u32 = 16 << 20;
 const WINDOW: u32 = 48 << 20;
+/// A side that says nothing for so long is gone, and is called again: it may be another node by then.
+const SILENCE: Duration = Duration::from_secs(12);
 /// Streams that one side may have opened to the other: connections of gRPC and HTTP, and blobs under way.
 const STREAMS: u32 = 256;
 
@@ -67,6 +69,8 @@ impl Endpoint {
             .send_window(WINDOW.into())
             .max_concurrent_bidi_streams(STREAMS.into())
             .max_concurrent_uni_streams(VarInt::from_u32(0))
+            .max_idle_timeout(Some(SILENCE.try_into().expect("a few seconds")))
+            .keep_alive_interval(SILENCE / 3)
             .build();
         let mut builder = iroh::Endpoint::builder(presets::Minimal)
             .secret_key(key)

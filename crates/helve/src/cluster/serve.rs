@@ -297,7 +297,10 @@ async fn open(
     ways.mesh = args.mesh.mesh.map(|address| InMesh {
         address,
         key: helve_mesh::SecretKey::from_bytes(&settings_key(settings)),
-        elsewhere: others_in_mesh(node, id),
+        elsewhere: {
+            let node = Arc::downgrade(node);
+            Arc::new(move || node.upgrade().map(|node| others_in_mesh(&node, id)).unwrap_or_default())
+        },
     });
     let session = Session::of(owned).await?;
     let ground = Ground {

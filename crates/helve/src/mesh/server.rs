@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::cli::MeshArgs;
 use crate::errors::{Problem, Result};
 use crate::paths::DataDir;
-use crate::stage::InMesh;
+use crate::stage::{Elsewhere, InMesh};
 use crate::terminal::eprint_line;
 
 /// Who makes the ticket that is printed.
@@ -26,7 +26,9 @@ const TICKET_LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The mesh while it is served.
 pub(crate) struct MeshServer {
-    endpoint: Endpoint,
+    /// Its sockets are closed when nobody has it any more: others have it weakly.
+    endpoint: Arc<Endpoint>,
+    elsewhere: Elsewhere,
     gate: Arc<Gate>,
     ledger: Ledger,
     _blobs: AbortOnDropHandle<()>,
@@ -53,7 +55,7 @@ impl MeshServer {
     ) -> Result<(Self, Streams)> {
         let listen = Listen {
             addresses: vec![address],
-            external: args.external.iter().copied().chain(elsewhere).collect(),
+            external: args.external.clone(),
             relays: match args.relays.as_slice() {
                 [] => Relays::None,
                 urls => Relays::Own(urls.to_vec()),
@@ -74,7 +76,8 @@ impl MeshServer {
         let service = Service::new(blobs.clone(), data.coming())
             .map_err(|error| Problem::io("make folders in", &data.coming(), &error))?;
         let server = Self {
-            endpoint,
+            endpoint: Arc::new(endpoint),
+            elsewhere,
             gate: Arc::new(gate),
             ledger: ledger.clone(),
             _blobs: AbortOnDropHandle::new(tokio::spawn(service.serve(about_blobs))),
@@ -90,7 +93,9 @@ impl MeshServer {
     /// What the API tells of it.
     pub(crate) fn view(&self) -> Arc<dyn helve_api::Mesh> {
         Arc::new(View {
-            endpoint: self.endpoint.clone(),
+            id: self.endpoint.id(),
+            elsewhere: Arc::clone(&self.elsewhere),
+            endpoint: Arc::downgrade(&self.endpoint),
             gate: Arc::clone(&self.gate),
         })
     }
@@ -107,7 +112,7 @@ impl MeshServer {
         };
         let made = self.ledger.create_ticket(&Principal::system(ACTOR), new).await;
         let made = made.map_err(|error| Problem::new(format!("no ticket can be made: {error}")))?;
-        let ticket = ticket(&self.endpoint, Some(made.secret.reveal()));
+        let ticket = ticket(&self.endpoint, &self.elsewhere, Some(made.secret.reveal()));
         eprint_line(&format!(
             "mesh     helve worker join {ticket}\n         (good for workers during 24 h; `helve mesh ticket` makes others)"
         ));
@@ -121,25 +126,35 @@ impl MeshServer {
     }
 }
 
-fn ticket(endpoint: &Endpoint, secret: Option<&str>) -> Ticket {
+fn ticket(endpoint: &Endpoint, elsewhere: &Elsewhere, secret: Option<&str>) -> Ticket {
+    let mut node = endpoint.address();
+    for address in elsewhere() {
+        node = node.with_ip_addr(address);
+    }
     Ticket {
-        nodes: vec![endpoint.address()],
+        nodes: vec![node],
         secret: secret.map(str::to_owned),
     }
 }
 
 struct View {
-    endpoint: Endpoint,
+    id: EndpointId,
+    endpoint: Weak<Endpoint>,
+    elsewhere: Elsewhere,
     gate: Arc<Gate>,
 }
 
 impl helve_api::Mesh for View {
     fn id(&self) -> String {
-        self.endpoint.id().to_string()
+        self.id.to_string()
     }
 
     fn ticket(&self, secret: Option<&str>) -> String {
-        ticket(&self.endpoint, secret).to_string()
+        // Only who asks while the server ends finds it gone.
+        let endpoint = self.endpoint.upgrade();
+        endpoint.map_or_else(String::new, |endpoint| {
+            ticket(&endpoint, &self.elsewhere, secret).to_string()
+        })
     }
 
     fn present(&self) -> HashMap<String, Time> {

@@ -1,5 +1,7 @@
 //! `helve up`: engine and worker until somebody asks to stop.
 
+use std::sync::Arc;
+
 use helve_tls::Server;
 use helve_worker::WorkerHandle;
 use serde_json::json;
@@ -96,7 +98,7 @@ async fn ways(args: &UpArgs, data: &DataDir, session: &Session, tls: Option<&Ser
         Ok::<_, Problem>(InMesh {
             address,
             key,
-            elsewhere: Vec::new(),
+            elsewhere: Arc::new(Vec::new),
         })
     });
     let http = match args.http.no_http {
