@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Open(Vec<Schema>),
     /// Batches for one database.
     Group(Group),
+    /// A part of a batch that is too large for one entry. The last one is a group, which says how many came before it.
+    Part(Part),
 }
 
 /// What a database is to look like.
@@ -92,7 +94,22 @@ pub(crate) struct Group {
     pub(crate) epoch: u64,
     /// Which of the databases.
     pub(crate) database: u8,
+    /// How many parts are to be put in front of the body.
+    pub(crate) parts: u32,
     /// See [`crate::codec`].
+    pub(crate) body: Bytes,
+}
+
+/// A part of a batch, in front of its group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// Where the epoch was opened.
+    pub(crate) epoch: u64,
+    /// Which of the databases. It keeps the part until the group comes.
+    pub(crate) database: u8,
+    /// From 0. The first one clears away what was left of a batch whose group never came.
+    pub(crate) number: u32,
+    /// The bytes.
     pub(crate) body: Bytes,
 }
 

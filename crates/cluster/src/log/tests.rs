@@ -35,6 +35,7 @@ fn entry(term: u64, index: u64, bytes: usize) -> Entry {
         payload: EntryPayload::Normal(Command::Group(Group {
             epoch: index,
             database: 0,
+            parts: 0,
             body: Bytes::from(vec![index as u8; bytes]),
         })),
     }

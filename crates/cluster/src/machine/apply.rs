@@ -1,12 +1,17 @@
 //! Applying entries: the same on every node, whenever it happens.
 
+use bytes::Bytes;
 use helve_db::{Batch, CommitError};
 use openraft::EntryPayload;
 
 use super::{Machine, State};
 use crate::codec;
-use crate::types::{Command, Entry, Epoch, Group, LogId, Membership, Outcome, Schema};
+use crate::types::{Command, Entry, Epoch, LogId, Membership, Outcome, Part, Schema};
 
+const CLEAR_PARTS: &str = "DELETE FROM cluster_parts";
+const KEEP_PART: &str =
+    "INSERT INTO cluster_parts (part, bytes) VALUES (?1, ?2) ON CONFLICT (part) DO UPDATE SET bytes = excluded.bytes";
+const READ_PARTS: &str = "SELECT bytes FROM cluster_parts WHERE part < ?1 ORDER BY part";
 /// Batches of so many bytes from neighbouring entries are done in one transaction: a node that catches up is quick.
 const TOGETHER_BYTES: usize = 8 << 20;
 
@@ -41,18 +46,36 @@ impl State {
         for (at, entry) in entries.into_iter().enumerate() {
             match entry.payload {
                 EntryPayload::Normal(Command::Group(group)) => {
-                    if !self.is_of_epoch(&group, entry.log_id) {
+                    if !self.is_of_epoch(group.epoch, entry.log_id) {
                         outcomes[at] = Outcome::Fenced;
-                    } else if self.lacks(&group, entry.log_id)? {
+                    } else if self.lacks(group.database, entry.log_id)? {
                         let database = usize::from(group.database);
                         if database != together.database || together.bytes > TOGETHER_BYTES {
                             self.finish(&mut together, &mut outcomes)?;
                         }
-                        let batches = codec::decode(&group.body).map_err(|error| error.to_string())?;
+                        let body = match group.parts {
+                            0 => group.body,
+                            parts => {
+                                // They may be among what was gathered.
+                                self.finish(&mut together, &mut outcomes)?;
+                                self.whole(database, parts, &group.body)?
+                            }
+                        };
+                        let batches = codec::decode(&body).map_err(|error| error.to_string())?;
                         together.database = database;
-                        together.bytes += group.body.len();
+                        together.bytes += body.len();
                         together.entries.push((batches.len(), at));
                         together.batches.extend(batches);
+                    }
+                    self.mark.applied = Some(entry.log_id);
+                }
+                EntryPayload::Normal(Command::Part(part)) => {
+                    if !self.is_of_epoch(part.epoch, entry.log_id) {
+                        outcomes[at] = Outcome::Fenced;
+                    } else if self.lacks(part.database, entry.log_id)? {
+                        self.finish(&mut together, &mut outcomes)?;
+                        self.mark.applied = Some(entry.log_id);
+                        self.keep(&part)?;
                     }
                     self.mark.applied = Some(entry.log_id);
                 }
@@ -77,21 +100,55 @@ impl State {
 
     /// Whether a group was proposed by the engine that leads now, as the same leader. What a former leader left in the log
     /// behind the opening of a newer epoch is nobody's any more.
-    fn is_of_epoch(&self, group: &Group, log_id: LogId) -> bool {
+    fn is_of_epoch(&self, opened: u64, log_id: LogId) -> bool {
         self.mark
             .epoch
-            .is_some_and(|epoch| epoch.index == group.epoch && epoch.is_by(log_id))
+            .is_some_and(|epoch| epoch.index == opened && epoch.is_by(log_id))
     }
 
-    /// Whether the database of a group does not have it yet: after a crash one may be further than another.
-    fn lacks(&self, group: &Group, log_id: LogId) -> Result<bool, String> {
-        match self.databases.get(usize::from(group.database)) {
+    /// Whether a database does not have what is for it yet: after a crash one may be further than another.
+    fn lacks(&self, database: u8, log_id: LogId) -> Result<bool, String> {
+        match self.databases.get(usize::from(database)) {
             Some(follower) => Ok(follower.applied < Some(log_id)),
             None => Err(format!(
-                "the log has a write for database {}, which this version does not know: start a newer one",
-                group.database
+                "the log has a write for database {database}, which this version does not know: start a newer one"
             )),
         }
+    }
+
+    /// Keeps a part of a batch in its database until the rest comes.
+    fn keep(&mut self, part: &Part) -> Result<(), String> {
+        let mut batch = self.mark.batch();
+        if part.number == 0 {
+            batch.run(CLEAR_PARTS, Vec::new());
+        }
+        batch.run(KEEP_PART, vec![i64::from(part.number).into(), part.body.clone().into()]);
+        let follower = &mut self.databases[usize::from(part.database)];
+        follower
+            .applier
+            .apply(&[], &batch)
+            .map_err(|error| cannot_apply(&error))?;
+        follower.applied = self.mark.applied;
+        Ok(())
+    }
+
+    /// The body of a group whose parts came before it. They stay until the next batch in parts comes: a crash may take this one
+    /// back.
+    fn whole(&self, database: usize, parts: u32, end: &[u8]) -> Result<Bytes, String> {
+        let read = || -> Result<Vec<u8>, helve_db::rusqlite::Error> {
+            let connection = self.databases[database].applier.connection();
+            let mut query = connection.prepare(READ_PARTS)?;
+            let mut rows = query.query([parts])?;
+            let mut whole = Vec::new();
+            while let Some(row) = rows.next()? {
+                whole.extend_from_slice(row.get_ref(0)?.as_blob()?);
+            }
+            whole.extend_from_slice(end);
+            Ok(whole)
+        };
+        read()
+            .map(Bytes::from)
+            .map_err(|error| format!("the parts of a batch cannot be read: {error}"))
     }
 
     /// Writes what was gathered, up to the present mark.
@@ -160,6 +217,7 @@ mod tests {
 
     use super::*;
     use crate::machine::Database;
+    use crate::types::Group;
 
     fn machine(dir: &std::path::Path) -> Machine {
         let database = Database {
@@ -189,6 +247,7 @@ mod tests {
         Command::Group(Group {
             epoch,
             database: 0,
+            parts: 0,
             body: codec::encode([&batch].into_iter()),
         })
     }
@@ -269,5 +328,74 @@ mod tests {
         let outcomes = machine.apply_entries(log).await.unwrap();
         // The older one hears of it, and gives the lead away.
         assert_eq!(outcomes, [Outcome::Opened(vec![2]), Outcome::Opened(vec![2])]);
+    }
+
+    /// A write in three parts, of which the last is the group.
+    fn in_parts(epoch: u64, ids: std::ops::Range<i64>) -> [Command; 3] {
+        let mut batch = Batch::new();
+        for id in ids {
+            batch.push(Statement::new("INSERT INTO rows VALUES (?1)", vec![id.into()]));
+        }
+        let body = codec::encode([&batch].into_iter());
+        let third = body.len() / 3;
+        let part = |number: u32, range| {
+            Command::Part(Part {
+                epoch,
+                database: 0,
+                number,
+                body: body.slice(range),
+            })
+        };
+        let group = Command::Group(Group {
+            epoch,
+            database: 0,
+            parts: 2,
+            body: body.slice(2 * third..),
+        });
+        [part(0, 0..third), part(1, third..2 * third), group]
+    }
+
+    #[tokio::test]
+    async fn a_batch_in_parts_is_done_as_a_whole_after_a_crash_between_them_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let [first, second, group] = in_parts(1, 10..20);
+        // What a leader left that did not come to the end of its batch is in nobody's way.
+        let [lost, ..] = in_parts(1, 90..99);
+        let before = machine(dir.path());
+        let log = vec![
+            entry(1, 1, 1, open(ROWS)),
+            entry(1, 1, 2, lost),
+            entry(1, 1, 3, first),
+            entry(1, 1, 4, second),
+        ];
+        let outcomes = before.apply_entries(log).await.unwrap();
+        assert_eq!(outcomes[1..], [Outcome::Nothing, Outcome::Nothing, Outcome::Nothing]);
+        assert_eq!(rows(&before), [] as [i64; 0]);
+        before.close();
+        let after = machine(dir.path());
+        let outcomes = after
+            .apply_entries(vec![entry(1, 1, 5, group.clone()), entry(1, 1, 6, write(1, 20))])
+            .await
+            .unwrap();
+        let done = Outcome::Applied(vec![Ok(())]);
+        assert_eq!(outcomes, [done.clone(), done]);
+        assert_eq!(rows(&after), (10..=20).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn parts_of_an_epoch_that_is_over_are_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = machine(dir.path());
+        let [first, second, group] = in_parts(1, 10..20);
+        let log = vec![
+            entry(1, 1, 1, open(ROWS)),
+            entry(1, 1, 2, first),
+            entry(2, 2, 3, open(ROWS)),
+            entry(1, 1, 4, second),
+            entry(1, 1, 5, group),
+        ];
+        let outcomes = machine.apply_entries(log).await.unwrap();
+        assert_eq!(outcomes[3..], [Outcome::Fenced, Outcome::Fenced]);
+        assert_eq!(rows(&machine), [] as [i64; 0]);
     }
 }

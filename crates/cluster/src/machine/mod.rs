@@ -63,6 +63,8 @@ pub(crate) struct Mark {
 
 const MARK_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS cluster_mark (id INTEGER PRIMARY KEY CHECK (id = 0), mark BLOB NOT NULL)";
+/// Parts of a batch that is not whole yet.
+const PARTS_TABLE: &str = "CREATE TABLE IF NOT EXISTS cluster_parts (part INTEGER PRIMARY KEY, bytes BLOB NOT NULL)";
 const READ_MARK: &str = "SELECT mark FROM cluster_mark WHERE id = 0";
 const WRITE_MARK: &str =
     "INSERT INTO cluster_mark (id, mark) VALUES (0, ?1) ON CONFLICT (id) DO UPDATE SET mark = excluded.mark";
@@ -234,6 +236,7 @@ fn open_all(dir: &Path, specs: &[Database]) -> Result<Vec<(Follower, Mark)>, Ope
             let mark = Mark::read(applier.connection()).map_err(corrupt)?.unwrap_or_default();
             let mut make = Batch::new();
             make.run(MARK_TABLE, Vec::new());
+            make.run(PARTS_TABLE, Vec::new());
             applier.apply(&[], &make).map_err(|error| corrupt(error.to_string()))?;
             let applied = mark.applied;
             Ok((Follower { applier, applied }, mark))

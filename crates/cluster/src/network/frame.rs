@@ -5,7 +5,7 @@ use std::io;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// One batch may be 16 MiB, and a little comes around it.
+/// Entries are of some MiB, and the log hands out so many of them at once that they fit.
 const MAX_FRAME: usize = 24 << 20;
 
 /// Sends a value.

@@ -77,9 +77,7 @@ pub(crate) async fn serve(
         () = interrupted.cancelled() => return Ok(0),
     };
     let served = attend(app, args, data, tls, &settings, &node, carried, interrupted).await;
-    if let Some(node) = Arc::into_inner(node) {
-        node.stop().await;
-    }
+    stop(node).await;
     served.map(|()| 0)
 }
 
@@ -171,6 +169,20 @@ async fn attend(
             () = interrupted.cancelled() => return Ok(()),
         }
     }
+}
+
+/// Stops the node when nobody else has it any more: tasks that were told to end may take a moment. What is not stopped in order
+/// has its recovery at the next start.
+async fn stop(mut node: Arc<Node>) {
+    const LOOKS: usize = 100;
+    for _ in 0..LOOKS {
+        node = match Arc::try_unwrap(node) {
+            Ok(node) => return node.stop().await,
+            Err(node) => node,
+        };
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tracing::debug!("the node was not stopped in order");
 }
 
 /// Serves for as long as this node leads.
