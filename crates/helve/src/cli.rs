@@ -8,6 +8,7 @@ mod findings;
 mod mesh;
 mod oidc;
 mod queue;
+mod relay;
 mod run;
 mod runs;
 mod server;
@@ -33,6 +34,7 @@ pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
 pub(crate) use mesh::{JoinArgs, MeshArgs, MeshVerb, WorkerVerb};
 pub(crate) use oidc::OidcArgs;
 pub(crate) use queue::{ClaimArgs, PublishArgs, QueueArgs, QueueVerb, WorkArgs};
+pub(crate) use relay::RelayArgs;
 pub(crate) use run::{KeyValue, RunArgs};
 pub(crate) use runs::RunsVerb;
 pub(crate) use server::{
@@ -224,6 +226,8 @@ pub(crate) enum Verb {
     /// Make tickets with which workers join a server over the mesh, and say who may stay
     #[command(subcommand)]
     Mesh(MeshVerb),
+    /// Carry the mesh where UDP does not get through: a relay of one's own
+    Relay(Box<RelayArgs>),
     /// Show who changed what on a server
     Audit(AuditArgs),
     /// Check a token and remember it with its server, which later commands then talk to
