@@ -21,6 +21,7 @@ use crate::cli::RelayArgs;
 use crate::errors::{Problem, Result};
 use crate::http::reachable;
 use crate::monitoring;
+use crate::render::bytes;
 use crate::signals;
 use crate::terminal::{eprint_line, print_json_line};
 use crate::tls;
@@ -78,7 +79,18 @@ pub(crate) async fn relay(app: &App, args: &RelayArgs) -> Result<u8> {
     if let Some(mirror) = mirror {
         mirror.close().await;
     }
-    eprint_line("stopped: endpoints find their way back when the relay does");
+    let carried = relay.carried();
+    eprint_line(&format!(
+        "stopped: {} came in for others; endpoints find their way back when the relay does",
+        bytes(carried.received)
+    ));
+    if app.global.json {
+        print_json_line(&json!({
+            "event": "stopped",
+            "received_bytes": carried.received,
+            "sent_bytes": carried.sent,
+        }));
+    }
     Ok(0)
 }
 

@@ -4,6 +4,8 @@
 //! connections are accepted and bounded here.
 
 mod guests;
+#[cfg(test)]
+mod tests;
 
 use std::future::{Ready, ready};
 use std::io;
@@ -76,11 +78,16 @@ struct Inner {
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     numbers: AtomicU64,
+    patience: Duration,
 }
 
 impl Relay {
     /// One for these endpoints; `limit` is how many bytes a second each of them may have carried.
     pub fn new(guests: Guests, limit: Option<NonZeroU32>) -> Self {
+        Self::with_patience(guests, limit, PATIENCE)
+    }
+
+    fn with_patience(guests: Guests, limit: Option<NonZeroU32>, patience: Duration) -> Self {
         let book = Arc::new(Book::new(guests));
         let metrics = Arc::new(Metrics::default());
         let mut handlers = Handlers::default();
@@ -106,6 +113,7 @@ impl Relay {
             metrics,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             numbers: AtomicU64::default(),
+            patience,
         }))
     }
 
@@ -147,7 +155,7 @@ impl Relay {
     /// Stays until it is decided whether somebody may come in. From then on the connection is the service's.
     async fn greet(&self, arrival: Arrival, place: OwnedSemaphorePermit) {
         let number = self.0.numbers.fetch_add(1, Ordering::Relaxed);
-        let by = Instant::now() + PATIENCE;
+        let by = Instant::now() + self.0.patience;
         let (stream, hold) = arrival.held();
         let decided = self.0.book.comes(number, place);
         let asks = Arc::new(AtomicBool::new(false));
