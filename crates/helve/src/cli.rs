@@ -9,6 +9,7 @@ mod findings;
 mod mesh;
 mod oidc;
 mod queue;
+mod relay;
 mod run;
 mod runs;
 mod server;
@@ -35,6 +36,7 @@ pub(crate) use findings::{Counting, Export, FindingsArgs, FindingsVerb};
 pub(crate) use mesh::{JoinArgs, MeshArgs, MeshVerb, WorkerVerb};
 pub(crate) use oidc::OidcArgs;
 pub(crate) use queue::{ClaimArgs, PublishArgs, QueueArgs, QueueVerb, WorkArgs};
+pub(crate) use relay::RelayArgs;
 pub(crate) use run::{KeyValue, RunArgs};
 pub(crate) use runs::RunsVerb;
 pub(crate) use server::{
@@ -229,6 +231,8 @@ pub(crate) enum Verb {
     /// Make a control plane of several nodes, which goes on when one of them dies
     #[command(subcommand, after_help = cluster::CLUSTER_HELP)]
     Cluster(ClusterVerb),
+    /// Carry the mesh where UDP does not get through: a relay of one's own
+    Relay(Box<RelayArgs>),
     /// Show who changed what on a server
     Audit(AuditArgs),
     /// Check a token and remember it with its server, which later commands then talk to

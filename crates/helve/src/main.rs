@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     };
     terminal::errors_as_json(cli.global.json);
     // A server has nobody to answer to, so its log is how it speaks.
-    let talkative = u8::from(matches!(cli.verb, Verb::Up(_) | Verb::Worker(_)));
+    let talkative = u8::from(matches!(cli.verb, Verb::Up(_) | Verb::Worker(_) | Verb::Relay(_)));
     let (exporting, exporter) = match traces::of(&cli.global) {
         Ok(traces) => traces,
         Err(problem) => {

@@ -108,6 +108,11 @@ impl DataDir {
         self.root.join("mesh.key")
     }
 
+    /// What a relay asks for, if nobody names another file.
+    pub(crate) fn relay_secret(&self) -> PathBuf {
+        self.root.join("relay.secret")
+    }
+
     /// Blobs while they come from workers over the mesh.
     pub(crate) fn coming(&self) -> PathBuf {
         self.root.join("coming")

@@ -4,17 +4,22 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use iroh::dns::DnsResolver;
 use iroh::endpoint::{Connection, NetReportConfig, QuicTransportConfig, VarInt, presets};
-use iroh::{EndpointAddr, EndpointId, RelayMode, RelayUrl, SecretKey, TransportAddr};
+use iroh::{EndpointAddr, EndpointId, RelayUrl, SecretKey, TransportAddr, Watcher};
 
 use crate::error::Error;
+use crate::relays::Relays;
 
 /// What both sides speak. A later version that is not understood by this one gets another name.
 const ALPN: &[u8] = b"helve/mesh/1";
 /// How long a node may take to answer: one that drops packets says nothing at all.
 const DIAL: Duration = Duration::from_secs(10);
+/// How long a trouble with a relay lasts before it is one.
+const SETTLES: Duration = Duration::from_secs(5);
 /// Bytes on their way in one stream, and in all of a connection: enough for a gigabit over a round trip of 100 ms.
 const STREAM_WINDOW: u32 = 16 << 20;
 const WINDOW: u32 = 48 << 20;
@@ -22,16 +27,6 @@ const WINDOW: u32 = 48 << 20;
 const SILENCE: Duration = Duration::from_secs(12);
 /// Streams that one side may have opened to the other: connections of gRPC and HTTP, and blobs under way.
 const STREAMS: u32 = 256;
-
-/// Which relays may carry what cannot go directly.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Relays {
-    /// None: endpoints reach each other directly, or not at all.
-    #[default]
-    None,
-    /// These, and no others.
-    Own(Vec<RelayUrl>),
-}
 
 /// Where an endpoint is reached.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +41,16 @@ pub struct Listen {
 
 /// An endpoint. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Endpoint(pub(crate) iroh::Endpoint);
+pub struct Endpoint(pub(crate) iroh::Endpoint, Arc<Relays>);
+
+/// How it stands with the relays of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RelayState {
+    /// This one carries what comes for the endpoint.
+    Connected(RelayUrl),
+    /// None does, and why.
+    Trouble(String),
+}
 
 impl Endpoint {
     /// Opens the sockets. Nobody is contacted but the relays that are named.
@@ -59,10 +63,11 @@ impl Endpoint {
             address: address.to_string(),
             reason: reason.to_string(),
         };
-        let relays = match &listen.relays {
-            Relays::None => RelayMode::Disabled,
-            Relays::Own(urls) => RelayMode::custom(urls.iter().cloned()),
-        };
+        let mut report = NetReportConfig::minimal();
+        // Where UDP is blocked this is how it is found out that a relay is there. Only relays that are named are asked.
+        report.https_probes = !listen.relays.urls.is_empty();
+        // Else public name servers are asked when the system's do not answer.
+        let names = DnsResolver::builder().with_system_defaults().disable_fallback().build();
         let transport = QuicTransportConfig::builder()
             .stream_receive_window(STREAM_WINDOW.into())
             .receive_window(WINDOW.into())
@@ -75,8 +80,10 @@ impl Endpoint {
         let mut builder = iroh::Endpoint::builder(presets::Minimal)
             .secret_key(key)
             .alpns(vec![ALPN.to_vec()])
-            .relay_mode(relays)
-            .net_report_config(NetReportConfig::minimal())
+            .relay_mode(listen.relays.mode())
+            .ca_tls_config(listen.relays.pass.trust())
+            .dns_resolver(names)
+            .net_report_config(report)
             .transport_config(transport)
             // Else sockets on all addresses stay bound.
             .clear_ip_transports();
@@ -91,7 +98,7 @@ impl Endpoint {
             addresses.join(", ")
         };
         let endpoint = builder.bind().await.map_err(|error| failed(&all(), &error))?;
-        Ok(Self(endpoint))
+        Ok(Self(endpoint, Arc::new(listen.relays.clone())))
     }
 
     /// Who this is.
@@ -104,9 +111,61 @@ impl Endpoint {
         self.0.secret_key().clone()
     }
 
-    /// What others have to know to reach it now.
+    /// What others have to know to reach it now: its addresses, and all of its relays, also before one is connected.
     pub fn address(&self) -> EndpointAddr {
-        self.0.addr()
+        let relays = self.1.urls.iter().cloned();
+        relays.fold(self.0.addr(), EndpointAddr::with_relay_url)
+    }
+
+    /// What opens its relays.
+    pub fn relays(&self) -> &Relays {
+        &self.1
+    }
+
+    /// How it stands with its relays; none: it has none.
+    pub fn relay_state(&self) -> Option<RelayState> {
+        if self.1.urls.is_empty() {
+            return None;
+        }
+        let all = self.0.home_relay_status().get();
+        if let Some(connected) = all.iter().find(|relay| relay.is_connected()) {
+            return Some(RelayState::Connected(connected.url().clone()));
+        }
+        let named: Vec<_> = self.1.urls.iter().map(ToString::to_string).collect();
+        let trouble = all.iter().find_map(|relay| {
+            let reason = match relay.auth_denied_reason() {
+                Some(reason) => reason.to_owned(),
+                None => relay.last_error()?.to_string(),
+            };
+            Some(format!("{}: {reason}", relay.url()))
+        });
+        Some(RelayState::Trouble(trouble.unwrap_or_else(|| {
+            format!(
+                "{}: no answer, or a certificate of somebody who is not trusted",
+                named.join(", ")
+            )
+        })))
+    }
+
+    /// Says how it stands with its relays whenever that changes, for ever.
+    pub async fn watch_relays(&self, mut tell: impl FnMut(&RelayState)) {
+        let mut changes = self.0.home_relay_status();
+        let mut told = None;
+        loop {
+            // Most troubles are over before anybody could read of them.
+            let settled = tokio::time::timeout(SETTLES, changes.updated()).await;
+            let now = self.relay_state();
+            let is_good = matches!(now, Some(RelayState::Connected(_)));
+            if now != told && (settled.is_err() || is_good) {
+                if let Some(state) = &now {
+                    tell(state);
+                }
+                told = now;
+            }
+            if matches!(settled, Ok(Err(_))) {
+                return;
+            }
+        }
     }
 
     /// The ports that are open here.
@@ -120,11 +179,17 @@ impl Endpoint {
         match called {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(Error::Unreachable(format!("{}: {error}", named(node)))),
-            Err(_) => Err(Error::Unreachable(format!(
-                "{}: no answer within {} s",
-                named(node),
-                DIAL.as_secs()
-            ))),
+            Err(_) => {
+                let relays = match self.relay_state() {
+                    Some(RelayState::Trouble(trouble)) => format!(" (relay {trouble})"),
+                    _ => String::new(),
+                };
+                Err(Error::Unreachable(format!(
+                    "{}: no answer within {} s{relays}",
+                    named(node),
+                    DIAL.as_secs()
+                )))
+            }
         }
     }
 
@@ -184,7 +249,7 @@ pub fn read_key(path: &Path) -> Result<SecretKey, Error> {
     }
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // Private from its first byte on, and whole when it gets its name.

@@ -25,6 +25,16 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// The file with the secret of a relay.
+    #[error("cannot {action} the secret of the relay in {path}: {source}")]
+    Secret {
+        /// Read, write or use.
+        action: &'static str,
+        /// Which file.
+        path: String,
+        /// The system's words.
+        source: io::Error,
+    },
     /// Nobody answered.
     #[error("no node of the ticket answers: {0}")]
     Unreachable(String),

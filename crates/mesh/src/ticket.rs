@@ -1,11 +1,14 @@
 //! Tickets: all that somebody needs to find a control plane and to be let in, as one word.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
 use iroh::EndpointAddr;
 use serde::{Deserialize, Serialize};
+
+use crate::relays::{RelayPass, Relays};
 
 /// How every ticket begins, and with it which version of the rest this is.
 const PREFIX: &str = "helve1";
@@ -15,12 +18,21 @@ const CHECK: usize = 4;
 const MAX_LETTERS: usize = 16 << 10;
 
 /// Where a control plane is, and what opens its door. Whoever has read one can join with it, as long as it is good.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ticket {
     /// The nodes, with the addresses and relays that lead to each.
     pub nodes: Vec<EndpointAddr>,
     /// With what an unknown endpoint joins; none in a ticket for those who are known already.
     pub secret: Option<String>,
+    /// What opens the relays.
+    pub pass: RelayPass,
+}
+
+/// What every ticket has. What a version added comes after it, where an older one does not look.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    nodes: Vec<EndpointAddr>,
+    secret: Option<String>,
 }
 
 impl Ticket {
@@ -30,6 +42,16 @@ impl Ticket {
         Self {
             nodes: self.nodes.clone(),
             secret: None,
+            pass: self.pass.clone(),
+        }
+    }
+
+    /// The relays that it names.
+    pub fn relays(&self) -> Relays {
+        let named: BTreeSet<_> = self.nodes.iter().flat_map(EndpointAddr::relay_urls).cloned().collect();
+        Relays {
+            urls: named.into_iter().collect(),
+            pass: self.pass.clone(),
         }
     }
 
@@ -41,7 +63,14 @@ impl Ticket {
 
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = postcard::to_stdvec(self).map_err(|_| fmt::Error)?;
+        let body = Body {
+            nodes: self.nodes.clone(),
+            secret: self.secret.clone(),
+        };
+        let mut bytes = postcard::to_stdvec(&body).map_err(|_| fmt::Error)?;
+        if !self.pass.is_empty() {
+            bytes.extend(postcard::to_stdvec(&self.pass).map_err(|_| fmt::Error)?);
+        }
         bytes.extend(check(&bytes));
         write!(f, "{PREFIX}{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
     }
@@ -53,6 +82,7 @@ impl fmt::Debug for Ticket {
         f.debug_struct("Ticket")
             .field("nodes", &self.nodes)
             .field("has_secret", &self.secret.is_some())
+            .field("pass", &self.pass)
             .finish()
     }
 }
@@ -95,10 +125,14 @@ impl FromStr for Ticket {
         if *found != check(body) {
             return Err(InvalidTicket::Damaged);
         }
-        let ticket: Ticket = postcard::from_bytes(body).map_err(|_| InvalidTicket::Damaged)?;
-        match ticket.nodes.is_empty() {
+        let (Body { nodes, secret }, rest) = postcard::take_from_bytes(body).map_err(|_| InvalidTicket::Damaged)?;
+        let pass = match rest {
+            [] => RelayPass::default(),
+            rest => postcard::from_bytes(rest).map_err(|_| InvalidTicket::Damaged)?,
+        };
+        match nodes.is_empty() {
             true => Err(InvalidTicket::Empty),
-            false => Ok(ticket),
+            false => Ok(Ticket { nodes, secret, pass }),
         }
     }
 }
@@ -122,7 +156,36 @@ mod tests {
         Ticket {
             nodes: (0..nodes).map(node).collect(),
             secret: secret.map(str::to_owned),
+            pass: RelayPass::default(),
         }
+    }
+
+    #[test]
+    fn a_ticket_says_what_opens_its_relays_and_an_older_version_reads_the_rest() {
+        let mut with = ticket(1, Some("hlvj_abc"));
+        let url = "https://relay.example".parse().unwrap();
+        with.nodes[0] = with.nodes[0].clone().with_relay_url(url);
+        let without = with.clone();
+        with.pass = RelayPass {
+            secret: Some("open sesame".to_owned()),
+            authorities: vec![vec![7; 400]],
+        };
+        assert_eq!(with.to_string().parse(), Ok(with.clone()));
+        assert_eq!(with.relays().urls.len(), 1);
+        let body = |ticket: &Ticket| {
+            let text = ticket.to_string().to_ascii_uppercase();
+            let bytes = BASE32_NOPAD.decode(&text.as_bytes()[PREFIX.len()..]).unwrap();
+            bytes[..bytes.len() - CHECK].to_vec()
+        };
+        // What a version does that knows of no more.
+        let older: Body = postcard::from_bytes(&body(&with)).unwrap();
+        assert_eq!((older.nodes, older.secret), (with.nodes, with.secret));
+        // And what was written by one.
+        let older = Body {
+            nodes: without.nodes.clone(),
+            secret: without.secret.clone(),
+        };
+        assert_eq!(postcard::to_stdvec(&older).unwrap(), body(&without));
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl Server {
         Incoming::new(listener, self.clone(), For::Grpc, Bounds::default())
     }
 
+    /// The certificates for a listener that does its handshakes itself. Those that change reach it, too.
+    pub fn handshakes(&self) -> Arc<ServerConfig> {
+        self.config(For::Http)
+    }
+
     /// Looks at the files again, and goes on with them if they are good: connections that are there stay as they are. Whether
     /// something changed. Blocks as [`Server::open`] does.
     ///

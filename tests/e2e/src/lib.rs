@@ -3,6 +3,8 @@
 pub mod browser;
 pub mod bucket;
 pub mod collector;
+#[cfg(target_os = "linux")]
+pub mod far;
 pub mod home;
 pub mod http;
 #[cfg(target_os = "linux")]

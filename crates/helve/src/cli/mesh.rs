@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use helve_mesh::{RelayUrl, Ticket};
 use helve_toolbox::Span;
 
@@ -21,9 +22,15 @@ pub(crate) struct MeshArgs {
     /// An address that leads here from elsewhere, such as that of a router that forwards a port (repeatable)
     #[arg(long = "mesh-external", value_name = "ADDRESS", requires = "mesh")]
     pub(crate) external: Vec<SocketAddr>,
-    /// A relay of one's own (`helve relay`) for sites that block UDP, such as `http://relay.example:7236` (repeatable)
+    /// A relay of one's own (`helve relay`) for sites that block UDP, such as `https://relay.example` (repeatable)
     #[arg(long = "mesh-relay", value_name = "URL", requires = "mesh")]
     pub(crate) relays: Vec<RelayUrl>,
+    /// The file with the secret that these relays ask for. Tickets hold it from then on
+    #[arg(long = "mesh-relay-secret", value_name = "FILE", requires = "relays", value_hint = ValueHint::FilePath)]
+    pub(crate) relay_secret: Option<PathBuf>,
+    /// Who signs the certificates of these relays, in PEM, beside the authorities that everybody knows. Tickets hold it from then on
+    #[arg(long = "mesh-relay-ca", value_name = "FILE", requires = "relays", value_hint = ValueHint::FilePath)]
+    pub(crate) relay_ca: Option<PathBuf>,
 }
 
 const JOIN_HELP: &str = "\

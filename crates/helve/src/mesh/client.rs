@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use helve_mesh::{Answer, Asked, Endpoint, Link, Listen, Relays, Ticket};
+use helve_mesh::{Answer, Asked, Endpoint, Link, Listen, Ticket};
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions, Url};
 
@@ -31,16 +31,7 @@ pub(crate) fn own_name() -> String {
 /// The way to the nodes of a ticket, under the key of the data directory.
 pub(crate) async fn link(ticket: &Ticket, data: &DataDir) -> Result<Link> {
     let key = helve_mesh::read_key(&data.mesh_key()).map_err(|error| Problem::new(error.to_string()))?;
-    let relays: Vec<_> = ticket
-        .nodes
-        .iter()
-        .flat_map(|node| node.relay_urls().cloned())
-        .collect();
-    let relays = if relays.is_empty() {
-        Relays::None
-    } else {
-        Relays::Own(relays)
-    };
+    let relays = ticket.relays();
     let listen = |addresses| Listen {
         addresses,
         relays: relays.clone(),

@@ -9,7 +9,9 @@ use futures_util::future::BoxFuture;
 use helve_blobs::BlobStore;
 use helve_ledger::{Ledger, Names, NewTicket, PeerState, Principal, Role, Scope, Time};
 use helve_mesh::blobs::Service;
-use helve_mesh::{Answer, Asked, Door, Endpoint, EndpointId, Gate, Incoming, Listen, Relays, Stream, Ticket};
+use helve_mesh::{
+    Answer, Asked, Door, Endpoint, EndpointId, Gate, Incoming, Listen, RelayPass, RelayState, Relays, Stream, Ticket,
+};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -32,6 +34,7 @@ pub(crate) struct MeshServer {
     gate: Arc<Gate>,
     ledger: Ledger,
     _blobs: AbortOnDropHandle<()>,
+    relays: AbortOnDropHandle<()>,
 }
 
 /// Connections that were let in, for engine and API.
@@ -56,10 +59,7 @@ impl MeshServer {
         let listen = Listen {
             addresses: vec![address],
             external: args.external.clone(),
-            relays: match args.relays.as_slice() {
-                [] => Relays::None,
-                urls => Relays::Own(urls.to_vec()),
-            },
+            relays: relays(args)?,
         };
         let endpoint = Endpoint::bind(key, &listen).await.map_err(|error| {
             Problem::new(error.to_string()).help("choose another address with --mesh, or stop what listens there")
@@ -75,7 +75,9 @@ impl MeshServer {
         ) = Gate::open(&endpoint, door);
         let service = Service::new(blobs.clone(), data.coming())
             .map_err(|error| Problem::io("make folders in", &data.coming(), &error))?;
+        let telling = endpoint.clone();
         let server = Self {
+            relays: AbortOnDropHandle::new(tokio::spawn(async move { telling.watch_relays(say).await })),
             endpoint: Arc::new(endpoint),
             elsewhere,
             gate: Arc::new(gate),
@@ -121,8 +123,42 @@ impl MeshServer {
 
     /// Says goodbye to everybody.
     pub(crate) async fn close(self) {
+        // It has the endpoint too.
+        self.relays.abort();
+        let _ = self.relays.await;
         self.gate.close().await;
         self.endpoint.close().await;
+    }
+}
+
+/// The relays that were named, and what opens them.
+fn relays(args: &MeshArgs) -> Result<Relays> {
+    if let Some(other) = args.relays.iter().find(|url| !matches!(url.scheme(), "http" | "https")) {
+        return Err(Problem::new(format!("{other} is no address of a relay"))
+            .help("a relay is named such as --mesh-relay https://relay.example"));
+    }
+    let mut pass = RelayPass::default();
+    if let Some(file) = &args.relay_secret {
+        pass.read_secret(file).map_err(|error| {
+            Problem::new(error.to_string()).help("it is the file that `helve relay` names when it starts")
+        })?;
+    }
+    if let Some(file) = &args.relay_ca {
+        let read = pass.read_authorities(file);
+        read.map_err(|error| Problem::io("read the authorities of relays in", file, &error))?;
+    }
+    Ok(Relays {
+        urls: args.relays.clone(),
+        pass,
+    })
+}
+
+fn say(state: &RelayState) {
+    match state {
+        RelayState::Connected(url) => eprint_line(&format!("relay    connected to {url}")),
+        RelayState::Trouble(trouble) => eprint_line(&format!(
+            "WARNING  no relay carries for this server, so it is out of reach where UDP is blocked: {trouble}"
+        )),
     }
 }
 
@@ -132,6 +168,7 @@ fn ticket(endpoint: &Endpoint, elsewhere: &Elsewhere, secret: Option<&str>) -> T
         node = node.with_ip_addr(address);
     }
     Ticket {
+        pass: endpoint.relays().pass.clone(),
         nodes: vec![node],
         secret: secret.map(str::to_owned),
     }

@@ -19,6 +19,7 @@ mod mcp;
 mod mesh;
 mod parameters;
 mod queue;
+mod relay;
 mod replay;
 mod report;
 mod run;
@@ -99,6 +100,7 @@ pub(crate) async fn run(mut cli: Cli, metrics: Registry) -> Result<u8> {
         Verb::Tokens(verb) => access::tokens(&app, verb).await,
         Verb::Mesh(verb) => mesh::mesh(&app, verb).await,
         Verb::Cluster(verb) => cluster::cluster(&app, verb).await,
+        Verb::Relay(args) => relay::relay(&app, &args).await,
         Verb::Audit(args) => access::audit(&app, args).await,
         Verb::Login(args) => login::login(&app, args).await,
         Verb::Logout { name } => login::logout(&app, name),
@@ -125,6 +127,7 @@ fn reach(verb: &Verb) -> Reach {
     match verb {
         Verb::Up(_) => Reach::Here("`helve up`"),
         Verb::Worker(_) => Reach::Here("`helve worker`"),
+        Verb::Relay(_) => Reach::Here("`helve relay`"),
         Verb::Toolbox(_) => Reach::Here("`helve toolbox`"),
         Verb::Bench(_) => Reach::Here("`helve bench`"),
         Verb::Doctor => Reach::Here("`helve doctor`"),

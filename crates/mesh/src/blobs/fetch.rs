@@ -134,12 +134,8 @@ async fn receive(
     for piece in from..outline.pieces() {
         let pieces = piece - from;
         let mut bytes = vec![0; outline.length(piece) as usize];
-        let error = match timeout(SILENCE, stream.recv.read_exact(&mut bytes)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Error::broken(peer, error)),
-            Err(_) => Some(Error::broken(peer, "nothing came any more")),
-        };
-        if let Some(error) = error {
+        if let Err(error) = frame::read_all(&mut stream.recv, &mut bytes, SILENCE).await {
+            let error = Error::broken(peer, error);
             return (Outcome::Broken { pieces, error }, file);
         }
         if !outline.matches(&id, piece, &bytes) {
@@ -206,11 +202,8 @@ pub(super) async fn store(
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let pieces = piece - from;
-        match timeout(SILENCE, stream.send.write_all(&bytes)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(broken(pieces, Error::broken(peer, error))),
-            Err(_) => return Err(broken(pieces, Error::broken(peer, "nothing was taken any more"))),
-        }
+        let written = frame::write_all(&mut stream.send, &bytes, SILENCE).await;
+        written.map_err(|error| broken(pieces, Error::broken(peer, error)))?;
         if !told(piece * super::PIECE + length) {
             return Err(Outcome::Cancelled);
         }

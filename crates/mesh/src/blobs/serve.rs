@@ -1,6 +1,6 @@
 //! The side that has the blobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use helve_blobs::{BlobId, BlobRef, BlobStore, StoreError};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::messages::{Answer, LIMIT, Request};
@@ -26,6 +26,8 @@ const AHEAD: usize = 2;
 const REMEMBERED: usize = 4096;
 /// A stream on which nothing comes for this long is given up.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long a blob is waited for that somebody else is sending.
+const OTHERS_TAKE: Duration = Duration::from_secs(60);
 /// What came of a blob that was never sent to its end is kept this long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -40,7 +42,9 @@ struct Inner {
     outlines: Mutex<HashMap<BlobId, Arc<Outline>>>,
     room: Arc<Semaphore>,
     /// Blobs that are coming now, each from one endpoint alone.
-    busy: Mutex<std::collections::HashSet<BlobId>>,
+    busy: Mutex<HashSet<BlobId>>,
+    /// One of them has ended.
+    freed: Notify,
 }
 
 impl Service {
@@ -58,6 +62,7 @@ impl Service {
             outlines: Mutex::default(),
             room: Arc::new(Semaphore::new(AT_ONCE)),
             busy: Mutex::default(),
+            freed: Notify::new(),
         })))
     }
 
@@ -131,7 +136,7 @@ impl Service {
         });
         while let Some(piece) = pieces.recv().await {
             match piece {
-                Ok(piece) => tokio::time::timeout(SILENCE, stream.send.write_all(&piece)).await??,
+                Ok(piece) => frame::write_all(&mut stream.send, &piece, SILENCE).await?,
                 // The other side sees a stream that ended too soon, and asks again.
                 Err(error) => return Err(error),
             }
@@ -173,6 +178,12 @@ impl Service {
             )
             .await;
         }
+        // Two that send the same report at once are not rare: the second only has to wait.
+        let Some(_alone) = Busy::begin(&self.0, blob.id).await else {
+            let why = format!("somebody else has been sending blob {} for too long", blob.id);
+            // No answer: whoever sends tries again.
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
+        };
         let service = self.clone();
         let there = spawn_blocking(move || {
             let store = &service.0.store;
@@ -183,13 +194,6 @@ impl Service {
             Ok(false) => {}
             Err(error) => return finish(stream, &Answer::Failed(error.to_string())).await,
         }
-        let Some(_alone) = Busy::begin(&self.0, blob.id) else {
-            return finish(
-                stream,
-                &Answer::Failed("somebody else is sending this blob now".to_owned()),
-            )
-            .await;
-        };
         let (path, pieces) = (self.0.coming.join(blob.id.to_hex()), outline.clone());
         let opened = spawn_blocking(move || {
             let mut file = open_part(&path)?;
@@ -201,9 +205,7 @@ impl Service {
         for piece in from..outline.pieces() {
             let length = usize::try_from(outline.length(piece)).map_err(io::Error::other)?;
             let mut bytes = vec![0; length];
-            tokio::time::timeout(SILENCE, stream.recv.read_exact(&mut bytes))
-                .await?
-                .map_err(io::Error::other)?;
+            frame::read_all(&mut stream.recv, &mut bytes, SILENCE).await?;
             if !outline.matches(&blob.id, piece, &bytes) {
                 return finish(
                     stream,
@@ -296,9 +298,21 @@ struct Busy<'a> {
 }
 
 impl<'a> Busy<'a> {
-    fn begin(inner: &'a Inner, id: BlobId) -> Option<Self> {
-        let mut busy = inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(id).then_some(Self { inner, id })
+    /// Waits until nobody else sends it. None when that takes too long.
+    async fn begin(inner: &'a Inner, id: BlobId) -> Option<Self> {
+        let begun = async {
+            loop {
+                let mut freed = std::pin::pin!(inner.freed.notified());
+                // From here on none is missed.
+                freed.as_mut().enable();
+                // Made only when it is ours: dropping one ends what it stands for, and takes this lock.
+                if inner.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+                    return Self { inner, id };
+                }
+                freed.await;
+            }
+        };
+        tokio::time::timeout(OTHERS_TAKE, begun).await.ok()
     }
 }
 
@@ -306,5 +320,7 @@ impl Drop for Busy<'_> {
     fn drop(&mut self) {
         let mut busy = self.inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.remove(&self.id);
+        drop(busy);
+        self.inner.freed.notify_waiters();
     }
 }

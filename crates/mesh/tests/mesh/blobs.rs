@@ -134,3 +134,20 @@ async fn what_is_damaged_on_either_side_is_never_taken_for_the_blob() {
     let error = blocking(move || far.get(&blob.id).unwrap_err()).await;
     assert!(!matches!(error, StoreError::Missing { .. }), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_send_the_same_blob_at_once_are_all_served() {
+    let plane = Plane::new().await;
+    let blob = Arc::new(bytes(3 * PIECE + 1));
+    let mut sending = Vec::new();
+    for _ in 0..8 {
+        let (link, dir, blob) = (plane.guest().await, tempfile::tempdir().unwrap(), Arc::clone(&blob));
+        sending.push(tokio::task::spawn_blocking(move || {
+            store(&link, dir.path()).put_bytes(&blob).map(|stored| stored.id)
+        }));
+    }
+    for sent in sending {
+        assert_eq!(sent.await.unwrap().unwrap(), BlobId::of(&blob));
+    }
+    assert_eq!(plane.store.get(&BlobId::of(&blob)).unwrap(), *blob);
+}

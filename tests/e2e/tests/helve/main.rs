@@ -22,6 +22,8 @@ mod observe;
 mod oidc;
 mod pages;
 mod queue;
+#[cfg(target_os = "linux")]
+mod relayed;
 mod remote;
 #[cfg(target_os = "linux")]
 mod roaming;
