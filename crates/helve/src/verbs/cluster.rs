@@ -152,51 +152,87 @@ async fn look(settings: &Settings, outside: &Outside) -> Result<(Status, String)
         .help("`helve up` starts the node of this data directory"))
 }
 
+/// How the nodes are, together.
+pub(super) struct Standing {
+    leader: Option<NodeId>,
+    nodes: Vec<Row>,
+}
+
+impl Standing {
+    /// Asks all of them.
+    pub(super) async fn of(settings: &Settings) -> Result<Self> {
+        let outside = outside(&settings.secret()?)?;
+        let (seen, _) = look(settings, &outside).await?;
+        let answers = seen.members.iter().map(|member| asked(&outside, &member.address));
+        let answers = futures_util::future::join_all(answers).await;
+        // Only the leader knows how far behind the others are.
+        let of_leader = answers.iter().flatten().find(|status| status.state == State::Leader);
+        let of_leader = of_leader.unwrap_or(&seen);
+        let lag = |id| {
+            let known = of_leader.members.iter().find(|known| known.id == id);
+            known.and_then(|known| known.lag)
+        };
+        let nodes = seen.members.iter().zip(&answers);
+        Ok(Self {
+            leader: (of_leader.state == State::Leader).then_some(of_leader.id),
+            nodes: nodes
+                .map(|(member, answer)| Row::new(member, answer.as_ref().ok(), lag(member.id)))
+                .collect(),
+        })
+    }
+
+    /// Nodes that may die before it stops; none if it has stopped.
+    pub(super) fn spare(&self) -> Option<usize> {
+        let votes = self.nodes.iter().filter(|node| node.votes).count();
+        self.leader?;
+        self.present().checked_sub(votes / 2 + 1)
+    }
+
+    /// Nodes that vote and answer.
+    fn present(&self) -> usize {
+        let present = self.nodes.iter().filter(|node| node.votes && node.status.is_some());
+        present.count()
+    }
+
+    /// In a sentence.
+    pub(super) fn said(&self) -> String {
+        let votes = self.nodes.iter().filter(|node| node.votes).count();
+        match (self.leader, self.spare()) {
+            (Some(leader), Some(0)) if votes == 1 => {
+                format!("node {leader} is the only one, so nothing goes on without it")
+            }
+            (Some(leader), Some(0)) => format!("node {leader} leads; it stops with the next node that dies"),
+            (Some(leader), Some(spare)) => format!("node {leader} leads; {spare} more may die before it stops"),
+            _ => format!(
+                "nobody leads: {} of {votes} nodes answer, and it takes {}",
+                self.present(),
+                votes / 2 + 1
+            ),
+        }
+    }
+
+    /// Nodes that do not answer, by their names.
+    pub(super) fn away(&self) -> Vec<String> {
+        let away = self.nodes.iter().filter(|node| node.status.is_none());
+        away.map(|node| format!("{} ({})", node.id, node.about.name)).collect()
+    }
+}
+
 async fn status(app: &App, data: &DataDir) -> Result<()> {
     let settings = Settings::needed(data)?;
-    let outside = outside(&settings.secret()?)?;
-    let (seen, _) = look(&settings, &outside).await?;
-    let answers = seen.members.iter().map(|member| asked(&outside, &member.address));
-    let answers = futures_util::future::join_all(answers).await;
-    // Only the leader knows how far behind the others are.
-    let of_leader = answers.iter().flatten().find(|status| status.state == State::Leader);
-    let of_leader = of_leader.unwrap_or(&seen);
-    let nodes: Vec<_> = seen
-        .members
-        .iter()
-        .zip(&answers)
-        .map(|(member, answer)| {
-            let lag = of_leader
-                .members
-                .iter()
-                .find(|known| known.id == member.id)
-                .and_then(|known| known.lag);
-            Row::new(member, answer.as_ref().ok(), lag)
-        })
-        .collect();
-    let leader = (of_leader.state == State::Leader).then_some(of_leader.id);
+    let standing = Standing::of(&settings).await?;
     if app.global.json {
         print_json(&json!({
-            "leader": leader,
+            "leader": standing.leader,
             "asked": settings.node,
-            "nodes": nodes.iter().map(Row::json).collect::<Vec<_>>(),
+            "nodes": standing.nodes.iter().map(Row::json).collect::<Vec<_>>(),
         }));
         return Ok(());
     }
     let headers = ["NODE", "NAME", "ADDRESS", "ROLE", "APPLIED", "BEHIND", "VERSION"];
-    let rows: Vec<_> = nodes.iter().map(Row::cells).collect();
+    let rows: Vec<_> = standing.nodes.iter().map(Row::cells).collect();
     print(&table(&headers, &rows, Style::stdout()));
-    let present = nodes.iter().filter(|node| node.votes && node.status.is_some()).count();
-    let votes = nodes.iter().filter(|node| node.votes).count();
-    let needed = votes / 2 + 1;
-    let said = match (leader, present >= needed) {
-        (None, _) => format!("nobody leads: {present} of {votes} nodes answer, and it takes {needed}"),
-        (Some(leader), true) if present > needed => {
-            format!("node {leader} leads; {} more may die before it stops", present - needed)
-        }
-        (Some(leader), _) => format!("node {leader} leads; it stops with the next node that dies"),
-    };
-    print(&format!("\n{said}\n"));
+    print(&format!("\n{}\n", standing.said()));
     Ok(())
 }
 

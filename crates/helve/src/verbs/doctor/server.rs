@@ -12,9 +12,11 @@ use helve_toolbox::run::{WORKFLOW_QUEUE, vertical_queue};
 use super::Check;
 use crate::app::App;
 use crate::cli::{DEFAULT_NAMESPACE, EngineChoice};
+use crate::cluster::Settings;
 use crate::embedded::{Sharing, attach};
 use crate::paths::DataDir;
 use crate::server::{Places, Served};
+use crate::verbs::cluster::Standing;
 
 /// How long anything may take.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -23,7 +25,18 @@ const LONG: Duration = Duration::from_secs(300);
 
 /// All about the server that `--engine` names, or that has the data directory.
 pub(super) async fn checks(app: &App, data: &DataDir) -> Vec<Check> {
+    let mut checks = Vec::new();
     let client = match &app.global.engine {
+        EngineChoice::Embedded if matches!(Settings::find(data), Ok(Some(_))) => {
+            checks.extend(of_cluster(data).await);
+            match attach(data, None).await {
+                Some(connection) => Client {
+                    connection,
+                    namespace: DEFAULT_NAMESPACE.to_owned(),
+                },
+                None => return checks,
+            }
+        }
         EngineChoice::Embedded => match Holder::read(data.root()) {
             None => return vec![none()],
             Some(holder) => match attach(data, Some(&holder)).await {
@@ -63,7 +76,7 @@ pub(super) async fn checks(app: &App, data: &DataDir) -> Vec<Check> {
             }
         }
     };
-    let mut checks = vec![answers(&client).await];
+    checks.push(answers(&client).await);
     checks.extend(queues(app, &client).await);
     let (places, token) = (Served::find(data), data.admin_token());
     let asked = tokio::task::spawn_blocking(move || of_http(places, &token)).await;
@@ -133,6 +146,38 @@ async fn queues(app: &App, client: &Client) -> Vec<Check> {
         }
     }
     checks
+}
+
+/// The nodes of a cluster, of which the data directory is one.
+async fn of_cluster(data: &DataDir) -> Option<Check> {
+    let settings = Settings::find(data).ok()??;
+    let standing = match Standing::of(&settings).await {
+        Ok(standing) => standing,
+        Err(problem) => {
+            return Some(Check::fail(
+                "cluster",
+                problem.plain(),
+                "nobody is served",
+                "start `helve up` on a majority of the nodes",
+            ));
+        }
+    };
+    let (said, away) = (standing.said(), standing.away());
+    Some(match standing.spare() {
+        None => Check::fail(
+            "cluster",
+            said,
+            "nobody is served",
+            "start the nodes that do not answer",
+        ),
+        Some(_) if !away.is_empty() => Check::warn(
+            "cluster",
+            format!("{said}; not there: {}", away.join(", ")),
+            "the cluster goes on, with less to spare",
+            "start those nodes, or remove them with `helve cluster remove` and let others join",
+        ),
+        Some(_) => Check::ok("cluster", said),
+    })
 }
 
 fn backlog(queue: &str, depth: i64, oldest: Duration, pollers: usize) -> Option<Check> {
