@@ -155,7 +155,7 @@ fn arrivals(listener: TcpListener, tls: Option<Server>) -> BoxStream<'static, st
     match tls {
         Some(tls) => tls
             .http(listener)
-            .map(|accepted| accepted.map(|(stream, _)| Arrival::Tls(stream)))
+            .map(|accepted| accepted.map(|(stream, _)| Arrival::Tls(Box::new(stream))))
             .boxed(),
         None => unfold(listener, async |listener| {
             let accepted = listener.accept().await;

@@ -52,7 +52,7 @@ pub enum Arrival {
     /// Without encryption.
     Plain(TcpStream),
     /// By TLS, after the handshake.
-    Tls(TlsStream<TcpStream>),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// What a relay has carried.
@@ -95,7 +95,7 @@ impl Relay {
         handlers.insert(
             (Method::GET, RELAY_PROBE_PATH),
             Box::new(|_, answer| {
-                let nothing: BytesBody = Box::new(http_body_util::Full::default());
+                let nothing: BytesBody = Box::<http_body_util::Full<bytes::Bytes>>::default();
                 Ok(answer.body(nothing)?)
             }),
         );
@@ -209,7 +209,7 @@ impl Arrival {
             }
             Self::Tls(stream) => {
                 let hold = Hold::on(stream.get_ref().0);
-                (MaybeTlsStream::Tls(stream), hold)
+                (MaybeTlsStream::Tls(*stream), hold)
             }
         }
     }
