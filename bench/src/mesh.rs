@@ -39,7 +39,10 @@ const MANY: usize = 1000;
 const AT_ONCE: usize = 50;
 
 pub(crate) fn measure(quick: bool) -> Result<Value> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let measured = runtime.block_on(all(quick));
     runtime.shutdown_background();
     measured
@@ -130,7 +133,14 @@ async fn round(channel: &Channel, headers: &HeaderMap, count: usize) -> Result<f
     let mut took = Vec::with_capacity(count);
     for _ in 0..count {
         let began = Instant::now();
-        call(channel.clone(), SERVICE, "GetSystemInfo", headers.clone(), message.clone().into()).await?;
+        call(
+            channel.clone(),
+            SERVICE,
+            "GetSystemInfo",
+            headers.clone(),
+            message.clone().into(),
+        )
+        .await?;
         took.push(began.elapsed().as_secs_f64() * 1e6);
     }
     Ok(median(took))
@@ -144,7 +154,10 @@ fn bearer(api: &Api) -> Result<HeaderMap> {
 }
 
 async fn calls(server: &Server, count: usize) -> Result<Value> {
-    let over_tcp = Channel::from_shared(format!("http://{}", server.grpc))?.tcp_nodelay(true).connect().await?;
+    let over_tcp = Channel::from_shared(format!("http://{}", server.grpc))?
+        .tcp_nodelay(true)
+        .connect()
+        .await?;
     let over_mesh = channel(server.join(0).await?);
     let (token, nothing) = (bearer(&server.api)?, HeaderMap::new());
     let (mut tcp, mut mesh) = (Vec::new(), Vec::new());
@@ -279,7 +292,9 @@ async fn idle(server: &Server, count: usize) -> Result<Value> {
     ensure!(polls.try_join_next().is_none(), "a poll was answered");
     let added = server.memory()?.saturating_sub(before) as f64 / f64::from(1 << 20);
     polls.abort_all();
-    println!("{count} workers that wait, with three polls each, add {added:.0} MB to the control plane (wanted: under 100)");
+    println!(
+        "{count} workers that wait, with three polls each, add {added:.0} MB to the control plane (wanted: under 100)"
+    );
     for link in links {
         link.close().await;
     }
@@ -298,7 +313,10 @@ async fn many(count: usize) -> Result<Value> {
         let channel = channel(link.clone());
         workers.spawn(async move { work(channel).await });
     }
-    let over_tcp = Channel::from_shared(format!("http://{}", server.grpc))?.tcp_nodelay(true).connect().await?;
+    let over_tcp = Channel::from_shared(format!("http://{}", server.grpc))?
+        .tcp_nodelay(true)
+        .connect()
+        .await?;
     let token = bearer(&server.api)?;
     let began = Instant::now();
     for number in 0..count {
@@ -315,7 +333,14 @@ async fn many(count: usize) -> Result<Value> {
             ..StartActivityExecutionRequest::default()
         };
         let message = start.encode_to_vec().into();
-        call(over_tcp.clone(), SERVICE, "StartActivityExecution", token.clone(), message).await?;
+        call(
+            over_tcp.clone(),
+            SERVICE,
+            "StartActivityExecution",
+            token.clone(),
+            message,
+        )
+        .await?;
     }
     while let Some(done) = workers.join_next().await {
         done??;
@@ -331,7 +356,14 @@ async fn many(count: usize) -> Result<Value> {
 async fn work(channel: Channel) -> Result<()> {
     loop {
         let message = poll("many").into();
-        let (_, answer) = call(channel.clone(), SERVICE, "PollActivityTaskQueue", HeaderMap::new(), message).await?;
+        let (_, answer) = call(
+            channel.clone(),
+            SERVICE,
+            "PollActivityTaskQueue",
+            HeaderMap::new(),
+            message,
+        )
+        .await?;
         let task = PollActivityTaskQueueResponse::decode(answer)?;
         if task.task_token.is_empty() {
             continue;
@@ -344,7 +376,14 @@ async fn work(channel: Channel) -> Result<()> {
             ..RespondActivityTaskCompletedRequest::default()
         };
         let message = done.encode_to_vec().into();
-        call(channel, SERVICE, "RespondActivityTaskCompleted", HeaderMap::new(), message).await?;
+        call(
+            channel,
+            SERVICE,
+            "RespondActivityTaskCompleted",
+            HeaderMap::new(),
+            message,
+        )
+        .await?;
         return Ok(());
     }
 }
