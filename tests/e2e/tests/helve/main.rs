@@ -14,6 +14,8 @@ mod findings;
 mod flawless;
 mod languages;
 mod limits;
+#[cfg(unix)]
+mod lost_leaders;
 mod mcp;
 mod mesh;
 #[cfg(unix)]
