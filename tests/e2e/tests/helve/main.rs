@@ -12,8 +12,12 @@ mod described;
 mod durability;
 mod findings;
 mod flawless;
+#[cfg(unix)]
+mod judged;
 mod languages;
 mod limits;
+#[cfg(unix)]
+mod load;
 mod mcp;
 mod mesh;
 #[cfg(unix)]
