@@ -12,6 +12,7 @@ mod limits;
 mod loads;
 mod machine;
 mod measured;
+mod mesh;
 mod options;
 mod raw;
 mod report;
@@ -95,6 +96,10 @@ fn run(options: &Options) -> Result<()> {
     if options.wants("jobs") {
         println!("\n== job queue ==");
         figures.insert("jobs".into(), jobs::measure(options.quick)?);
+    }
+    if options.wants("mesh") {
+        println!("\n== mesh ==");
+        figures.insert("mesh".into(), mesh::measure(options.quick)?);
     }
     if options.wants("cluster") {
         println!("\n== three nodes ==");

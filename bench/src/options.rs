@@ -21,6 +21,7 @@ A part is one of those below, or the beginning of the name of a load; without an
     team                 helve up: ready, at rest, under 200 uploads, with 1,000 listeners
     findings             pages of a list of 1,000,000 findings
     jobs                 jobs published, claimed and completed a second over HTTP, beside requests that do nothing
+    mesh                 the mesh beside plain TCP: a call, a blob, workers that wait and many that work
     cluster              three nodes beside one engine: throughput, memory, time without a leader
     limits               what this machine can do at most: syncs, rows, calls per second
 
@@ -126,6 +127,7 @@ fn is_part(name: &str) -> bool {
                 "first-step",
                 "cache",
                 "cluster",
+                "mesh",
                 "sandbox",
                 "fuzzer",
                 "jobs",

@@ -29,6 +29,9 @@ use crate::terminal::eprint_line;
 /// How long steps may go on after the first Ctrl-C.
 pub(crate) const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
+/// How long everything may take to end when this node does not lead any more.
+const ABANDON_WITHIN: Duration = Duration::from_secs(5);
+
 /// What it stands on.
 pub(crate) struct Ground {
     pub(crate) session: Session,
@@ -226,9 +229,15 @@ impl Stage {
                 mesh.close().await;
             }
         };
-        tokio::join!(http, mesh, session.close());
-        if let Some(door) = doors.door {
-            door.close().await;
+        let ending = async {
+            tokio::join!(http, mesh, session.close());
+            if let Some(door) = doors.door {
+                door.close().await;
+            }
+        };
+        // This node may be about to lead again, and somebody else's webhook is no reason to wait.
+        if tokio::time::timeout(ABANDON_WITHIN, ending).await.is_err() {
+            tracing::warn!("not all that served ended in time; what is left has no store any more");
         }
     }
 }

@@ -48,10 +48,12 @@ impl Far {
         }
     }
 
-    /// Waits for a line of the server.
+    /// Waits for a line of the server, which may have come already.
     #[track_caller]
     pub fn wait_for_line_of_server(&mut self, text: &str) {
-        self.up.wait_for_line(text);
+        if self.up.line(text).is_none() {
+            self.up.wait_for_line(text);
+        }
     }
 
     /// A tree of files, some with flaws.

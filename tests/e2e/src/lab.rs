@@ -244,6 +244,21 @@ impl Lab {
         self.rules(Host::Gate, &rules);
     }
 
+    /// The routers leave ports as they are where they can, and take nothing that they did not ask for, as many do at home.
+    /// (One that takes such a packet for its own remembers whose port that is, and gives the hidden machine another one.)
+    pub fn keep_ports(&self) {
+        for host in [Host::Gate, Host::Router] {
+            self.rules(
+                host,
+                "flush chain ip hide out
+                add rule ip hide out oifname \"up\" masquerade
+                table ip shut {
+                    chain in { type filter hook input priority 0; iifname \"up\" meta l4proto udp drop; }
+                }",
+            );
+        }
+    }
+
     /// Counts from now on what these machines send to somebody outside of the lab.
     pub fn watch_for_strangers(&self, hosts: &[Host]) {
         for host in hosts {

@@ -25,6 +25,7 @@ use crate::connect::Session;
 use crate::embedded::Owned;
 use crate::errors::{Problem, Result};
 use crate::http::Door;
+use crate::monitoring;
 use crate::paths::DataDir;
 use crate::server::Served;
 use crate::stage::{Ground, InMesh, Stage};
@@ -64,6 +65,7 @@ pub(crate) async fn serve(
     if app.global.engine != EngineChoice::Embedded {
         return Err(Problem::new("the node of a cluster has its engine with it").help("leave out --engine"));
     }
+    let _metrics = monitoring::serve(args.metrics, &app.metrics).await?;
     // Whoever leads must honour the claims that another node gave out.
     let key = settings.secret()?.derive("claims of jobs");
     let claims = data.http().join("claims.key");

@@ -35,7 +35,6 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     }
     let data = app.data_dir()?;
     let tls = tls::server(&args.tls, &data)?;
-    let _metrics = monitoring::serve(args.metrics, &app.metrics).await?;
     if let Some(settings) = cluster::Settings::find(&data)? {
         return cluster::serve(app, args, &data, tls, settings, &interrupted).await;
     }
@@ -47,6 +46,14 @@ pub(crate) async fn up(app: &App, args: &UpArgs) -> Result<u8> {
     if let Some(engine) = session.owned() {
         engine.register(&app.metrics);
     }
+    // Whoever reads that line finds the engine's figures there.
+    let _metrics = match monitoring::serve(args.metrics, &app.metrics).await {
+        Ok(metrics) => metrics,
+        Err(problem) => {
+            session.close().await;
+            return Err(problem);
+        }
+    };
     let (ways, door) = match ways(args, &data, &session, tls.as_ref()).await {
         Ok(ways) => ways,
         Err(problem) => {

@@ -95,7 +95,7 @@ impl Relay {
         handlers.insert(
             (Method::GET, RELAY_PROBE_PATH),
             Box::new(|_, answer| {
-                let nothing: BytesBody = Box::<http_body_util::Full<_>>::default();
+                let nothing: BytesBody = Box::<http_body_util::Full<bytes::Bytes>>::default();
                 Ok(answer.body(nothing)?)
             }),
         );

@@ -18,6 +18,7 @@ mod languages;
 mod limits;
 #[cfg(unix)]
 mod load;
+mod lost_leaders;
 mod mcp;
 mod mesh;
 #[cfg(unix)]

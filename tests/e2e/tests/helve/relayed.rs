@@ -91,7 +91,9 @@ impl Relay {
         let left = running.wait().expect_code(0);
         let last = left.stdout.lines().last().expect("it says what it did");
         let last: Value = serde_json::from_str(last).expect("JSON");
-        last["received_bytes"].as_u64().expect("a number")
+        let bytes = last["received_bytes"].as_u64().expect("a number");
+        eprintln!("the relay was given {bytes} bytes to carry");
+        bytes
     }
 }
 
@@ -165,11 +167,26 @@ fn two_routers_that_let_nobody_in_are_no_obstacle_with_a_relay() {
     relay.kill();
     relay.again(&far.lab);
     assert_eq!(fingerprints(&far.scan(&far.target(200))), alone);
+    relay.stop();
+}
+
+#[test]
+fn two_routers_that_keep_ports_let_a_direct_way_come_about_with_a_relay() {
+    let Some(lab) = Lab::of(&TWO_ROUTERS) else { return };
+    lab.keep_ports();
+    let mut relay = Relay::start(&lab);
+    let far = join(lab, &relay, &[]);
+    let first = fingerprints(&far.scan(&far.target(50)));
+    // Nothing but a direct way is left.
+    relay.stop();
+    let second = fingerprints(&far.scan(&far.target(100)));
+    assert!(second.is_superset(&first));
 }
 
 #[test]
 fn a_long_way_that_loses_every_twentieth_packet_changes_nothing_of_what_is_found() {
-    const DELAY: &str = "200";
+    // There and back it is twice as much.
+    const DELAY: &str = "100";
     const LOST_OF_A_THOUSAND: &str = "50";
     let Some(lab) = Lab::build() else { return };
     let near = Home::new();
