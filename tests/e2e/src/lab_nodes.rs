@@ -133,7 +133,16 @@ impl LabNodes {
     pub fn begin(&mut self, node: usize) {
         let (http, grpc) = (self.http(node), self.grpc(node));
         // The lab has no strangers in it.
-        let mut command = self.homes[node].command(&["up", "--http", &http, "--grpc", &grpc, "--http-expose", "--grpc-expose", "--no-worker"]);
+        let mut command = self.homes[node].command(&[
+            "up",
+            "--http",
+            &http,
+            "--grpc",
+            &grpc,
+            "--http-expose",
+            "--grpc-expose",
+            "--no-worker",
+        ]);
         command.envs(self.environment[node].iter().cloned());
         self.ups[node] = Some(Running::start(&mut self.lab.command(Host::Node(node), &command)));
     }

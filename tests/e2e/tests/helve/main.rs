@@ -6,6 +6,8 @@ mod api;
 mod audit;
 mod backup;
 mod bench;
+#[cfg(target_os = "linux")]
+mod cluster;
 mod code;
 mod crashes;
 mod described;

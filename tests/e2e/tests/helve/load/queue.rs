@@ -159,11 +159,6 @@ pub(super) fn finish(shared: &Shared, door: &mut Door) {
         assert!(matches!(answer.status, 200 | 404), "{}", answer.text());
         let there = answer.status == 200;
         let completed = there && answer.json()["status"] == "completed";
-        shared.note(
-            door.client,
-            began,
-            Outcome::Done,
-            Call::Look { key, there, completed },
-        );
+        shared.note(door.client, began, Outcome::Done, Call::Look { key, there, completed });
     }
 }

@@ -3,8 +3,8 @@
 use helve_judge::{Call, Outcome};
 use serde_json::{Value, json};
 
-use super::door::{Door, Told};
 use super::Shared;
+use super::door::{Door, Told};
 
 const KEYS: u64 = 4;
 
@@ -43,7 +43,7 @@ pub(super) fn change(shared: &Shared, door: &mut Door) {
     let value = shared.number();
     let key = key(value / 3);
     let body = json!({ "max_storage_bytes": value });
-    if value % 5 == 0 {
+    if value.is_multiple_of(5) {
         let began = shared.now();
         let told = door.call("PUT", &path(&key), &[], Some(&body));
         let outcome = match told {

@@ -53,6 +53,8 @@ impl Workflows {
             .on_thread_start(move || entering.enter())
             .build()
             .expect("a runtime");
+        // Connections belong to the runtime that they are made in.
+        let within = runtime.enter();
         let mut workers = JoinSet::new();
         for number in 0..WORKERS {
             let caller = Caller::new(&shared.nodes, 200 + number);
@@ -64,6 +66,7 @@ impl Workflows {
             let caller = Caller::new(&shared.nodes, 100 + number);
             clients.spawn_on(client(caller, Arc::clone(shared)), runtime.handle());
         }
+        drop(within);
         let handle = runtime.handle().clone();
         let clients = thread::spawn(move || {
             handle.block_on(clients.join_all());
@@ -78,7 +81,9 @@ impl Workflows {
     /// When the clients have ended: waits for the end of all workflows, and looks at them.
     pub(super) fn end(self, shared: &Arc<Shared>) {
         self.clients.join().expect("a client found something that cannot be");
+        let within = self.runtime.enter();
         let caller = Caller::new(&shared.nodes, 300);
+        drop(within);
         let looking = self.runtime.spawn(look(caller, Arc::clone(shared)));
         self.runtime.block_on(looking).expect("what is there can be looked at");
         drop(self.workers);
@@ -127,7 +132,12 @@ macro_rules! asked {
             if outcome != Outcome::Unknown {
                 break;
             }
-            assert!(Instant::now() < deadline, "{} {} is not answered by any node", $kind, $name);
+            assert!(
+                Instant::now() < deadline,
+                "{} {} is not answered by any node",
+                $kind,
+                $name
+            );
             tokio::time::sleep(AGAIN).await;
         }
     }};

@@ -45,13 +45,12 @@ impl Caller {
     pub(super) fn new(nodes: &Nodes, client: u32) -> Self {
         let connect = |address: &String| {
             let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("nodes have addresses");
-            let endpoint = endpoint
+            endpoint
                 .connect_timeout(CONNECT)
                 .tcp_nodelay(true)
                 .http2_keep_alive_interval(ALIVE)
                 .keep_alive_timeout(ALIVE * 2)
-                .keep_alive_while_idle(true);
-            endpoint
+                .keep_alive_while_idle(true)
         };
         let endpoints: Vec<_> = nodes.grpc.iter().map(connect).collect();
         Self {
