@@ -336,14 +336,14 @@ impl Drop for Lab {
 }
 
 /// Whether namespaces can be made at all.
-fn may_build() -> bool {
+pub(crate) fn may_build() -> bool {
     let probe = format!("hlvprobe{}", std::process::id());
     let made = run(Command::new("ip").args(["netns", "add", &probe]));
     let _ = run(Command::new("ip").args(["netns", "delete", &probe]));
     made.is_ok()
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     match command.output() {
         Ok(Output { status, .. }) if status.success() => Ok(()),
         Ok(output) => Err(format!(

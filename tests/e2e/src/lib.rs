@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod bucket;
+#[cfg(target_os = "linux")]
+pub mod cluster_lab;
 pub mod collector;
 #[cfg(target_os = "linux")]
 pub mod far;
@@ -9,6 +11,8 @@ pub mod home;
 pub mod http;
 #[cfg(target_os = "linux")]
 pub mod lab;
+#[cfg(target_os = "linux")]
+pub mod lab_nodes;
 pub mod nodes;
 pub mod process;
 pub mod server;

@@ -175,7 +175,8 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-fn free_tcp() -> u16 {
+/// A port that nobody has.
+pub fn free_tcp() -> u16 {
     let bound = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     bound.expect("a free port").port()
 }

@@ -6,15 +6,20 @@ mod api;
 mod audit;
 mod backup;
 mod bench;
+#[cfg(target_os = "linux")]
+mod cluster;
 mod code;
 mod crashes;
 mod described;
 mod durability;
 mod findings;
 mod flawless;
+#[cfg(unix)]
+mod judged;
 mod languages;
 mod limits;
 #[cfg(unix)]
+mod load;
 mod lost_leaders;
 mod mcp;
 mod mesh;
