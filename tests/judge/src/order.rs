@@ -8,6 +8,9 @@
 //!   those that needed more.
 //! - A call that only looks has its moment as soon as what it saw is there.
 //! - A call of unknown outcome takes effect only if somebody needs just what it brings about; of those that do the same, the first.
+//!
+//! The question stays a hard one: it is hundreds of calls of unknown outcome on one thing that make it slow, whatever their order. Who
+//! writes a log spreads such calls over many keys.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;

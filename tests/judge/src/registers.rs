@@ -153,11 +153,33 @@ pub fn check(log: &Log) -> Vec<Violation> {
             call,
         });
     }
-    let wrong = keys.into_iter().filter_map(|(key, (places, calls))| {
+    let wrong = keys.into_iter().filter_map(|(key, (places, mut calls))| {
+        forget_what_nobody_asks_for(&mut calls);
         let failed = order::check(&Register, &calls).err()?;
         let what = format!("register {key}: whatever else happened, no order of these calls explains their answers");
         let shown = shrink(&Register, &calls, failed);
         Some(Violation::new(what, shown.into_iter().map(|call| places[call])))
     });
     wrong.collect()
+}
+
+/// Gives all values that no call found, or wanted to find, the same name: nothing tells them apart. Else each call of unknown outcome
+/// that puts one there would be a history of its own for every call that found anything but what it looked for.
+fn forget_what_nobody_asks_for(calls: &mut [Timed<Doing>]) {
+    let asked: BTreeSet<u64> = calls
+        .iter()
+        .filter_map(|timed| match timed.call {
+            Doing::Write(_) => None,
+            Doing::Read(value) | Doing::NotSwapped(value) => value,
+            Doing::Swapped(expected, _) | Doing::MaySwap(expected, _) => expected,
+        })
+        .collect();
+    let nameless = (0..).find(|value| !asked.contains(value)).unwrap_or(u64::MAX);
+    for timed in calls {
+        if let Doing::Write(value) | Doing::Swapped(_, value) | Doing::MaySwap(_, value) = &mut timed.call
+            && !asked.contains(value)
+        {
+            *value = nameless;
+        }
+    }
 }

@@ -154,12 +154,17 @@ impl Machine {
         Arc::downgrade(&self.0)
     }
 
-    /// Copies the WALs into the databases and closes them.
+    /// Copies the WALs into the databases and closes them. Then another process may have them, though somebody here still knows of
+    /// them.
     pub(crate) fn close(&self) {
-        let databases = std::mem::take(&mut self.state().databases);
+        let (databases, lock) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.databases), state.lock.take())
+        };
         for follower in databases {
             follower.applier.close();
         }
+        drop(lock);
     }
 }
 
