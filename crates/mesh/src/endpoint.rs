@@ -20,9 +20,14 @@ const ALPN: &[u8] = b"helve/mesh/1";
 const DIAL: Duration = Duration::from_secs(10);
 /// How long a trouble with a relay lasts before it is one.
 const SETTLES: Duration = Duration::from_secs(5);
-/// Bytes on their way in one stream, and in all of a connection: enough for a gigabit over a round trip of 100 ms.
-const STREAM_WINDOW: u32 = 16 << 20;
-const WINDOW: u32 = 48 << 20;
+/// Bytes on their way in one stream: 15 MB/s over a round trip of 100 ms.
+///
+/// Not more, since QUIC keeps what has come but was not read as the packets' contents, and ends the connection when those are
+/// more than 2048 (<https://github.com/quinn-rs/quinn/issues/2809>): a reader that is slow for a moment must never come to that,
+/// even where packets are half full.
+const STREAM_WINDOW: u32 = 3 << 19;
+/// In all streams of a connection: enough for a gigabit over the same.
+const WINDOW: u32 = 16 << 20;
 /// A side that says nothing for so long is gone, and is called again: it may be another node by then.
 const SILENCE: Duration = Duration::from_secs(12);
 /// Streams that one side may have opened to the other: connections of gRPC and HTTP, and blobs under way.

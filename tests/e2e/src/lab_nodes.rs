@@ -19,7 +19,6 @@ pub struct LabNodes {
     homes: Vec<Home>,
     environment: Vec<Vec<(String, String)>>,
     small: Vec<bool>,
-    ticket: String,
     /// The hosts.
     pub lab: ClusterLab,
 }
@@ -37,14 +36,12 @@ impl LabNodes {
             homes: (0..hosts).map(|_| Home::new()).collect(),
             environment: vec![Vec::new(); hosts],
             small: vec![false; hosts],
-            ticket: String::new(),
             lab: ClusterLab::build(hosts)?,
         };
         prepare(&mut all);
         let listen = all.listen(0);
-        let made = all.run(0, &["cluster", "init", "--listen", &listen, "--name", "n1", "--json"]);
-        let made = made.expect_code(0).json();
-        all.ticket = made["ticket"].as_str().expect("a ticket").to_owned();
+        all.run(0, &["cluster", "init", "--listen", &listen, "--name", "n1"])
+            .expect_code(0);
         all.up(0);
         for node in 1..nodes {
             all.join(node);
@@ -106,18 +103,21 @@ impl LabNodes {
     /// Makes an empty host one of the cluster, and waits until it is.
     pub fn join(&mut self, node: usize) {
         let (listen, name) = (self.listen(node), format!("n{}", node + 1));
-        let ticket = self.ticket.clone();
+        let there = *self.all_running().first().expect("somebody to join");
         // Whoever leads may just have changed.
         let deadline = Instant::now() + LIMIT;
         loop {
-            let joined = self.run(
-                node,
-                &["cluster", "join", &ticket, "--listen", &listen, "--name", &name],
-            );
-            if joined.code == Some(0) {
-                break;
+            // It names the nodes there are when it is made, and the first of all may be gone by now.
+            let mut last = self.run(there, &["cluster", "ticket", "--json"]);
+            if last.code == Some(0) {
+                let ticket = last.json()["ticket"].as_str().expect("a ticket").to_owned();
+                let join = ["cluster", "join", &ticket, "--listen", &listen, "--name", &name];
+                last = self.run(node, &join);
+                if last.code == Some(0) {
+                    break;
+                }
             }
-            assert!(Instant::now() < deadline, "{}", joined.stderr);
+            assert!(Instant::now() < deadline, "{}", last.stderr);
             sleep(GLANCE);
         }
         self.up(node);

@@ -1,7 +1,7 @@
 //! Requests about blobs, from the side that has them not.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::time::Duration;
 
 use helve_blobs::{BlobId, BlobRef};
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::messages::{Answer, LIMIT, Request};
 use super::outline::Outline;
 use super::serve::whole_pieces;
+use super::transfer::{self, Ended, pieces_of};
 use crate::error::Error;
 use crate::frame;
 use crate::link::Link;
@@ -59,7 +60,12 @@ pub(super) async fn ask(link: &Link, request: &Request) -> Result<Answer, Error>
 }
 
 /// Fetches what the file has not got yet. `told` hears how many bytes are there, and says whether to go on.
-pub(super) async fn fetch(link: &Link, id: BlobId, file: File, told: impl Fn(u64) -> bool) -> (Outcome, File) {
+pub(super) async fn fetch(
+    link: &Link,
+    id: BlobId,
+    file: File,
+    told: impl Fn(u64) -> bool + Send + 'static,
+) -> (Outcome, File) {
     let mut file = file;
     // What is there can only be judged with the outline, and the outline comes with the first pieces: those are asked for that
     // are most likely missing.
@@ -127,32 +133,19 @@ async fn receive(
     id: BlobId,
     outline: &Outline,
     from: u64,
-    mut file: File,
-    told: impl Fn(u64) -> bool,
+    file: File,
+    told: impl Fn(u64) -> bool + Send + 'static,
 ) -> (Outcome, File) {
     let peer = stream.peer();
-    for piece in from..outline.pieces() {
-        let pieces = piece - from;
-        let mut bytes = vec![0; outline.length(piece) as usize];
-        if let Err(error) = frame::read_all(&mut stream.recv, &mut bytes, SILENCE).await {
-            let error = Error::broken(peer, error);
-            return (Outcome::Broken { pieces, error }, file);
-        }
-        if !outline.matches(&id, piece, &bytes) {
-            let error = Error::protocol(peer, format!("wrong bytes for piece {piece} of blob {id}"));
-            return (Outcome::Broken { pieces, error }, file);
-        }
-        let written = spawn_blocking(move || (file.write_all(&bytes), file)).await;
-        match written {
-            Ok((Ok(()), back)) => file = back,
-            Ok((Err(error), back)) => return (Outcome::Local(error), back),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-        if !told((piece + 1) * super::PIECE) {
-            return (Outcome::Cancelled, file);
-        }
-    }
-    (Outcome::Whole, file)
+    let (ended, pieces, file) = transfer::receive(&mut stream.recv, (id, outline), from, file, SILENCE, told).await;
+    let error = match ended {
+        Ended::Whole => return (Outcome::Whole, file),
+        Ended::Cancelled => return (Outcome::Cancelled, file),
+        Ended::Local(error) => return (Outcome::Local(error), file),
+        Ended::Line(error) => Error::broken(peer, error),
+        Ended::Wrong(piece) => Error::protocol(peer, format!("wrong bytes for piece {piece} of blob {id}")),
+    };
+    (Outcome::Broken { pieces, error }, file)
 }
 
 /// Sends a blob, of which the other side may have a part. Whether anything had to be sent.
@@ -185,30 +178,16 @@ pub(super) async fn store(
         _ => return Err(broken(0, Error::protocol(peer, "another answer than was asked for"))),
     };
     let mut file = file.try_clone().map_err(Outcome::Local)?;
-    for piece in from..outline.pieces() {
-        let length = outline.length(piece);
-        let read = spawn_blocking(move || {
-            let mut bytes = Vec::with_capacity(length as usize);
-            let read = file
-                .seek(SeekFrom::Start(piece * super::PIECE))
-                .and_then(|_| Read::by_ref(&mut file).take(length).read_to_end(&mut bytes));
-            (read.map(|_| bytes), file)
-        });
-        let bytes = match read.await {
-            Ok((bytes, back)) => {
-                file = back;
-                bytes.map_err(Outcome::Local)?
-            }
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        let pieces = piece - from;
-        let written = frame::write_all(&mut stream.send, &bytes, SILENCE).await;
-        written.map_err(|error| broken(pieces, Error::broken(peer, error)))?;
-        if !told(piece * super::PIECE + length) {
-            return Err(Outcome::Cancelled);
-        }
+    file.seek(SeekFrom::Start(from * super::PIECE))
+        .map_err(Outcome::Local)?;
+    let told = |pieces: u64| told(((from + pieces) * super::PIECE).min(blob.size));
+    let (ended, sent) = transfer::send(&mut stream.send, pieces_of(file), SILENCE, told).await;
+    match ended {
+        Ended::Line(error) => return Err(broken(sent, Error::broken(peer, error))),
+        Ended::Local(error) => return Err(Outcome::Local(error)),
+        Ended::Cancelled => return Err(Outcome::Cancelled),
+        Ended::Whole | Ended::Wrong(_) => {}
     }
-    let sent = outline.pieces().saturating_sub(from);
     match timeout(PATIENCE, frame::read(&mut stream.recv, LIMIT)).await {
         Ok(Ok(Answer::Stored)) => Ok(true),
         Ok(Ok(Answer::Failed(why))) => Err(Outcome::Failed(why)),

@@ -9,6 +9,7 @@ mod messages;
 mod outline;
 mod remote;
 mod serve;
+mod transfer;
 
 pub use outline::{Outline, PIECE};
 pub use remote::Remote;

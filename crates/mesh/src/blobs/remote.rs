@@ -178,7 +178,7 @@ impl Upstream for Remote {
             let own = file.try_clone().map_err(|error| self.unusable(path, &error))?;
             let link = self.link.clone();
             let fetched = self.transfer(control, move |told| async move {
-                let (outcome, _) = fetch::fetch(&link, id, own, |bytes| told.tell(bytes)).await;
+                let (outcome, _) = fetch::fetch(&link, id, own, move |bytes| told.tell(bytes)).await;
                 outcome
             })?;
             match fetched {
@@ -216,7 +216,7 @@ impl Upstream for Remote {
             let (link, blob, outline) = (self.link.clone(), *blob, outline.clone());
             let own = file.try_clone().map_err(unreadable)?;
             let stored = self.transfer(control, move |told| async move {
-                fetch::store(&link, blob, &outline, &own, |bytes| told.tell(bytes)).await
+                fetch::store(&link, blob, &outline, &own, move |bytes| told.tell(bytes)).await
             })?;
             match stored {
                 Ok(sent) => return Ok(sent),

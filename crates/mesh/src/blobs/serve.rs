@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use helve_blobs::{BlobId, BlobRef, BlobStore, StoreError};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -15,13 +14,12 @@ use tokio::task::spawn_blocking;
 
 use super::messages::{Answer, LIMIT, Request};
 use super::outline::{Outline, PIECE};
+use super::transfer::{self, Ended, pieces_of};
 use crate::frame;
 use crate::stream::Stream;
 
 /// Requests that are worked on at once; the rest waits its turn.
 const AT_ONCE: usize = 64;
-/// Pieces that are read ahead of the line.
-const AHEAD: usize = 2;
 /// Outlines that are remembered: making one means reading the blob.
 const REMEMBERED: usize = 4096;
 /// A stream on which nothing comes for this long is given up.
@@ -126,22 +124,14 @@ impl Service {
             Err(error) => return finish(stream, &Answer::Failed(error.to_string())).await,
         };
         frame::write(&mut stream.send, &Answer::Pieces((*outline).clone())).await?;
-        let (sender, mut pieces) = mpsc::channel::<io::Result<Bytes>>(AHEAD);
         let store = self.0.store.clone();
-        spawn_blocking(move || {
-            let read = read_pieces(&store, &id, from, |piece| sender.blocking_send(Ok(piece)).is_ok());
-            if let Err(error) = read {
-                let _ = sender.blocking_send(Err(error));
-            }
-        });
-        while let Some(piece) = pieces.recv().await {
-            match piece {
-                Ok(piece) => frame::write_all(&mut stream.send, &piece, SILENCE).await?,
-                // The other side sees a stream that ended too soon, and asks again.
-                Err(error) => return Err(error),
-            }
+        let reader = spawn_blocking(move || reader_from(&store, &id, from)).await??;
+        let (ended, _) = transfer::send(&mut stream.send, pieces_of(reader), SILENCE, |_| true).await;
+        match ended {
+            // The other side sees a stream that ended too soon, and asks again.
+            Ended::Line(error) | Ended::Local(error) => Err(error),
+            Ended::Whole | Ended::Wrong(_) | Ended::Cancelled => stream.send.shutdown().await,
         }
-        stream.send.shutdown().await
     }
 
     fn outline(&self, id: &BlobId) -> Result<Arc<Outline>, StoreError> {
@@ -200,20 +190,17 @@ impl Service {
             let from = whole_pieces(&mut file, &blob.id, &pieces)?;
             Ok::<_, io::Error>((file, from, path))
         });
-        let (mut file, from, path) = opened.await??;
+        let (file, from, path) = opened.await??;
         frame::write(&mut stream.send, &Answer::Store { from }).await?;
-        for piece in from..outline.pieces() {
-            let length = usize::try_from(outline.length(piece)).map_err(io::Error::other)?;
-            let mut bytes = vec![0; length];
-            frame::read_all(&mut stream.recv, &mut bytes, SILENCE).await?;
-            if !outline.matches(&blob.id, piece, &bytes) {
-                return finish(
-                    stream,
-                    &Answer::Failed(format!("piece {piece} is not what was announced")),
-                )
-                .await;
+        let pieces = (blob.id, &outline);
+        let (ended, _, file) = transfer::receive(&mut stream.recv, pieces, from, file, SILENCE, |_| true).await;
+        match ended {
+            Ended::Whole | Ended::Cancelled => {}
+            Ended::Line(error) | Ended::Local(error) => return Err(error),
+            Ended::Wrong(piece) => {
+                let why = format!("piece {piece} is not what was announced");
+                return finish(stream, &Answer::Failed(why)).await;
             }
-            file = spawn_blocking(move || file.write_all(&bytes).map(|()| file)).await??;
         }
         drop(file);
         let service = self.clone();
@@ -238,18 +225,11 @@ async fn finish(mut stream: Stream, answer: &Answer) -> io::Result<()> {
     stream.send.shutdown().await
 }
 
-/// Hands over the pieces from one on, until nobody wants more.
-fn read_pieces(store: &BlobStore, id: &BlobId, from: u64, mut take: impl FnMut(Bytes) -> bool) -> io::Result<()> {
+/// What there is from one of its pieces on. Blobs are checked while they are read, so what is before that is read as well.
+fn reader_from(store: &BlobStore, id: &BlobId, from: u64) -> io::Result<impl Read + Send + use<>> {
     let mut reader = store.reader(id).map_err(io::Error::other)?;
-    let skipped = io::copy(&mut reader.by_ref().take(from.saturating_mul(PIECE)), &mut io::sink())?;
-    debug_assert!(skipped <= from.saturating_mul(PIECE));
-    loop {
-        let mut piece = Vec::with_capacity(PIECE as usize);
-        reader.by_ref().take(PIECE).read_to_end(&mut piece)?;
-        if piece.is_empty() || !take(piece.into()) {
-            return Ok(());
-        }
-    }
+    io::copy(&mut reader.by_ref().take(from.saturating_mul(PIECE)), &mut io::sink())?;
+    Ok(reader)
 }
 
 fn open_part(path: &Path) -> io::Result<File> {

@@ -90,3 +90,21 @@ async fn of_several_nodes_the_one_is_called_that_answers() {
         "{unreachable}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_reads_holds_up_its_own_stream_alone() {
+    // More than QUIC keeps packets for.
+    const UNREAD: usize = 3 << 20;
+    let plane = Plane::new().await;
+    let link = plane.guest().await;
+    let mut lazy = link.open(Kind::Grpc).await.unwrap();
+    // Comes back twice.
+    lazy.write_all(&vec![7; UNREAD / 2]).await.unwrap();
+    let mut busy = link.open(Kind::Grpc).await.unwrap();
+    for _ in 0..1_000 {
+        assert_eq!(talk(&mut busy).await.unwrap(), "hellohello");
+    }
+    let mut heard = vec![0; UNREAD];
+    lazy.read_exact(&mut heard).await.unwrap();
+    assert!(heard.iter().all(|byte| *byte == 7));
+}
