@@ -131,6 +131,7 @@ fn lay(options: &Options, from: &Path, member: Member) -> Result<(), StartError>
         applied: Some(log_id),
         membership: Membership::new(Some(log_id), openraft::Membership::new(config, nodes)),
         epoch: None,
+        latest: 0,
     };
     for mut applier in appliers {
         applier

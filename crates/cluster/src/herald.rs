@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::leadership::Leadership;
 use crate::node::Inner;
+use crate::time::Time;
 use crate::types::{Command, Epoch, Member, NodeId, Outcome, Schema};
 
 /// What a node is to its owner.
@@ -36,7 +37,7 @@ pub enum Role {
 }
 
 /// An epoch was opened, or was not.
-type Opened = Option<(Epoch, Vec<u32>)>;
+type Opened = Option<(Epoch, Vec<u32>, Time)>;
 
 /// Runs until the node is gone.
 pub(crate) async fn proclaim(node: Weak<Inner>, roles: watch::Sender<Role>, tick: Duration) {
@@ -60,8 +61,8 @@ pub(crate) async fn proclaim(node: Weak<Inner>, roles: watch::Sender<Role>, tick
             opened = told.recv() => {
                 is_opening = false;
                 let Some(node) = node.upgrade() else { return };
-                if let Some(Some((epoch, versions))) = opened {
-                    lead(&node, epoch, &versions);
+                if let Some(Some((epoch, versions, time))) = opened {
+                    lead(&node, epoch, &versions, time);
                 }
             }
         }
@@ -144,13 +145,13 @@ async fn open(node: &Arc<Inner>) -> Opened {
         response = opening => response.ok()?,
         _ = lost => return None,
     };
-    let Outcome::Opened(versions) = response.data else {
+    let Outcome::Opened { versions, latest } = response.data else {
         return None;
     };
-    Some((Epoch::opened_by(response.log_id), versions))
+    Some((Epoch::opened_by(response.log_id), versions, Time::from(latest)))
 }
 
-fn lead(node: &Arc<Inner>, epoch: Epoch, versions: &[u32]) {
+fn lead(node: &Arc<Inner>, epoch: Epoch, versions: &[u32], time: Time) {
     let known = node
         .options
         .databases
@@ -164,7 +165,7 @@ fn lead(node: &Arc<Inner>, epoch: Epoch, versions: &[u32]) {
         node.step_back();
         return;
     }
-    let leadership = Leadership::new(epoch, node.lease.clone());
+    let leadership = Leadership::new(epoch, time, node.lease.clone());
     if leadership.is_held() {
         tracing::info!(?epoch, "this node leads");
         node.set_leadership(Some(Arc::new(leadership)));

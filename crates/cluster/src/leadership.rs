@@ -7,19 +7,22 @@ use helve_db::Guard;
 use tokio::sync::watch;
 
 use crate::lease::Lease;
+use crate::time::Time;
 use crate::types::Epoch;
 
 /// An epoch of this node. Once it is over it is over for good.
 pub(crate) struct Leadership {
     pub(crate) epoch: Epoch,
+    pub(crate) time: Time,
     lease: Arc<Lease>,
     over: watch::Sender<bool>,
 }
 
 impl Leadership {
-    pub(crate) fn new(epoch: Epoch, lease: Arc<Lease>) -> Self {
+    pub(crate) fn new(epoch: Epoch, time: Time, lease: Arc<Lease>) -> Self {
         Leadership {
             epoch,
+            time,
             lease,
             over: watch::Sender::new(false),
         }

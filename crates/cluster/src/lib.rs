@@ -14,6 +14,7 @@
 //!   from a majority stops answering before anybody else can lead.
 //! - **An unknown outcome is called so** ([`helve_db::CommitError::Unknown`]), never guessed. A batch with a key can be
 //!   committed again at the new leader.
+//! - **Time does not go back** when another node leads, whatever its clock says ([`Node::time`]).
 //! - **A broken disk is not papered over.** The end of the log that a crash cut off was promised to nobody and is dropped; any
 //!   other damage is refused, and the node is rebuilt from the others.
 //!
@@ -35,6 +36,7 @@ mod propose;
 mod setup;
 mod status;
 mod ticket;
+mod time;
 mod types;
 
 pub use backup::Backup;
@@ -49,4 +51,5 @@ pub use outside::Outside;
 pub use setup::StartError;
 pub use status::{MemberStatus, State, Status};
 pub use ticket::{InvalidTicket, Ticket};
+pub use time::Time;
 pub use types::{Epoch, Member, NodeId};

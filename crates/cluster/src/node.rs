@@ -21,6 +21,7 @@ use crate::options::Options;
 use crate::propose::{self, MAX_BATCH_BYTES};
 use crate::setup::{self, Identity, StartError};
 use crate::status::Status;
+use crate::time::Time;
 use crate::types::{Member, NodeId, Raft};
 
 /// A node that was let in hears of it by then.
@@ -288,6 +289,16 @@ impl Node {
             leadership,
         ));
         Ok(store)
+    }
+
+    /// The time to go by while this node leads, which is never before what an earlier leader went by.
+    ///
+    /// # Errors
+    ///
+    /// When this node does not lead.
+    pub fn time(&self) -> Result<Time, NotLeading> {
+        let leadership = self.inner.leadership().ok_or(NotLeading::NotLeader)?;
+        Ok(leadership.time)
     }
 
     /// Reads what this node has, which may be old. For figures and for looking after things; never to decide anything.

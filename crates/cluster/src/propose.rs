@@ -110,6 +110,7 @@ async fn command(group: &[QueuedCommit], raft: &Raft, database: u8, leadership: 
     };
     Some(Command::Group(Group {
         epoch: leadership.epoch.index,
+        at: leadership.time.now_millis(),
         database,
         parts,
         body,

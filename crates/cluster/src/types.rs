@@ -92,6 +92,8 @@ pub(crate) struct Schema {
 pub(crate) struct Group {
     /// Where the epoch was opened.
     pub(crate) epoch: u64,
+    /// When it was proposed, as the leader's clock showed it: see [`crate::Time`]. Milliseconds of Unix time.
+    pub(crate) at: u64,
     /// Which of the databases.
     pub(crate) database: u8,
     /// How many parts are to be put in front of the body.
@@ -118,8 +120,13 @@ pub(crate) struct Part {
 pub(crate) enum Outcome {
     /// There is nothing to tell.
     Nothing,
-    /// The schema versions that the databases have now.
-    Opened(Vec<u32>),
+    /// An epoch is open.
+    Opened {
+        /// The schema versions that the databases have now.
+        versions: Vec<u32>,
+        /// The latest time at which anything before was proposed.
+        latest: u64,
+    },
     /// Each batch of the group.
     #[serde(skip)]
     Applied(Vec<Result<(), CommitError>>),

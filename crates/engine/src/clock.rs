@@ -9,8 +9,18 @@ use tokio::sync::watch;
 pub trait Clock: Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;
-    /// Waits until the given time has come.
-    fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Waits until the given time has come. As it is, for clocks that run by themselves.
+    fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let now = self.now();
+                if now >= at {
+                    return;
+                }
+                tokio::time::sleep(at.since(now).min(LONGEST_NAP)).await;
+            }
+        })
+    }
 }
 
 /// A wait is cut into pieces of this length, since the wall clock may jump (a suspended laptop, NTP) while the timer
@@ -25,18 +35,6 @@ impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // the one place that reads the clock
     fn now(&self) -> Timestamp {
         Timestamp::from(std::time::SystemTime::now())
-    }
-
-    fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async move {
-            loop {
-                let now = self.now();
-                if now >= at {
-                    return;
-                }
-                tokio::time::sleep(at.since(now).min(LONGEST_NAP)).await;
-            }
-        })
     }
 }
 

@@ -34,6 +34,7 @@ fn entry(term: u64, index: u64, bytes: usize) -> Entry {
         log_id: log_id(term, index),
         payload: EntryPayload::Normal(Command::Group(Group {
             epoch: index,
+            at: 0,
             database: 0,
             parts: 0,
             body: Bytes::from(vec![index as u8; bytes]),

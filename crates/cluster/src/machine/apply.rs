@@ -48,7 +48,11 @@ impl State {
                 EntryPayload::Normal(Command::Group(group)) => {
                     if !self.is_of_epoch(group.epoch, entry.log_id) {
                         outcomes[at] = Outcome::Fenced;
-                    } else if self.lacks(group.database, entry.log_id)? {
+                        self.mark.applied = Some(entry.log_id);
+                        continue;
+                    }
+                    self.mark.latest = self.mark.latest.max(group.at);
+                    if self.lacks(group.database, entry.log_id)? {
                         let database = usize::from(group.database);
                         if database != together.database || together.bytes > TOGETHER_BYTES {
                             self.finish(&mut together, &mut outcomes)?;
@@ -82,7 +86,10 @@ impl State {
                 EntryPayload::Normal(Command::Open(schemas)) => {
                     self.finish(&mut together, &mut outcomes)?;
                     let versions = self.migrate(&schemas)?;
-                    outcomes[at] = Outcome::Opened(versions);
+                    outcomes[at] = Outcome::Opened {
+                        versions,
+                        latest: self.mark.latest,
+                    };
                     self.mark.epoch = Some(Epoch::opened_by(entry.log_id));
                     self.advance(entry.log_id)?;
                 }
@@ -246,6 +253,7 @@ mod tests {
         batch.push(Statement::new("INSERT INTO rows VALUES (?1)", vec![id.into()]));
         Command::Group(Group {
             epoch,
+            at: 1_000 + u64::try_from(id).unwrap(),
             database: 0,
             parts: 0,
             body: codec::encode([&batch].into_iter()),
@@ -280,16 +288,20 @@ mod tests {
         ];
         let outcomes = machine.apply_entries(log).await.unwrap();
         let done = Outcome::Applied(vec![Ok(())]);
-        let opened = Outcome::Opened(vec![1]);
+        // What was fenced off tells no time either.
+        let opened = |latest| Outcome::Opened {
+            versions: vec![1],
+            latest,
+        };
         assert_eq!(
             outcomes,
             [
                 Outcome::Fenced,
-                opened.clone(),
+                opened(0),
                 done.clone(),
                 Outcome::Fenced,
                 Outcome::Fenced,
-                opened,
+                opened(1_003),
                 Outcome::Fenced,
                 done,
             ]
@@ -327,7 +339,11 @@ mod tests {
         let log = vec![entry(1, 1, 1, newer), entry(2, 2, 2, open(ROWS))];
         let outcomes = machine.apply_entries(log).await.unwrap();
         // The older one hears of it, and gives the lead away.
-        assert_eq!(outcomes, [Outcome::Opened(vec![2]), Outcome::Opened(vec![2])]);
+        let opened = Outcome::Opened {
+            versions: vec![2],
+            latest: 0,
+        };
+        assert_eq!(outcomes, [opened.clone(), opened]);
     }
 
     /// A write in three parts, of which the last is the group.
@@ -348,6 +364,7 @@ mod tests {
         };
         let group = Command::Group(Group {
             epoch,
+            at: 0,
             database: 0,
             parts: 2,
             body: body.slice(2 * third..),

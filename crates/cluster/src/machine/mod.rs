@@ -59,6 +59,8 @@ pub(crate) struct Mark {
     pub(crate) applied: Option<LogId>,
     pub(crate) membership: Membership,
     pub(crate) epoch: Option<Epoch>,
+    /// The latest time at which anything of it was proposed.
+    pub(crate) latest: u64,
 }
 
 const MARK_TABLE: &str =

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use helve_blobs::{BlobStore, Place};
-use helve_cluster::{Carried, Database, Node, Options, Role, StartError};
-use helve_engine::{Engine, EngineOptions};
+use helve_cluster::{Carried, Database, Node, NotLeading, Options, Role, StartError, Time};
+use helve_engine::{Clock, Engine, EngineOptions, Timestamp};
 use helve_ledger::Ledger;
 use helve_tls::Server;
 use serde_json::json;
@@ -272,6 +272,15 @@ async fn stage_until(
     }
 }
 
+/// The time that the cluster has in common, as the engine asks for it.
+struct OneTime(Time);
+
+impl Clock for OneTime {
+    fn now(&self) -> Timestamp {
+        Timestamp::from(self.0.now())
+    }
+}
+
 /// Opens everything on the stores that this node leads.
 async fn open(
     app: &App,
@@ -282,10 +291,12 @@ async fn open(
     node: &Arc<Node>,
     front: &Front,
 ) -> Result<Stage> {
-    let store = |name| node.store(name).map_err(|error| Problem::new(error.to_string()));
+    let not_leading = |error: NotLeading| Problem::new(error.to_string());
+    let store = |name| node.store(name).map_err(not_leading);
     let (engine, ledger, database) = (store(ENGINE)?, store(LEDGER)?, Blocking::new(store(BLOBS)?));
     let options = EngineOptions {
         role: "helve up".to_owned(),
+        clock: Arc::new(OneTime(node.time().map_err(not_leading)?)),
         ..EngineOptions::new(data.root())
     };
     let engine = Engine::open_on(options, engine).await;
