@@ -118,7 +118,7 @@ fn mesh(from: &Path, folder: &Path) -> Result<f64> {
         anyhow::Ok(Link::new(endpoint, vec![address]))
     })?;
     let _inside = here.enter();
-    let cache = BlobStore::over(Remote::new(link), folder.join("cache"), 4 << 30)?;
+    let cache = BlobStore::over(Remote::new(link), &folder.join("cache"), 4 << 30)?;
     let began = Instant::now();
     drop(cache.reader(&blob.id)?);
     let seconds = began.elapsed().as_secs_f64();
