@@ -22,7 +22,11 @@ use tokio::runtime::{Builder, Runtime};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |default| arguments.next().map_or(Ok(default), |argument| argument.parse::<usize>());
+    let mut number = |default| {
+        arguments
+            .next()
+            .map_or(Ok(default), |argument| argument.parse::<usize>())
+    };
     let bytes = number(500)? * 1_000_000;
     let rounds = number(3)?;
     // For a profiler: nothing but the mesh.
@@ -30,10 +34,16 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("blob");
     let mut content = vec![0; bytes];
-    blake3::Hasher::new().update(b"a blob").finalize_xof().fill(&mut content);
+    blake3::Hasher::new()
+        .update(b"a blob")
+        .finalize_xof()
+        .fill(&mut content);
     fs::write(&file, &content)?;
     drop(content);
-    println!("{:>8} {:>8} {:>11} {:>22}   MB/s", "tcp", "mesh", "iroh-blobs", "iroh-blobs, exported");
+    println!(
+        "{:>8} {:>8} {:>11} {:>22}   MB/s",
+        "tcp", "mesh", "iroh-blobs", "iroh-blobs, exported"
+    );
     for round in 0..rounds {
         let here = folder.path().join(round.to_string());
         fs::create_dir(&here)?;
@@ -46,7 +56,11 @@ fn main() -> Result<()> {
         }
         let tcp = speed(tcp(&file, &here)?);
         let (fetched, exported) = iroh(&file, &here)?;
-        println!("{tcp:>8.0} {mesh:>8.0} {:>11.0} {:>22.0}", speed(fetched), speed(exported));
+        println!(
+            "{tcp:>8.0} {mesh:>8.0} {:>11.0} {:>22.0}",
+            speed(fetched),
+            speed(exported)
+        );
         fs::remove_dir_all(&here)?;
     }
     Ok(())
@@ -153,7 +167,9 @@ fn iroh(from: &Path, folder: &Path) -> Result<(f64, f64)> {
         let store = FsStore::load(folder.join("iroh-there")).await?;
         let tag = store.blobs().add_path(from).await?;
         let blobs = BlobsProtocol::new(&store, None);
-        let router = Router::builder(endpoint().await?).accept(iroh_blobs::ALPN, blobs).spawn();
+        let router = Router::builder(endpoint().await?)
+            .accept(iroh_blobs::ALPN, blobs)
+            .spawn();
         anyhow::Ok((router.endpoint().addr(), tag.hash, (router, store)))
     })?;
     here.block_on(async {
