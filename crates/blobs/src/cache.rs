@@ -145,11 +145,15 @@ impl Cache {
         self.counts.fetched.fetch_add(1, Ordering::Relaxed);
         self.counts.fetched_bytes.fetch_add(reader.size(), Ordering::Relaxed);
         self.added(reader.size());
+        self.remote.kept(&BlobRef {
+            id: *id,
+            size: reader.size(),
+        });
         Ok(reader)
     }
 
     /// Opens the blob if it is in the directory, and keeps it from being evicted while it is read.
-    fn cached(&self, id: &BlobId) -> Result<Option<BlobReader>, StoreError> {
+    pub(crate) fn cached(&self, id: &BlobId) -> Result<Option<BlobReader>, StoreError> {
         let reader = self.directory.reader(id)?;
         if let Some(reader) = &reader {
             // Locked by who has just fetched it, or is looking whether it is read: either way it stays readable.

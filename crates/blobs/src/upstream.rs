@@ -33,6 +33,9 @@ pub trait Upstream: fmt::Debug + Send + Sync {
     /// Says that a blob of this size is used now; `false` when it is not there, or is not of this size.
     fn touch(&self, id: &BlobId, size: Option<u64>) -> Result<bool, StoreError>;
 
+    /// Hears that a blob that was downloaded is now whole in the directory in front.
+    fn kept(&self, _: &BlobRef) {}
+
     /// What is known of a packed target.
     fn target(&self, id: &BlobId) -> Option<TargetManifest>;
 

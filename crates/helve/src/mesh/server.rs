@@ -73,7 +73,9 @@ impl MeshServer {
                 blobs: about_blobs,
             },
         ) = Gate::open(&endpoint, door);
-        let service = Service::new(blobs.clone(), data.coming())
+        let knows = ledger.clone();
+        let together = move |one, other| are_together(&knows, one, other);
+        let service = Service::sharing(blobs.clone(), data.coming(), endpoint.secret(), Box::new(together))
             .map_err(|error| Problem::io("make folders in", &data.coming(), &error))?;
         let telling = endpoint.clone();
         let server = Self {
@@ -203,6 +205,18 @@ impl helve_api::Mesh for View {
         present
             .map(|(id, present)| (id.to_string(), Time::from_millis(millis(present.since))))
             .collect()
+    }
+}
+
+/// Whether two endpoints are let in, and work in the same place: else neither hears of the other.
+fn are_together(ledger: &Ledger, one: EndpointId, other: EndpointId) -> bool {
+    let scope = |id: EndpointId| ledger.verify_peer(&id.to_string()).ok().map(|peer| peer.scope);
+    match (scope(one), scope(other)) {
+        (Some(one), Some(other)) => match (&one.namespaces, &other.namespaces) {
+            (Names::All, _) | (_, Names::All) => true,
+            (Names::Only(one), Names::Only(other)) => !one.is_disjoint(other),
+        },
+        _ => false,
     }
 }
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::fetch::{self, Outcome};
 use super::messages::{Answer, Request};
 use super::outline::Outline;
+use super::spread;
 use crate::error::Error;
 use crate::link::Link;
 
@@ -29,6 +30,7 @@ pub struct Remote {
     link: Link,
     runtime: Handle,
     name: String,
+    shares: bool,
 }
 
 impl fmt::Debug for Remote {
@@ -44,6 +46,16 @@ impl Remote {
             name: "the control plane, over the mesh".to_owned(),
             runtime: Handle::current(),
             link,
+            shares: false,
+        }
+    }
+
+    /// The same, which also fetches from others to whom a node sends it, and says what it has. To be used by who also hands on
+    /// ([`super::Handing`]).
+    pub fn sharing(link: Link) -> Self {
+        Self {
+            shares: true,
+            ..Self::new(link)
         }
     }
 
@@ -147,6 +159,7 @@ impl Remote {
 }
 
 /// Where a transfer tells how far it is.
+#[derive(Clone)]
 struct Told {
     bytes: Sender<u64>,
     stop: CancellationToken,
@@ -176,9 +189,9 @@ impl Upstream for Remote {
         let (mut failures, id) = (0, *id);
         loop {
             let own = file.try_clone().map_err(|error| self.unusable(path, &error))?;
-            let link = self.link.clone();
+            let (link, near) = (self.link.clone(), self.shares);
             let fetched = self.transfer(control, move |told| async move {
-                let (outcome, _) = fetch::fetch(&link, id, own, move |bytes| told.tell(bytes)).await;
+                let (outcome, _) = fetch::fetch(&link, id, own, near, move |bytes| told.tell(bytes)).await;
                 outcome
             })?;
             match fetched {
@@ -227,6 +240,18 @@ impl Upstream for Remote {
 
     fn touch(&self, id: &BlobId, size: Option<u64>) -> Result<bool, StoreError> {
         self.is("read from", Request::Touch { id: *id, size })
+    }
+
+    fn kept(&self, blob: &BlobRef) {
+        if !self.shares || blob.size < spread::LEAST {
+            return;
+        }
+        let (link, id) = (self.link.clone(), blob.id);
+        self.runtime.spawn(async move {
+            let address = link.endpoint().address();
+            // When it is not heard nobody is sent here.
+            let _ = fetch::ask(&link, &Request::Have { id, address }).await;
+        });
     }
 
     fn target(&self, id: &BlobId) -> Option<TargetManifest> {

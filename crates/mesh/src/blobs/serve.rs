@@ -4,16 +4,20 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use helve_blobs::{BlobId, BlobRef, BlobStore, StoreError};
+use iroh::{EndpointId, SecretKey};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
+use super::grant::{self, Grant};
 use super::messages::{Answer, LIMIT, Request};
 use super::outline::{Outline, PIECE};
+use super::spread::{LEAST, Source, Spread};
 use super::transfer::{self, Ended, pieces_of};
 use crate::frame;
 use crate::stream::Stream;
@@ -26,8 +30,24 @@ const REMEMBERED: usize = 4096;
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a blob is waited for that somebody else is sending.
 const OTHERS_TAKE: Duration = Duration::from_secs(60);
+/// How long somebody who has to wait for their turn is kept before they are to ask again.
+const HOLD: Duration = Duration::from_secs(10);
+/// How soon somebody who fetched a blob says that it is there.
+const SETTLES: Duration = Duration::from_secs(2);
 /// What came of a blob that was never sent to its end is kept this long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether two endpoints may know of each other: only then one is sent to the other for a blob.
+pub type Together = dyn Fn(EndpointId, EndpointId) -> bool + Send + Sync;
+
+/// What was sent of blobs so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Bytes, in whole pieces.
+    pub bytes: u64,
+    /// How often an endpoint was sent elsewhere.
+    pub elsewhere: u64,
+}
 
 /// Answers requests about blobs. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +63,10 @@ struct Inner {
     busy: Mutex<HashSet<BlobId>>,
     /// One of them has ended.
     freed: Notify,
+    spread: Spread,
+    /// The key of this node and who may be sent to whom, if endpoints are.
+    sharing: Option<(SecretKey, Box<Together>)>,
+    sent: [AtomicU64; 2],
 }
 
 impl Service {
@@ -52,6 +76,19 @@ impl Service {
     ///
     /// When the directory cannot be made.
     pub fn new(store: BlobStore, coming: PathBuf) -> io::Result<Self> {
+        Self::with(store, coming, None)
+    }
+
+    /// The same, and when many want a blob at once they are sent to each other, as far as `together` says yes.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made.
+    pub fn sharing(store: BlobStore, coming: PathBuf, key: SecretKey, together: Box<Together>) -> io::Result<Self> {
+        Self::with(store, coming, Some((key, together)))
+    }
+
+    fn with(store: BlobStore, coming: PathBuf, sharing: Option<(SecretKey, Box<Together>)>) -> io::Result<Self> {
         fs::create_dir_all(&coming)?;
         remove_abandoned(&coming);
         Ok(Self(Arc::new(Inner {
@@ -61,7 +98,19 @@ impl Service {
             room: Arc::new(Semaphore::new(AT_ONCE)),
             busy: Mutex::default(),
             freed: Notify::new(),
+            spread: Spread::default(),
+            sharing,
+            sent: Default::default(),
         })))
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        let [bytes, elsewhere] = &self.0.sent;
+        Sent {
+            bytes: bytes.load(Ordering::Relaxed),
+            elsewhere: elsewhere.load(Ordering::Relaxed),
+        }
     }
 
     /// Answers the streams that come, until there are no more.
@@ -73,18 +122,26 @@ impl Service {
             };
             tokio::spawn(async move {
                 let peer = stream.peer();
-                if let Err(error) = service.answer(stream).await {
+                if let Err(error) = service.answer(stream, permit).await {
                     tracing::debug!(peer = %peer.fmt_short(), %error, "a request about a blob came to nothing");
                 }
-                drop(permit);
             });
         }
     }
 
-    async fn answer(&self, mut stream: Stream) -> io::Result<()> {
+    async fn answer(&self, mut stream: Stream, permit: OwnedSemaphorePermit) -> io::Result<()> {
         let request = tokio::time::timeout(SILENCE, frame::read(&mut stream.recv, LIMIT)).await??;
         match request {
-            Request::Fetch { id, from } => self.send(stream, id, from).await,
+            Request::Fetch { id, from } => self.fetch(stream, id, from).await,
+            Request::FetchNear { id, from, failed } => self.fetch_near(stream, id, from, &failed, permit).await,
+            Request::Have { id, address } => {
+                // Whoever says so can only speak for itself.
+                let is_own = address.id == stream.peer() && self.0.sharing.is_some();
+                if is_own {
+                    self.0.spread.has(id, address);
+                }
+                finish(stream, &Answer::Is(is_own)).await
+            }
             Request::Store { blob, outline } => self.take(stream, blob, outline).await,
             request => {
                 let service = self.clone();
@@ -110,23 +167,106 @@ impl Service {
                 ))
             }
             Request::IsVouched(id) => store.is_vouched(&id).map(Answer::Is),
-            Request::Fetch { .. } | Request::Store { .. } => unreachable!("they have bytes"),
+            Request::Fetch { .. } | Request::FetchNear { .. } | Request::Store { .. } | Request::Have { .. } => {
+                unreachable!("they are answered elsewhere")
+            }
         };
         answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
     }
 
-    /// Sends a blob from one of its pieces on.
-    async fn send(&self, mut stream: Stream, id: BlobId, from: u64) -> io::Result<()> {
-        let service = self.clone();
-        let outline = match spawn_blocking(move || service.outline(&id)).await? {
-            Ok(outline) => outline,
-            Err(StoreError::Missing { .. }) => return finish(stream, &Answer::Missing).await,
-            Err(error) => return finish(stream, &Answer::Failed(error.to_string())).await,
+    /// Sends a blob from one of its pieces on, whoever else fetches it.
+    async fn fetch(&self, mut stream: Stream, id: BlobId, from: u64) -> io::Result<()> {
+        match self.outlined(id).await? {
+            Ok(outline) => {
+                let _counted = self.0.spread.direct(id);
+                self.send(&mut stream, id, from, &outline).await
+            }
+            Err(answer) => finish(stream, &answer).await,
+        }
+    }
+
+    /// Sends a blob, or says who else has it.
+    async fn fetch_near(
+        &self,
+        mut stream: Stream,
+        id: BlobId,
+        from: u64,
+        failed: &[EndpointId],
+        permit: OwnedSemaphorePermit,
+    ) -> io::Result<()> {
+        let Some((key, together)) = &self.0.sharing else {
+            return self.fetch(stream, id, from).await;
         };
-        frame::write(&mut stream.send, &Answer::Pieces((*outline).clone())).await?;
+        let outline = match self.outlined(id).await? {
+            Ok(outline) => outline,
+            Err(answer) => return finish(stream, &answer).await,
+        };
+        let (asker, spread) = (stream.peer(), &self.0.spread);
+        if !failed.is_empty() {
+            spread.complained(id, asker, failed);
+        }
+        if !failed.is_empty() || outline.size() < LEAST {
+            return self.fetch(stream, id, from).await;
+        }
+        // Whoever waits works on nothing.
+        let mut permit = Some(permit);
+        let until = tokio::time::Instant::now() + HOLD;
+        loop {
+            let mut changed = std::pin::pin!(spread.changed());
+            // From here on none is missed.
+            changed.as_mut().enable();
+            match spread.source(id, asker, |other| together(asker, other)) {
+                Source::Node(_counted) => {
+                    let room = || Arc::clone(&self.0.room).acquire_owned();
+                    let permit = match permit {
+                        Some(permit) => permit,
+                        None => room().await.map_err(io::Error::other)?,
+                    };
+                    self.send(&mut stream, id, from, &outline).await?;
+                    drop(permit);
+                    // Whoever comes next is sent there, and does not fetch it from here too.
+                    let _ = tokio::time::timeout(SETTLES, spread.until_has(id, asker)).await;
+                    return Ok(());
+                }
+                Source::Others(others) => {
+                    self.0.sent[1].fetch_add(1, Ordering::Relaxed);
+                    let names = others.iter().map(|other| other.id).collect();
+                    let answer = Answer::Elsewhere {
+                        outline: (*outline).clone(),
+                        others,
+                        grant: Grant::new(key, id, asker, names, SystemTime::now() + grant::LASTS),
+                    };
+                    return finish(stream, &answer).await;
+                }
+                Source::Later => {}
+            }
+            permit = None;
+            if tokio::time::timeout_at(until, changed).await.is_err() {
+                return finish(stream, &Answer::Later).await;
+            }
+        }
+    }
+
+    /// The outline of a blob, or what to answer without one.
+    async fn outlined(&self, id: BlobId) -> io::Result<Result<Arc<Outline>, Answer>> {
+        let service = self.clone();
+        let outline = spawn_blocking(move || service.outline(&id)).await?;
+        Ok(outline.map_err(|error| match error {
+            StoreError::Missing { .. } => Answer::Missing,
+            error => Answer::Failed(error.to_string()),
+        }))
+    }
+
+    /// Sends a blob from one of its pieces on.
+    async fn send(&self, stream: &mut Stream, id: BlobId, from: u64, outline: &Outline) -> io::Result<()> {
+        frame::write(&mut stream.send, &Answer::Pieces(outline.clone())).await?;
         let store = self.0.store.clone();
         let reader = spawn_blocking(move || reader_from(&store, &id, from)).await??;
-        let (ended, _) = transfer::send(&mut stream.send, pieces_of(reader), SILENCE, |_| true).await;
+        let count = |_| {
+            self.0.sent[0].fetch_add(PIECE, Ordering::Relaxed);
+            true
+        };
+        let (ended, _) = transfer::send(&mut stream.send, pieces_of(reader), SILENCE, count).await;
         match ended {
             // The other side sees a stream that ended too soon, and asks again.
             Ended::Line(error) | Ended::Local(error) => Err(error),
