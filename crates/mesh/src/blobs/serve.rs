@@ -47,6 +47,8 @@ pub struct Sent {
     pub bytes: u64,
     /// How often an endpoint was sent elsewhere.
     pub elsewhere: u64,
+    /// How often an endpoint said that it has one and hands it on.
+    pub offered: u64,
 }
 
 /// Answers requests about blobs. Cheap to clone.
@@ -66,7 +68,7 @@ struct Inner {
     spread: Spread,
     /// The key of this node and who may be sent to whom, if endpoints are.
     sharing: Option<(SecretKey, Box<Together>)>,
-    sent: [AtomicU64; 2],
+    sent: [AtomicU64; 3],
 }
 
 impl Service {
@@ -106,10 +108,11 @@ impl Service {
 
     /// What was sent so far.
     pub fn sent(&self) -> Sent {
-        let [bytes, elsewhere] = &self.0.sent;
+        let [bytes, elsewhere, offered] = &self.0.sent;
         Sent {
             bytes: bytes.load(Ordering::Relaxed),
             elsewhere: elsewhere.load(Ordering::Relaxed),
+            offered: offered.load(Ordering::Relaxed),
         }
     }
 
@@ -139,6 +142,7 @@ impl Service {
                 let is_own = address.id == stream.peer() && self.0.sharing.is_some();
                 if is_own {
                     self.0.spread.has(id, address);
+                    self.0.sent[2].fetch_add(1, Ordering::Relaxed);
                 }
                 finish(stream, &Answer::Is(is_own)).await
             }

@@ -1,8 +1,11 @@
 //! Many that want one blob at once fetch it from each other.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 
-use helve_blobs::{BlobId, BlobStore};
+use helve_blobs::{BlobId, BlobStore, Control, Progress};
 use helve_mesh::Link;
 use helve_mesh::blobs::{Handing, PIECE, Remote};
 use tempfile::TempDir;
@@ -57,25 +60,29 @@ impl Worker {
 /// A fetch from the node that goes on until it is dropped.
 struct Pulling {
     stop: Arc<AtomicBool>,
+    _hold: Sender<()>,
 }
 
 impl Pulling {
     async fn begin(plane: &Plane, id: BlobId) -> Self {
         let worker = Worker::alone(plane).await;
-        let (stop, (begun, begins)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
-        let (ended, (go, wait)) = (Arc::clone(&stop), (begun, ()));
-        let _ = wait;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (_hold, held) = channel::<()>();
+        let stopped = Arc::clone(&stop);
         tokio::task::spawn_blocking(move || {
+            let (begun, held) = (Mutex::new(Some(begun)), Mutex::new(held));
+            // Nothing is read while this has not returned, which it does when the other end is dropped.
             let told = |_: Progress| {
-                let _ = go.send(());
-                while !ended.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(Duration::from_millis(10));
+                if let Some(begun) = begun.lock().unwrap().take() {
+                    let _ = begun.send(());
                 }
+                let _ = held.lock().unwrap().recv();
             };
-            let _ = worker.store.reader_controlled(&id, &Control::new(&told, &ended));
+            let _ = worker.store.reader_controlled(&id, &Control::new(&told, &stopped));
         });
-        tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
-        Self { stop }
+        begins.await.unwrap();
+        Self { stop, _hold }
     }
 }
 
@@ -83,6 +90,14 @@ impl Drop for Pulling {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// Waits until the plane knows that somebody else has a blob.
+async fn offered(plane: &Plane) {
+    eventually("somebody has a blob", async || {
+        (plane.service.sent().offered > 0).then_some(())
+    })
+    .await;
 }
 
 /// Where a store has a blob.
@@ -122,9 +137,10 @@ async fn thirty_workers_that_start_on_one_target_fetch_most_of_it_from_each_othe
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_sent_to_one_with_a_damaged_copy_gets_the_right_blob() {
     let plane = Plane::new().await;
-    let blob = plane.store.put_bytes(&bytes(8 * PIECE)).unwrap();
+    let blob = plane.store.put_bytes(&bytes(16 * PIECE)).unwrap();
     let holder = Worker::new(&plane).await;
     let hold = holder.get(blob.id).await;
+    offered(&plane).await;
     let path = place(holder.dir.path(), &blob.id);
     let mut damaged = hold.clone();
     damaged[3 * PIECE as usize] ^= 1;
@@ -140,10 +156,11 @@ async fn who_is_sent_to_one_with_a_damaged_copy_gets_the_right_blob() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_opted_out_or_was_shut_out_serves_nobody_and_is_sent_nowhere() {
     let plane = Plane::new().await;
-    let blob = plane.store.put_bytes(&bytes(8 * PIECE)).unwrap();
+    let blob = plane.store.put_bytes(&bytes(16 * PIECE)).unwrap();
     let (alone, revoked) = (Worker::alone(&plane).await, Worker::new(&plane).await);
     alone.get(blob.id).await;
     revoked.get(blob.id).await;
+    offered(&plane).await;
     plane.known.shut_out(revoked.link.id());
     let _slow = Pulling::begin(&plane, blob.id).await;
     let (late, other) = (Worker::alone(&plane).await, Worker::new(&plane).await);
