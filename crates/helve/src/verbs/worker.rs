@@ -61,6 +61,12 @@ async fn joined(app: &App, args: JoinArgs, data: DataDir, interrupted: Cancellat
     let handing = (!args.no_peer_blobs).then(|| Handing::begin(&link, blobs.clone()));
     let session = Session::over_mesh(&link, namespace).await?;
     let left = serve(app, &run, &data, blobs, session, interrupted).await;
+    if let Some(bytes) = handing.as_ref().map(Handing::bytes).filter(|bytes| *bytes > 0) {
+        eprint_line(&format!(
+            "blobs    handed on {} MiB to other workers",
+            bytes.div_ceil(1 << 20)
+        ));
+    }
     drop(handing);
     link.close().await;
     left
