@@ -11,6 +11,7 @@ mod fetch;
 mod grant;
 mod messages;
 mod outline;
+mod pace;
 mod peers;
 mod remote;
 mod serve;

@@ -12,7 +12,7 @@ use iroh::{EndpointAddr, EndpointId};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -34,6 +34,8 @@ const LIMIT: usize = 64 << 10;
 const CONNECTIONS: usize = 4 * SERVED;
 /// How long a connection may take to come about: one behind a router that lets nobody in never does.
 const DIAL: Duration = Duration::from_secs(3);
+/// The next is called too when one has not answered after this.
+const STAGGER: Duration = Duration::from_millis(500);
 /// How long a word may take, and every part of a piece.
 const SILENCE: Duration = Duration::from_secs(5);
 /// A piece that takes longer is better fetched from somebody else.
@@ -99,7 +101,7 @@ async fn accept(serving: Arc<Serving>) {
     let endpoint = serving.link.endpoint().0.clone();
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     // Ends with the task that accepts.
-    let mut served = tokio::task::JoinSet::new();
+    let mut served = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while served.try_join_next().is_some() {}
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
@@ -211,54 +213,104 @@ pub(super) async fn fetch(
         failed: Vec::new(),
         file,
     };
-    for other in others {
-        let call = Call {
-            grant: what.grant.clone(),
-            from: asked.from,
-        };
-        let why = match dial(link.endpoint(), other, &call).await {
-            Ok((_, _, Reply::Busy)) => continue,
-            Ok((_, _, Reply::No(why))) => Error::protocol(other.id, why),
-            Err(error) => Error::broken(other.id, error),
-            Ok((connection, mut recv, Reply::Coming)) => {
-                let (ended, pieces, file) = receive(&connection, &mut recv, &what, asked.from, asked.file, &told).await;
-                connection.close(0_u32.into(), b"");
-                asked.file = file;
-                asked.from += pieces;
-                let outcome = match ended {
-                    Ended::Line(error) => Err(Error::broken(other.id, error)),
-                    Ended::Wrong(piece) => Err(Error::protocol(other.id, format!("wrong bytes for piece {piece}"))),
-                    Ended::Whole => Ok(Outcome::Whole),
-                    Ended::Cancelled => Ok(Outcome::Cancelled),
-                    Ended::Local(error) => Ok(Outcome::Local(error)),
-                };
-                match outcome {
-                    Err(why) => why,
-                    Ok(outcome) => {
-                        asked.outcome = Some(outcome);
-                        return asked;
+    let mut left = others.to_vec();
+    while !left.is_empty() {
+        let (mut dialled, mut broke) = (dial(link.endpoint(), &left), false);
+        while let Some(joined) = dialled.join_next().await {
+            let (other, connection) = joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+            left.retain(|one| one.id != other);
+            let call = Call {
+                grant: what.grant.clone(),
+                from: asked.from,
+            };
+            let replied = match &connection {
+                Ok(connection) => ask(connection, &call).await,
+                Err(error) => Err(io::Error::other(error.to_string())),
+            };
+            let why = match (connection, replied) {
+                (_, Ok((_, Reply::Busy))) => continue,
+                (_, Ok((_, Reply::No(why)))) => Error::protocol(other, why),
+                (Err(error), _) | (_, Err(error)) => Error::broken(other, error),
+                (Ok(connection), Ok((mut recv, Reply::Coming))) => {
+                    // The rest is called only when this one fails.
+                    dialled.abort_all();
+                    match take(&connection, &mut recv, &what, &mut asked, &told).await {
+                        Some(why) => {
+                            broke = true;
+                            why
+                        }
+                        None => return asked,
                     }
                 }
+            };
+            tracing::debug!(error = %why, id = %what.id, "another endpoint did not hand on a blob");
+            asked.failed.push(other);
+            if broke {
+                break;
             }
-        };
-        tracing::debug!(error = %why, id = %what.id, "another endpoint did not hand on a blob");
-        asked.failed.push(other.id);
+        }
     }
     asked
 }
 
-async fn dial(endpoint: &Endpoint, other: &EndpointAddr, call: &Call) -> io::Result<(Connection, RecvStream, Reply)> {
-    let connected = timeout(DIAL, endpoint.0.connect(other.clone(), ALPN)).await?;
-    let connection = connected.map_err(io::Error::other)?;
+/// Calls all, one after the other until one has answered.
+fn dial(endpoint: &Endpoint, others: &[EndpointAddr]) -> JoinSet<(EndpointId, io::Result<Connection>)> {
+    let mut dialled = JoinSet::new();
+    let mut wait = Duration::ZERO;
+    for other in others {
+        let (endpoint, other) = (endpoint.0.clone(), other.clone());
+        dialled.spawn(async move {
+            sleep(wait).await;
+            let id = other.id;
+            let connected = match timeout(DIAL, endpoint.connect(other, ALPN)).await {
+                Ok(connected) => connected.map_err(io::Error::other),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            };
+            (id, connected)
+        });
+        wait += STAGGER;
+    }
+    dialled
+}
+
+async fn ask(connection: &Connection, call: &Call) -> io::Result<(RecvStream, Reply)> {
     let asking = async {
         let (mut send, mut recv) = connection.open_bi().await.map_err(io::Error::other)?;
         frame::write(&mut send, call).await?;
         send.shutdown().await?;
         let reply = frame::read(&mut recv, LIMIT).await?;
-        Ok::<_, io::Error>((recv, reply))
+        Ok((recv, reply))
     };
-    let (recv, reply) = timeout(SILENCE, asking).await??;
-    Ok((connection, recv, reply))
+    timeout(SILENCE, asking).await?
+}
+
+/// Takes the pieces that come. Why it ended early, when others are to be asked for the rest.
+async fn take(
+    connection: &Connection,
+    recv: &mut RecvStream,
+    what: &Sent<'_>,
+    asked: &mut Asked,
+    told: &(impl Fn(u64) -> bool + Clone + Send + 'static),
+) -> Option<Error> {
+    let file = match asked.file.try_clone() {
+        Ok(file) => file,
+        Err(error) => {
+            asked.outcome = Some(Outcome::Local(error));
+            return None;
+        }
+    };
+    let (ended, pieces, _) = receive(connection, recv, what, asked.from, file, told).await;
+    connection.close(0_u32.into(), b"");
+    asked.from += pieces;
+    let peer = connection.remote_id();
+    asked.outcome = Some(match ended {
+        Ended::Line(error) => return Some(Error::broken(peer, error)),
+        Ended::Wrong(piece) => return Some(Error::protocol(peer, format!("wrong bytes for piece {piece}"))),
+        Ended::Whole => Outcome::Whole,
+        Ended::Cancelled => Outcome::Cancelled,
+        Ended::Local(error) => Outcome::Local(error),
+    });
+    None
 }
 
 async fn receive(

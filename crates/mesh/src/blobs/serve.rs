@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use super::grant::{self, Grant};
 use super::messages::{Answer, LIMIT, Request};
 use super::outline::{Outline, PIECE};
-use super::spread::{LEAST, Source, Spread};
+use super::spread::{Direct, LEAST, Source, Spread};
 use super::transfer::{self, Ended, pieces_of};
 use crate::frame;
 use crate::stream::Stream;
@@ -182,8 +182,8 @@ impl Service {
     async fn fetch(&self, mut stream: Stream, id: BlobId, from: u64) -> io::Result<()> {
         match self.outlined(id).await? {
             Ok(outline) => {
-                let _counted = self.0.spread.direct(id);
-                self.send(&mut stream, id, from, &outline).await
+                let direct = self.0.spread.direct(id);
+                self.send(&mut stream, id, from, &outline, &direct).await
             }
             Err(answer) => finish(stream, &answer).await,
         }
@@ -220,13 +220,13 @@ impl Service {
             // From here on none is missed.
             changed.as_mut().enable();
             match spread.source(id, asker, |other| together(asker, other)) {
-                Source::Node(_counted) => {
+                Source::Node(direct) => {
                     let room = || Arc::clone(&self.0.room).acquire_owned();
                     let permit = match permit {
                         Some(permit) => permit,
                         None => room().await.map_err(io::Error::other)?,
                     };
-                    self.send(&mut stream, id, from, &outline).await?;
+                    self.send(&mut stream, id, from, &outline, &direct).await?;
                     drop(permit);
                     // Whoever comes next is sent there, and does not fetch it from here too.
                     let _ = tokio::time::timeout(SETTLES, spread.until_has(id, asker)).await;
@@ -262,12 +262,20 @@ impl Service {
     }
 
     /// Sends a blob from one of its pieces on.
-    async fn send(&self, stream: &mut Stream, id: BlobId, from: u64, outline: &Outline) -> io::Result<()> {
+    async fn send(
+        &self,
+        stream: &mut Stream,
+        id: BlobId,
+        from: u64,
+        outline: &Outline,
+        direct: &Direct<'_>,
+    ) -> io::Result<()> {
         frame::write(&mut stream.send, &Answer::Pieces(outline.clone())).await?;
         let store = self.0.store.clone();
         let reader = spawn_blocking(move || reader_from(&store, &id, from)).await??;
         let count = |_| {
             self.0.sent[0].fetch_add(PIECE, Ordering::Relaxed);
+            direct.sent(PIECE);
             true
         };
         let (ended, _) = transfer::send(&mut stream.send, pieces_of(reader), SILENCE, count).await;

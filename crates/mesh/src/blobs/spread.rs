@@ -9,9 +9,11 @@ use iroh::{EndpointAddr, EndpointId};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::pace::Pace;
+
 /// Smaller blobs are here before another endpoint is found.
 pub(super) const LEAST: u64 = 4 << 20;
-/// Endpoints that fetch a blob from the node at once, as long as nobody else has it; then one.
+/// Endpoints that fetch a blob from the node at once, as long as nobody else has it; then one. More only as far as more is sent then.
 const DIRECT: usize = 3;
 /// Endpoints that are sent to another one at once.
 pub(super) const SERVED: usize = 4;
@@ -39,6 +41,9 @@ pub(super) struct Spread {
 struct Blob {
     /// Endpoints that fetch it from the node now.
     direct: usize,
+    /// Bytes that were sent to such.
+    sent: u64,
+    pace: Pace,
     holders: Vec<Holder>,
 }
 
@@ -118,7 +123,7 @@ impl Spread {
             let is_good = |holder: &&mut Holder| holder.address.id != asker && may(holder.address.id);
             let mut others: Vec<_> = blob.holders.iter_mut().filter(is_good).collect();
             let at_once = if others.is_empty() { DIRECT } else { 1 };
-            if blob.direct < at_once {
+            if blob.direct < at_once + blob.pace.more() {
                 blob.direct += 1;
                 return Source::Node(Direct { spread: self, id });
             }
@@ -129,7 +134,15 @@ impl Spread {
                 first.sent.push((asker, Instant::now()));
                 return Source::Others(others.into_iter().map(|holder| holder.address.clone()).collect());
             }
-            Source::Later
+            match blob.pace.look(Instant::now(), blob.sent, blob.direct) {
+                true => {
+                    // There may be room for several.
+                    self.changed.notify_waiters();
+                    blob.direct += 1;
+                    Source::Node(Direct { spread: self, id })
+                }
+                false => Source::Later,
+            }
         })
     }
 
@@ -175,6 +188,17 @@ impl Holder {
 pub(super) struct Direct<'a> {
     spread: &'a Spread,
     id: BlobId,
+}
+
+impl Direct<'_> {
+    /// So much more was sent.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.spread.with(|blobs| {
+            if let Some(blob) = blobs.get_mut(&self.id) {
+                blob.sent += bytes;
+            }
+        });
+    }
 }
 
 impl Drop for Direct<'_> {

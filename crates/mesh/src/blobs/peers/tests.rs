@@ -1,10 +1,16 @@
+use std::collections::BTreeSet;
 use std::fs;
 
+use futures_util::future::BoxFuture;
 use iroh::SecretKey;
 
+use super::super::fetch;
 use super::super::grant::LASTS;
+use super::super::messages;
 use super::*;
 use crate::endpoint::Listen;
+use crate::gate::{Door, Gate};
+use crate::join;
 
 const PIECES: u64 = 5;
 
@@ -107,11 +113,13 @@ async fn the_blob_comes_whole_whoever_lies_dies_stalls_or_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("part");
     let file = File::create_new(&path).unwrap();
-    let asked = fetch(&link, what, &others, 0, file, |_| true).await;
+    let asked = super::fetch(&link, what, &others, 0, file, |_| true).await;
     assert!(matches!(asked.outcome, Some(Outcome::Whole)));
     assert!(fs::read(&path).unwrap() == blob(), "every byte is right");
-    let bad = [0, 2, 3, 4].map(|n: usize| others[n].id);
-    assert_eq!(asked.failed, bad, "being busy is no fault");
+    let bad: BTreeSet<_> = [0, 2, 3, 4].map(|n: usize| others[n].id).into();
+    let mut named = asked.failed;
+    named.push(others[0].id);
+    assert!(bad.is_superset(&named.into_iter().collect()), "being busy is no fault");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,16 +133,12 @@ async fn only_what_a_node_of_the_ticket_granted_is_handed_on() {
     let (asker, here) = (endpoint().await, holder.endpoint().address());
     let now = SystemTime::now();
     let ask = async |grant: Grant| {
-        let called = dial(
-            &asker,
-            &here,
-            &Call {
-                grant,
-                from: PIECES - 1,
-            },
-        )
-        .await;
-        let (connection, mut recv, reply) = called.unwrap();
+        let connection = asker.0.connect(here.clone(), ALPN).await.unwrap();
+        let call = Call {
+            grant,
+            from: PIECES - 1,
+        };
+        let (mut recv, reply) = super::ask(&connection, &call).await.unwrap();
         let mut bytes = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(&mut recv, &mut bytes)
             .await
@@ -176,4 +180,52 @@ async fn what_a_node_answers_is_not_answered_to_others() {
     let here = holder.endpoint().address();
     let refused = endpoint().await.dial(&here).await;
     assert!(refused.is_err(), "the protocol of nodes is not spoken");
+}
+
+/// What a node of the first version knew of requests.
+#[derive(Debug, Deserialize)]
+enum First {
+    #[allow(dead_code, reason = "only its place counts")]
+    Size(BlobId),
+    Fetch {
+        id: BlobId,
+        from: u64,
+    },
+}
+
+struct Open;
+
+impl Door for Open {
+    fn admits(&self, _: EndpointId) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn join(&self, _: EndpointId, _: join::Asked) -> BoxFuture<'_, join::Answer> {
+        Box::pin(async { join::Answer::Pending })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_knows_nothing_of_others_sends_the_blob_itself() {
+    let node = endpoint().await;
+    let (_gate, mut incoming) = Gate::open(&node, Arc::new(Open));
+    let (outline, id) = Outline::of(&blob()[..]).unwrap();
+    tokio::spawn(async move {
+        while let Some(mut stream) = incoming.blobs.recv().await {
+            // Else the stream is dropped.
+            if let Ok(First::Fetch { id: wanted, from }) = frame::read(&mut stream.recv, LIMIT).await {
+                assert_eq!((wanted, from), (id, 0));
+                let answer = messages::Answer::Pieces(outline.clone());
+                frame::write(&mut stream.send, &answer).await.unwrap();
+                stream.send.write_all(&blob()).await.unwrap();
+                finish(&mut stream.send).await.unwrap();
+            }
+        }
+    });
+    let link = Link::new(endpoint().await, vec![node.address()]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("part");
+    let (outcome, _) = fetch::fetch(&link, id, File::create_new(&path).unwrap(), true, |_| true).await;
+    assert!(matches!(outcome, Outcome::Whole));
+    assert!(fs::read(&path).unwrap() == blob());
 }
