@@ -14,13 +14,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
-use super::grant::{self, Grant};
 use super::messages::{Answer, LIMIT, Request};
 use super::outline::{Outline, PIECE};
-use super::spread::{Direct, LEAST, Source, Spread};
-use super::transfer::{self, Ended, pieces_of};
+use super::spread::Spread;
+use super::transfer::{self, Ended};
 use crate::frame;
 use crate::stream::Stream;
+
+mod send;
 
 /// Requests that are worked on at once; the rest waits its turn.
 const AT_ONCE: usize = 64;
@@ -30,10 +31,6 @@ const REMEMBERED: usize = 4096;
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a blob is waited for that somebody else is sending.
 const OTHERS_TAKE: Duration = Duration::from_secs(60);
-/// How long somebody who has to wait for their turn is kept before they are to ask again.
-const HOLD: Duration = Duration::from_secs(10);
-/// How soon somebody who fetched a blob says that it is there.
-const SETTLES: Duration = Duration::from_secs(2);
 /// What came of a blob that was never sent to its end is kept this long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -178,114 +175,6 @@ impl Service {
         answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
     }
 
-    /// Sends a blob from one of its pieces on, whoever else fetches it.
-    async fn fetch(&self, mut stream: Stream, id: BlobId, from: u64) -> io::Result<()> {
-        match self.outlined(id).await? {
-            Ok(outline) => {
-                let direct = self.0.spread.direct(id);
-                self.send(&mut stream, id, from, &outline, &direct).await
-            }
-            Err(answer) => finish(stream, &answer).await,
-        }
-    }
-
-    /// Sends a blob, or says who else has it.
-    async fn fetch_near(
-        &self,
-        mut stream: Stream,
-        id: BlobId,
-        from: u64,
-        failed: &[EndpointId],
-        permit: OwnedSemaphorePermit,
-    ) -> io::Result<()> {
-        let Some((key, together)) = &self.0.sharing else {
-            return self.fetch(stream, id, from).await;
-        };
-        let outline = match self.outlined(id).await? {
-            Ok(outline) => outline,
-            Err(answer) => return finish(stream, &answer).await,
-        };
-        let (asker, spread) = (stream.peer(), &self.0.spread);
-        if !failed.is_empty() {
-            spread.complained(id, asker, failed);
-        }
-        if !failed.is_empty() || outline.size() < LEAST {
-            return self.fetch(stream, id, from).await;
-        }
-        // Whoever waits works on nothing.
-        let mut permit = Some(permit);
-        let until = tokio::time::Instant::now() + HOLD;
-        loop {
-            let mut changed = std::pin::pin!(spread.changed());
-            // From here on none is missed.
-            changed.as_mut().enable();
-            match spread.source(id, asker, |other| together(asker, other)) {
-                Source::Node(direct) => {
-                    let room = || Arc::clone(&self.0.room).acquire_owned();
-                    let permit = match permit {
-                        Some(permit) => permit,
-                        None => room().await.map_err(io::Error::other)?,
-                    };
-                    self.send(&mut stream, id, from, &outline, &direct).await?;
-                    drop(permit);
-                    // Whoever comes next is sent there, and does not fetch it from here too.
-                    let _ = tokio::time::timeout(SETTLES, spread.until_has(id, asker)).await;
-                    return Ok(());
-                }
-                Source::Others(others) => {
-                    self.0.sent[1].fetch_add(1, Ordering::Relaxed);
-                    let names = others.iter().map(|other| other.id).collect();
-                    let answer = Answer::Elsewhere {
-                        outline: (*outline).clone(),
-                        others,
-                        grant: Grant::new(key, id, asker, names, SystemTime::now() + grant::LASTS),
-                    };
-                    return finish(stream, &answer).await;
-                }
-                Source::Later => {}
-            }
-            permit = None;
-            if tokio::time::timeout_at(until, changed).await.is_err() {
-                return finish(stream, &Answer::Later).await;
-            }
-        }
-    }
-
-    /// The outline of a blob, or what to answer without one.
-    async fn outlined(&self, id: BlobId) -> io::Result<Result<Arc<Outline>, Answer>> {
-        let service = self.clone();
-        let outline = spawn_blocking(move || service.outline(&id)).await?;
-        Ok(outline.map_err(|error| match error {
-            StoreError::Missing { .. } => Answer::Missing,
-            error => Answer::Failed(error.to_string()),
-        }))
-    }
-
-    /// Sends a blob from one of its pieces on.
-    async fn send(
-        &self,
-        stream: &mut Stream,
-        id: BlobId,
-        from: u64,
-        outline: &Outline,
-        direct: &Direct<'_>,
-    ) -> io::Result<()> {
-        frame::write(&mut stream.send, &Answer::Pieces(outline.clone())).await?;
-        let store = self.0.store.clone();
-        let reader = spawn_blocking(move || reader_from(&store, &id, from)).await??;
-        let count = |_| {
-            self.0.sent[0].fetch_add(PIECE, Ordering::Relaxed);
-            direct.sent(PIECE);
-            true
-        };
-        let (ended, _) = transfer::send(&mut stream.send, pieces_of(reader), SILENCE, count).await;
-        match ended {
-            // The other side sees a stream that ended too soon, and asks again.
-            Ended::Line(error) | Ended::Local(error) => Err(error),
-            Ended::Whole | Ended::Wrong(_) | Ended::Cancelled => stream.send.shutdown().await,
-        }
-    }
-
     fn outline(&self, id: &BlobId) -> Result<Arc<Outline>, StoreError> {
         let known = self.outlines().get(id).cloned();
         if let Some(known) = known {
@@ -375,13 +264,6 @@ impl Service {
 async fn finish(mut stream: Stream, answer: &Answer) -> io::Result<()> {
     frame::write(&mut stream.send, answer).await?;
     stream.send.shutdown().await
-}
-
-/// What there is from one of its pieces on. Blobs are checked while they are read, so what is before that is read as well.
-fn reader_from(store: &BlobStore, id: &BlobId, from: u64) -> io::Result<impl Read + Send + use<>> {
-    let mut reader = store.reader(id).map_err(io::Error::other)?;
-    io::copy(&mut reader.by_ref().take(from.saturating_mul(PIECE)), &mut io::sink())?;
-    Ok(reader)
 }
 
 fn open_part(path: &Path) -> io::Result<File> {
