@@ -93,6 +93,12 @@ async def test_no_signal_is_lost_or_doubled_while_runs_follow_each_other(env: En
         any_run = env.client.get_workflow_handle(handle.id)
         for start in range(0, 60, 5):
             await asyncio.gather(*(any_run.signal(Ledger.add, 1 << n % 8) for n in range(start, start + 5)))
+
+        async def first_run_is_over():
+            return (await any_run.describe()).run_id != handle.first_execution_run_id
+
+        # A worker that is slow to begin would otherwise find everything said already.
+        await eventually(first_run_is_over)
         await any_run.signal(Ledger.finish)
         result = await handle.result()
     assert result["total"] == sum(1 << n % 8 for n in range(60))

@@ -20,7 +20,7 @@ const VERTICALS: [(&str, bool); 7] = [
 ];
 
 /// Programs that only the system's package manager has, with their packages.
-const SYSTEM: [(&str, &[&str]); 7] = [
+const SYSTEM: [(&str, &[&str]); 9] = [
     ("cppcheck", &["cppcheck"]),
     ("clang", &["clang", "libclang-rt-14-dev", "llvm"]),
     ("afl-fuzz", &["afl++"]),
@@ -28,6 +28,8 @@ const SYSTEM: [(&str, &[&str]); 7] = [
     ("mkfs.xfs", &["xfsprogs"]),
     ("ip", &["iproute2"]),
     ("nft", &["nftables"]),
+    ("faketime", &["faketime"]),
+    ("strace", &["strace"]),
 ];
 
 /// Where the tools are, and what could not be installed.

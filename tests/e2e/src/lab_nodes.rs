@@ -19,6 +19,7 @@ pub struct LabNodes {
     homes: Vec<Home>,
     environment: Vec<Vec<(String, String)>>,
     small: Vec<bool>,
+    slow: Vec<Duration>,
     /// The hosts.
     pub lab: ClusterLab,
 }
@@ -36,6 +37,7 @@ impl LabNodes {
             homes: (0..hosts).map(|_| Home::new()).collect(),
             environment: vec![Vec::new(); hosts],
             small: vec![false; hosts],
+            slow: vec![Duration::ZERO; hosts],
             lab: ClusterLab::build(hosts)?,
         };
         prepare(&mut all);
@@ -94,6 +96,12 @@ impl LabNodes {
         self.small[node] = true;
     }
 
+    /// Lets each sync of what is started there from now on take so much longer. False where that cannot be done.
+    pub fn make_disk_slow(&mut self, node: usize, by: Duration) -> bool {
+        self.slow[node] = by;
+        Command::new("strace").arg("-V").output().is_ok()
+    }
+
     /// A command of helve on a node's host and data directory.
     pub fn run(&self, node: usize, arguments: &[&str]) -> Finished {
         let command = self.homes[node].command(arguments);
@@ -144,6 +152,9 @@ impl LabNodes {
             "--no-worker",
         ]);
         command.envs(self.environment[node].iter().cloned());
+        if !self.slow[node].is_zero() {
+            command = slowed(&command, self.slow[node]);
+        }
         self.ups[node] = Some(Running::start(&mut self.lab.command(Host::Node(node), &command)));
     }
 
@@ -241,4 +252,33 @@ impl Drop for LabNodes {
             let _ = Command::new("umount").arg(home.data()).status();
         }
     }
+}
+
+/// The same command, whose syncs take longer.
+fn slowed(command: &Command, by: Duration) -> Command {
+    let inject = format!("inject=fsync,fdatasync:delay_enter={}", by.as_micros());
+    let mut slowed = Command::new("strace");
+    // Only these calls are looked at, by a process beside it: what is started here is the program itself.
+    slowed.args([
+        "-D",
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "signal=none",
+    ]);
+    slowed.args(["-e", "trace=fsync,fdatasync", "-e", &inject]);
+    slowed.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => slowed.env(name, value),
+            None => slowed.env_remove(name),
+        };
+    }
+    if let Some(dir) = command.get_current_dir() {
+        slowed.current_dir(dir);
+    }
+    slowed
 }

@@ -236,6 +236,38 @@ fn clocks_that_are_minutes_apart_lose_nothing() {
 }
 
 #[test]
+fn a_slow_disk_makes_only_its_own_lead_slow() {
+    const EACH_SYNC: Duration = Duration::from_millis(60);
+    let mut can = true;
+    let slow = |nodes: &mut LabNodes| can = nodes.make_disk_slow(0, EACH_SYNC);
+    let Some(mut nodes) = LabNodes::with(3, 3, slow) else {
+        return;
+    };
+    if !can {
+        eprintln!("SKIPPED: no disk was slow, since `strace` is not there");
+        return;
+    }
+    let load = load(&nodes, 3);
+    // The first node of all leads first: clients wait for its disk, and get what they ask for.
+    assert_eq!(nodes.leader(), 0);
+    load.goes_on(SOME);
+    nodes.kill(0);
+    load.goes_on(SOME);
+    // Then it follows, and the lead changes around it.
+    nodes.up(0);
+    nodes.settle();
+    for _ in 0..rounds() {
+        let leader = nodes.leader();
+        load.goes_on(SOME);
+        nodes.kill(leader);
+        load.goes_on(SOME);
+        nodes.up(leader);
+        nodes.settle();
+    }
+    load.end("slow-disk");
+}
+
+#[test]
 fn a_full_disk_stops_its_node_and_nobody_else() {
     let small = |nodes: &mut LabNodes| nodes.make_disk_small(2, 96);
     let Some(mut nodes) = LabNodes::with(3, 3, small) else {
