@@ -33,7 +33,7 @@ pub trait Upstream: fmt::Debug + Send + Sync {
     /// Says that a blob of this size is used now; `false` when it is not there, or is not of this size.
     fn touch(&self, id: &BlobId, size: Option<u64>) -> Result<bool, StoreError>;
 
-    /// Hears that a blob that was downloaded is now whole in the directory in front.
+    /// Hears that a blob is whole in the directory in front, whenever it is opened there.
     fn kept(&self, _: &BlobRef) {}
 
     /// What is known of a packed target.

@@ -212,11 +212,15 @@ impl helve_api::Mesh for View {
 fn are_together(ledger: &Ledger, one: EndpointId, other: EndpointId) -> bool {
     let scope = |id: EndpointId| ledger.verify_peer(&id.to_string()).ok().map(|peer| peer.scope);
     match (scope(one), scope(other)) {
-        (Some(one), Some(other)) => match (&one.namespaces, &other.namespaces) {
-            (Names::All, _) | (_, Names::All) => true,
-            (Names::Only(one), Names::Only(other)) => !one.is_disjoint(other),
-        },
+        (Some(one), Some(other)) => have_one_in_common(&one.namespaces, &other.namespaces),
         _ => false,
+    }
+}
+
+fn have_one_in_common(one: &Names, other: &Names) -> bool {
+    match (one, other) {
+        (Names::All, _) | (_, Names::All) => true,
+        (Names::Only(one), Names::Only(other)) => !one.is_disjoint(other),
     }
 }
 
@@ -271,5 +275,20 @@ fn list(names: Names) -> Option<Vec<String>> {
     match names {
         Names::All => None,
         Names::Only(names) => Some(names.into_iter().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_endpoints_that_may_work_in_one_place_are_sent_to_each_other() {
+        let only = |names: &[&str]| Names::Only(names.iter().map(|name| (*name).to_owned()).collect());
+        let (both, one, other) = (only(&["a", "b"]), only(&["a"]), only(&["b"]));
+        assert!(have_one_in_common(&both, &one) && have_one_in_common(&other, &both));
+        assert!(have_one_in_common(&Names::All, &one) && have_one_in_common(&one, &Names::All));
+        assert!(!have_one_in_common(&one, &other));
+        assert!(!have_one_in_common(&only(&[]), &both));
     }
 }

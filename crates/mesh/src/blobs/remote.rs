@@ -1,14 +1,15 @@
 //! A store at the other end of a link, as a store of this machine takes it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use helve_blobs::{BlobId, BlobRef, Control, Progress, StoreError, TargetManifest, Upstream};
 use tokio::runtime::Handle;
@@ -24,6 +25,10 @@ use crate::link::Link;
 /// How often something is tried again that got nowhere.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
+/// How soon it is said again that a blob is here: the node may have been restarted.
+const SAY_AGAIN: Duration = Duration::from_secs(10 * 60);
+/// Blobs of which that is said in this time.
+const SAID: usize = 256;
 
 /// The store of a control plane. Its calls block, and run on the runtime in which it was made.
 pub struct Remote {
@@ -31,6 +36,8 @@ pub struct Remote {
     runtime: Handle,
     name: String,
     shares: bool,
+    /// When it was said last that a blob is here.
+    said: Mutex<HashMap<BlobId, Instant>>,
 }
 
 impl fmt::Debug for Remote {
@@ -47,6 +54,7 @@ impl Remote {
             runtime: Handle::current(),
             link,
             shares: false,
+            said: Mutex::default(),
         }
     }
 
@@ -246,6 +254,13 @@ impl Upstream for Remote {
         if !self.shares || blob.size < spread::LEAST {
             return;
         }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, when| when.elapsed() < SAY_AGAIN);
+        if said.len() >= SAID || said.contains_key(&blob.id) {
+            return;
+        }
+        said.insert(blob.id, Instant::now());
+        drop(said);
         let (link, id) = (self.link.clone(), blob.id);
         self.runtime.spawn(async move {
             let address = link.endpoint().address();

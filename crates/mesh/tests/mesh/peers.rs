@@ -22,7 +22,12 @@ struct Worker {
 
 impl Worker {
     async fn new(plane: &Plane) -> Self {
-        let (link, dir) = (plane.guest().await, tempfile::tempdir().unwrap());
+        Self::on(plane, tempfile::tempdir().unwrap()).await
+    }
+
+    /// One whose cache holds something.
+    async fn on(plane: &Plane, dir: TempDir) -> Self {
+        let link = plane.guest().await;
         let store = BlobStore::over(Remote::sharing(link.clone()), dir.path(), 1 << 30).unwrap();
         let handing = Some(Handing::begin(&link, store.clone()));
         Self {
@@ -168,4 +173,18 @@ async fn who_opted_out_or_was_shut_out_serves_nobody_and_is_sent_nowhere() {
     other.get(blob.id).await;
     assert_eq!(plane.service.sent().elsewhere, 0);
     assert_eq!(revoked.handed(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_comes_back_hands_on_what_its_cache_held() {
+    let plane = Plane::new().await;
+    let blob = plane.store.put_bytes(&bytes(16 * PIECE)).unwrap();
+    let before = Worker::alone(&plane).await;
+    let hold = before.get(blob.id).await;
+    let holder = Worker::on(&plane, before.dir).await;
+    assert!(holder.get(blob.id).await == hold);
+    offered(&plane).await;
+    let _slow = Pulling::begin(&plane, blob.id).await;
+    assert!(Worker::new(&plane).await.get(blob.id).await == hold);
+    assert_eq!(holder.handed(), 16 * PIECE);
 }
