@@ -113,6 +113,7 @@ impl Cache {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
             // Its place in the order of eviction; a failure costs a fetch later.
             let _ = self.directory.touch(id);
+            self.kept(&reader, id);
             return Ok(reader);
         }
         let path = self.directory.tmp().join(format!("{TRANSFER}{id}"));
@@ -145,11 +146,17 @@ impl Cache {
         self.counts.fetched.fetch_add(1, Ordering::Relaxed);
         self.counts.fetched_bytes.fetch_add(reader.size(), Ordering::Relaxed);
         self.added(reader.size());
+        self.kept(&reader, id);
         Ok(reader)
     }
 
+    fn kept(&self, reader: &BlobReader, id: &BlobId) {
+        let (id, size) = (*id, reader.size());
+        self.remote.kept(&BlobRef { id, size });
+    }
+
     /// Opens the blob if it is in the directory, and keeps it from being evicted while it is read.
-    fn cached(&self, id: &BlobId) -> Result<Option<BlobReader>, StoreError> {
+    pub(crate) fn cached(&self, id: &BlobId) -> Result<Option<BlobReader>, StoreError> {
         let reader = self.directory.reader(id)?;
         if let Some(reader) = &reader {
             // Locked by who has just fetched it, or is looking whether it is read: either way it stays readable.

@@ -231,6 +231,18 @@ impl BlobStore {
         self.counts.get.note(reader, BlobReader::size)
     }
 
+    /// Opens a blob if it is on this machine; it is not fetched.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn local_reader(&self, id: &BlobId) -> Result<Option<BlobReader>, StoreError> {
+        match &self.cache {
+            Some(cache) => cache.cached(id),
+            None => self.directory.reader(id),
+        }
+    }
+
     /// Reads once more when what was read was a damaged copy of a cache: that one was set aside, so the blob is fetched.
     pub(crate) fn healing<T, E: Damage>(&self, mut read: impl FnMut() -> Result<T, E>) -> Result<T, E> {
         match read() {

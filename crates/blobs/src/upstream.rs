@@ -33,6 +33,9 @@ pub trait Upstream: fmt::Debug + Send + Sync {
     /// Says that a blob of this size is used now; `false` when it is not there, or is not of this size.
     fn touch(&self, id: &BlobId, size: Option<u64>) -> Result<bool, StoreError>;
 
+    /// Hears that a blob is whole in the directory in front, whenever it is opened there.
+    fn kept(&self, _: &BlobRef) {}
+
     /// What is known of a packed target.
     fn target(&self, id: &BlobId) -> Option<TargetManifest>;
 

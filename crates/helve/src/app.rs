@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use helve_blobs::{BlobStore, Place, StoreOptions};
 use helve_client::Client;
-use helve_mesh::{Link, Ticket};
+use helve_mesh::Ticket;
+use helve_mesh::blobs::Remote;
 use helve_metrics::{Process, Registry};
 use helve_modules::command::Search;
 use helve_runs::{SANDBOX_FACT, verticals};
@@ -124,8 +125,7 @@ impl App {
     }
 
     /// The store of a server of the mesh, with the cache of the data directory in front of it.
-    pub(crate) fn blobs_over(&self, link: &Link, data: &DataDir) -> Result<BlobStore> {
-        let remote = helve_mesh::blobs::Remote::new(link.clone());
+    pub(crate) fn blobs_over(&self, remote: Remote, data: &DataDir) -> Result<BlobStore> {
         let blobs = BlobStore::over(remote, &data.cache(), self.global.storage.cache_size.0);
         let blobs = blobs.map_err(|error| Problem::new(error.to_string()))?;
         self.metrics.add(Arc::new(blobs.figures()));

@@ -152,6 +152,11 @@ impl Link {
         self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whose word about others is taken: the nodes of the ticket.
+    pub(crate) fn trusted(&self) -> Vec<EndpointId> {
+        self.nodes().iter().map(|node| node.id).collect()
+    }
+
     /// Says goodbye.
     pub async fn close(&self) {
         if let Some(connection) = self.0.current.lock().await.connection.take() {

@@ -59,6 +59,9 @@ pub(crate) struct JoinArgs {
     /// What the server's lists call this worker [default: the name of the machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// Fetch blobs from the server alone, and hand none on to other workers
+    #[arg(long)]
+    pub(crate) no_peer_blobs: bool,
     #[command(flatten)]
     pub(crate) run: WorkerRun,
 }

@@ -73,7 +73,9 @@ impl MeshServer {
                 blobs: about_blobs,
             },
         ) = Gate::open(&endpoint, door);
-        let service = Service::new(blobs.clone(), data.coming())
+        let knows = ledger.clone();
+        let together = move |one, other| are_together(&knows, one, other);
+        let service = Service::sharing(blobs.clone(), data.coming(), endpoint.secret(), Box::new(together))
             .map_err(|error| Problem::io("make folders in", &data.coming(), &error))?;
         let telling = endpoint.clone();
         let server = Self {
@@ -206,6 +208,22 @@ impl helve_api::Mesh for View {
     }
 }
 
+/// Whether two endpoints are let in, and work in the same place: else neither hears of the other.
+fn are_together(ledger: &Ledger, one: EndpointId, other: EndpointId) -> bool {
+    let scope = |id: EndpointId| ledger.verify_peer(&id.to_string()).ok().map(|peer| peer.scope);
+    match (scope(one), scope(other)) {
+        (Some(one), Some(other)) => have_one_in_common(&one.namespaces, &other.namespaces),
+        _ => false,
+    }
+}
+
+fn have_one_in_common(one: &Names, other: &Names) -> bool {
+    match (one, other) {
+        (Names::All, _) | (_, Names::All) => true,
+        (Names::Only(one), Names::Only(other)) => !one.is_disjoint(other),
+    }
+}
+
 /// Lets in whom the ledger knows.
 struct LedgerDoor(Ledger);
 
@@ -257,5 +275,20 @@ fn list(names: Names) -> Option<Vec<String>> {
     match names {
         Names::All => None,
         Names::Only(names) => Some(names.into_iter().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_endpoints_that_may_work_in_one_place_are_sent_to_each_other() {
+        let only = |names: &[&str]| Names::Only(names.iter().map(|name| (*name).to_owned()).collect());
+        let (both, one, other) = (only(&["a", "b"]), only(&["a"]), only(&["b"]));
+        assert!(have_one_in_common(&both, &one) && have_one_in_common(&other, &both));
+        assert!(have_one_in_common(&Names::All, &one) && have_one_in_common(&one, &Names::All));
+        assert!(!have_one_in_common(&one, &other));
+        assert!(!have_one_in_common(&only(&[]), &both));
     }
 }

@@ -1,6 +1,7 @@
 //! `helve worker`: a worker for an engine that runs elsewhere, until somebody asks to stop.
 
 use helve_blobs::{BlobStore, Place};
+use helve_mesh::blobs::{Handing, Remote};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -52,9 +53,21 @@ async fn joined(app: &App, args: JoinArgs, data: DataDir, interrupted: Cancellat
     };
     let (mut run, namespace) = (args.run, namespace(app, &may)?);
     narrow(&mut run.worker, &may)?;
-    let blobs = app.blobs_over(&link, &data)?;
+    let remote = match args.no_peer_blobs {
+        true => Remote::new(link.clone()),
+        false => Remote::sharing(link.clone()),
+    };
+    let blobs = app.blobs_over(remote, &data)?;
+    let handing = (!args.no_peer_blobs).then(|| Handing::begin(&link, blobs.clone()));
     let session = Session::over_mesh(&link, namespace).await?;
     let left = serve(app, &run, &data, blobs, session, interrupted).await;
+    if let Some(bytes) = handing.as_ref().map(Handing::bytes).filter(|bytes| *bytes > 0) {
+        eprint_line(&format!(
+            "blobs    handed on {} MiB to other workers",
+            bytes.div_ceil(1 << 20)
+        ));
+    }
+    drop(handing);
     link.close().await;
     left
 }

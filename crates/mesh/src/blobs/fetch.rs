@@ -5,12 +5,15 @@ use std::io::{self, Seek, SeekFrom};
 use std::time::Duration;
 
 use helve_blobs::{BlobId, BlobRef};
+use iroh::EndpointAddr;
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::grant::Grant;
 use super::messages::{Answer, LIMIT, Request};
 use super::outline::Outline;
+use super::peers;
 use super::serve::whole_pieces;
 use super::transfer::{self, Ended, pieces_of};
 use crate::error::Error;
@@ -22,6 +25,10 @@ use crate::stream::{Kind, Stream};
 const SILENCE: Duration = Duration::from_secs(30);
 /// Making an outline of a large blob means reading it.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often, and after how long, a node is asked again when all whom it named were busy; then the blob comes from there.
+const BUSY: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What came of a transfer.
 pub(super) enum Outcome {
@@ -59,14 +66,16 @@ pub(super) async fn ask(link: &Link, request: &Request) -> Result<Answer, Error>
     }
 }
 
-/// Fetches what the file has not got yet. `told` hears how many bytes are there, and says whether to go on.
+/// Fetches what the file has not got yet: from others too if `near`, when the node says so. `told` hears how many bytes are there,
+/// and says whether to go on.
 pub(super) async fn fetch(
     link: &Link,
     id: BlobId,
     file: File,
-    told: impl Fn(u64) -> bool + Send + 'static,
+    near: bool,
+    told: impl Fn(u64) -> bool + Clone + Send + 'static,
 ) -> (Outcome, File) {
-    let mut file = file;
+    let (mut file, mut near, mut failed, mut busy) = (file, near, Vec::new(), 0);
     // What is there can only be judged with the outline, and the outline comes with the first pieces: those are asked for that
     // are most likely missing.
     let have = match file.metadata() {
@@ -75,43 +84,102 @@ pub(super) async fn fetch(
     };
     let mut from = have;
     loop {
-        let (mut stream, outline) = match begin(link, id, from).await {
-            Ok(Begun::Pieces(stream, outline)) => (stream, outline),
-            Ok(Begun::Ended(outcome)) => return (outcome, file),
-            Err(error) => return (Outcome::Broken { pieces: 0, error }, file),
+        let request = match near {
+            true => Request::FetchNear {
+                id,
+                from,
+                failed: failed.clone(),
+            },
+            false => Request::Fetch { id, from },
         };
-        let known = outline.clone();
-        let judged = spawn_blocking(move || {
-            let whole = whole_pieces(&mut file, &id, &known);
-            (whole, file)
-        });
-        let whole = match judged.await {
-            Ok((Ok(whole), back)) => {
-                file = back;
-                whole
+        let begun = match begin(link, id, &request).await {
+            // A node of an earlier version ends the stream.
+            Err(Error::Broken { .. }) if near => {
+                near = false;
+                continue;
             }
-            Ok((Err(error), back)) => return (Outcome::Local(error), back),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => return (Outcome::Broken { pieces: 0, error }, file),
+            Ok(Begun::Ended(outcome)) => return (outcome, file),
+            Ok(Begun::Later) if told(from.saturating_mul(super::PIECE)) => continue,
+            Ok(Begun::Later) => return (Outcome::Cancelled, file),
+            Ok(begun) => begun,
         };
-        if whole < from {
+        let outline = begun.outline().clone();
+        let (whole, back) = judge(file, id, outline.clone()).await;
+        file = back;
+        let whole = match whole {
+            Ok(whole) => whole,
+            Err(error) => return (Outcome::Local(error), file),
+        };
+        let (others, grant) = match begun {
+            Begun::Elsewhere { others, grant, .. } => (others, grant),
+            Begun::Pieces(mut stream, _) if whole >= from => {
+                return receive(&mut stream, id, &outline, whole, file, told).await;
+            }
             // Something of what was there is damaged: from there on it is asked for again.
-            from = whole;
-            continue;
+            _ => {
+                from = whole;
+                continue;
+            }
+        };
+        let what = peers::Sent {
+            id,
+            outline: &outline,
+            grant: &grant,
+        };
+        let asked = peers::fetch(link, what, &others, whole, file, told.clone()).await;
+        (from, failed, file) = (asked.from, asked.failed, asked.file);
+        if let Some(outcome) = asked.outcome {
+            return (outcome, file);
         }
-        return receive(&mut stream, id, &outline, from, file, told).await;
+        if failed.is_empty() {
+            // All of them were busy, so others are done soon.
+            busy += 1;
+            near = busy < BUSY;
+            sleep(PAUSE).await;
+        }
+        if !told(from.saturating_mul(super::PIECE)) {
+            return (Outcome::Cancelled, file);
+        }
     }
+}
+
+/// How many pieces of the file are right; it then ends behind them.
+async fn judge(mut file: File, id: BlobId, outline: Outline) -> (io::Result<u64>, File) {
+    let judged = spawn_blocking(move || {
+        let whole = whole_pieces(&mut file, &id, &outline);
+        (whole, file)
+    });
+    judged
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 enum Begun {
     Pieces(Stream, Outline),
+    Elsewhere {
+        outline: Outline,
+        others: Vec<EndpointAddr>,
+        grant: Grant,
+    },
+    Later,
     Ended(Outcome),
 }
 
-async fn begin(link: &Link, id: BlobId, from: u64) -> Result<Begun, Error> {
+impl Begun {
+    fn outline(&self) -> &Outline {
+        match self {
+            Self::Pieces(_, outline) | Self::Elsewhere { outline, .. } => outline,
+            Self::Later | Self::Ended(_) => unreachable!("these were looked at before"),
+        }
+    }
+}
+
+async fn begin(link: &Link, id: BlobId, request: &Request) -> Result<Begun, Error> {
     let mut stream = link.open(Kind::Blob).await?;
     let peer = stream.peer();
     let asking = async {
-        frame::write(&mut stream.send, &Request::Fetch { id, from }).await?;
+        frame::write(&mut stream.send, request).await?;
         stream.send.shutdown().await?;
         frame::read(&mut stream.recv, LIMIT).await
     };
@@ -121,7 +189,13 @@ async fn begin(link: &Link, id: BlobId, from: u64) -> Result<Begun, Error> {
     };
     match answer {
         Answer::Pieces(outline) if outline.is_of(&id) => Ok(Begun::Pieces(stream, outline)),
-        Answer::Pieces(_) => Err(Error::protocol(peer, "pieces that are not those of the blob")),
+        Answer::Elsewhere { outline, others, grant } if outline.is_of(&id) => {
+            Ok(Begun::Elsewhere { outline, others, grant })
+        }
+        Answer::Later => Ok(Begun::Later),
+        Answer::Pieces(_) | Answer::Elsewhere { .. } => {
+            Err(Error::protocol(peer, "pieces that are not those of the blob"))
+        }
         Answer::Missing => Ok(Begun::Ended(Outcome::Missing)),
         Answer::Failed(why) => Ok(Begun::Ended(Outcome::Failed(why))),
         _ => Err(Error::protocol(peer, "another answer than was asked for")),

@@ -1,14 +1,15 @@
 //! A store at the other end of a link, as a store of this machine takes it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use helve_blobs::{BlobId, BlobRef, Control, Progress, StoreError, TargetManifest, Upstream};
 use tokio::runtime::Handle;
@@ -17,18 +18,26 @@ use tokio_util::sync::CancellationToken;
 use super::fetch::{self, Outcome};
 use super::messages::{Answer, Request};
 use super::outline::Outline;
+use super::spread;
 use crate::error::Error;
 use crate::link::Link;
 
 /// How often something is tried again that got nowhere.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
+/// How soon it is said again that a blob is here: the node may have been restarted.
+const SAY_AGAIN: Duration = Duration::from_secs(10 * 60);
+/// Blobs of which that is said in this time.
+const SAID: usize = 256;
 
 /// The store of a control plane. Its calls block, and run on the runtime in which it was made.
 pub struct Remote {
     link: Link,
     runtime: Handle,
     name: String,
+    shares: bool,
+    /// When it was said last that a blob is here.
+    said: Mutex<HashMap<BlobId, Instant>>,
 }
 
 impl fmt::Debug for Remote {
@@ -44,6 +53,17 @@ impl Remote {
             name: "the control plane, over the mesh".to_owned(),
             runtime: Handle::current(),
             link,
+            shares: false,
+            said: Mutex::default(),
+        }
+    }
+
+    /// The same, which also fetches from others to whom a node sends it, and says what it has. To be used by who also hands on
+    /// ([`super::Handing`]).
+    pub fn sharing(link: Link) -> Self {
+        Self {
+            shares: true,
+            ..Self::new(link)
         }
     }
 
@@ -147,6 +167,7 @@ impl Remote {
 }
 
 /// Where a transfer tells how far it is.
+#[derive(Clone)]
 struct Told {
     bytes: Sender<u64>,
     stop: CancellationToken,
@@ -176,9 +197,9 @@ impl Upstream for Remote {
         let (mut failures, id) = (0, *id);
         loop {
             let own = file.try_clone().map_err(|error| self.unusable(path, &error))?;
-            let link = self.link.clone();
+            let (link, near) = (self.link.clone(), self.shares);
             let fetched = self.transfer(control, move |told| async move {
-                let (outcome, _) = fetch::fetch(&link, id, own, move |bytes| told.tell(bytes)).await;
+                let (outcome, _) = fetch::fetch(&link, id, own, near, move |bytes| told.tell(bytes)).await;
                 outcome
             })?;
             match fetched {
@@ -227,6 +248,25 @@ impl Upstream for Remote {
 
     fn touch(&self, id: &BlobId, size: Option<u64>) -> Result<bool, StoreError> {
         self.is("read from", Request::Touch { id: *id, size })
+    }
+
+    fn kept(&self, blob: &BlobRef) {
+        if !self.shares || blob.size < spread::LEAST {
+            return;
+        }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, when| when.elapsed() < SAY_AGAIN);
+        if said.len() >= SAID || said.contains_key(&blob.id) {
+            return;
+        }
+        said.insert(blob.id, Instant::now());
+        drop(said);
+        let (link, id) = (self.link.clone(), blob.id);
+        self.runtime.spawn(async move {
+            let address = link.endpoint().address();
+            // When it is not heard nobody is sent here.
+            let _ = fetch::ask(&link, &Request::Have { id, address }).await;
+        });
     }
 
     fn target(&self, id: &BlobId) -> Option<TargetManifest> {

@@ -4,19 +4,24 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use helve_blobs::{BlobId, BlobRef, BlobStore, StoreError};
+use iroh::{EndpointId, SecretKey};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::messages::{Answer, LIMIT, Request};
 use super::outline::{Outline, PIECE};
-use super::transfer::{self, Ended, pieces_of};
+use super::spread::Spread;
+use super::transfer::{self, Ended};
 use crate::frame;
 use crate::stream::Stream;
+
+mod send;
 
 /// Requests that are worked on at once; the rest waits its turn.
 const AT_ONCE: usize = 64;
@@ -28,6 +33,20 @@ const SILENCE: Duration = Duration::from_secs(60);
 const OTHERS_TAKE: Duration = Duration::from_secs(60);
 /// What came of a blob that was never sent to its end is kept this long.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether two endpoints may know of each other: only then one is sent to the other for a blob.
+pub type Together = dyn Fn(EndpointId, EndpointId) -> bool + Send + Sync;
+
+/// What was sent of blobs so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Bytes, in whole pieces.
+    pub bytes: u64,
+    /// How often an endpoint was sent elsewhere.
+    pub elsewhere: u64,
+    /// How often an endpoint said that it has one and hands it on.
+    pub offered: u64,
+}
 
 /// Answers requests about blobs. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +62,10 @@ struct Inner {
     busy: Mutex<HashSet<BlobId>>,
     /// One of them has ended.
     freed: Notify,
+    spread: Spread,
+    /// The key of this node and who may be sent to whom, if endpoints are.
+    sharing: Option<(SecretKey, Box<Together>)>,
+    sent: [AtomicU64; 3],
 }
 
 impl Service {
@@ -52,6 +75,19 @@ impl Service {
     ///
     /// When the directory cannot be made.
     pub fn new(store: BlobStore, coming: PathBuf) -> io::Result<Self> {
+        Self::with(store, coming, None)
+    }
+
+    /// The same, and when many want a blob at once they are sent to each other, as far as `together` says yes.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made.
+    pub fn sharing(store: BlobStore, coming: PathBuf, key: SecretKey, together: Box<Together>) -> io::Result<Self> {
+        Self::with(store, coming, Some((key, together)))
+    }
+
+    fn with(store: BlobStore, coming: PathBuf, sharing: Option<(SecretKey, Box<Together>)>) -> io::Result<Self> {
         fs::create_dir_all(&coming)?;
         remove_abandoned(&coming);
         Ok(Self(Arc::new(Inner {
@@ -61,7 +97,20 @@ impl Service {
             room: Arc::new(Semaphore::new(AT_ONCE)),
             busy: Mutex::default(),
             freed: Notify::new(),
+            spread: Spread::default(),
+            sharing,
+            sent: Default::default(),
         })))
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        let [bytes, elsewhere, offered] = &self.0.sent;
+        Sent {
+            bytes: bytes.load(Ordering::Relaxed),
+            elsewhere: elsewhere.load(Ordering::Relaxed),
+            offered: offered.load(Ordering::Relaxed),
+        }
     }
 
     /// Answers the streams that come, until there are no more.
@@ -73,18 +122,27 @@ impl Service {
             };
             tokio::spawn(async move {
                 let peer = stream.peer();
-                if let Err(error) = service.answer(stream).await {
+                if let Err(error) = service.answer(stream, permit).await {
                     tracing::debug!(peer = %peer.fmt_short(), %error, "a request about a blob came to nothing");
                 }
-                drop(permit);
             });
         }
     }
 
-    async fn answer(&self, mut stream: Stream) -> io::Result<()> {
+    async fn answer(&self, mut stream: Stream, permit: OwnedSemaphorePermit) -> io::Result<()> {
         let request = tokio::time::timeout(SILENCE, frame::read(&mut stream.recv, LIMIT)).await??;
         match request {
-            Request::Fetch { id, from } => self.send(stream, id, from).await,
+            Request::Fetch { id, from } => self.fetch(stream, id, from).await,
+            Request::FetchNear { id, from, failed } => self.fetch_near(stream, id, from, &failed, permit).await,
+            Request::Have { id, address } => {
+                // Whoever says so can only speak for itself.
+                let is_own = address.id == stream.peer() && self.0.sharing.is_some();
+                if is_own {
+                    self.0.spread.has(id, address);
+                    self.0.sent[2].fetch_add(1, Ordering::Relaxed);
+                }
+                finish(stream, &Answer::Is(is_own)).await
+            }
             Request::Store { blob, outline } => self.take(stream, blob, outline).await,
             request => {
                 let service = self.clone();
@@ -110,28 +168,11 @@ impl Service {
                 ))
             }
             Request::IsVouched(id) => store.is_vouched(&id).map(Answer::Is),
-            Request::Fetch { .. } | Request::Store { .. } => unreachable!("they have bytes"),
+            Request::Fetch { .. } | Request::FetchNear { .. } | Request::Store { .. } | Request::Have { .. } => {
+                unreachable!("they are answered elsewhere")
+            }
         };
         answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
-    }
-
-    /// Sends a blob from one of its pieces on.
-    async fn send(&self, mut stream: Stream, id: BlobId, from: u64) -> io::Result<()> {
-        let service = self.clone();
-        let outline = match spawn_blocking(move || service.outline(&id)).await? {
-            Ok(outline) => outline,
-            Err(StoreError::Missing { .. }) => return finish(stream, &Answer::Missing).await,
-            Err(error) => return finish(stream, &Answer::Failed(error.to_string())).await,
-        };
-        frame::write(&mut stream.send, &Answer::Pieces((*outline).clone())).await?;
-        let store = self.0.store.clone();
-        let reader = spawn_blocking(move || reader_from(&store, &id, from)).await??;
-        let (ended, _) = transfer::send(&mut stream.send, pieces_of(reader), SILENCE, |_| true).await;
-        match ended {
-            // The other side sees a stream that ended too soon, and asks again.
-            Ended::Line(error) | Ended::Local(error) => Err(error),
-            Ended::Whole | Ended::Wrong(_) | Ended::Cancelled => stream.send.shutdown().await,
-        }
     }
 
     fn outline(&self, id: &BlobId) -> Result<Arc<Outline>, StoreError> {
@@ -223,13 +264,6 @@ impl Service {
 async fn finish(mut stream: Stream, answer: &Answer) -> io::Result<()> {
     frame::write(&mut stream.send, answer).await?;
     stream.send.shutdown().await
-}
-
-/// What there is from one of its pieces on. Blobs are checked while they are read, so what is before that is read as well.
-fn reader_from(store: &BlobStore, id: &BlobId, from: u64) -> io::Result<impl Read + Send + use<>> {
-    let mut reader = store.reader(id).map_err(io::Error::other)?;
-    io::copy(&mut reader.by_ref().take(from.saturating_mul(PIECE)), &mut io::sink())?;
-    Ok(reader)
 }
 
 fn open_part(path: &Path) -> io::Result<File> {

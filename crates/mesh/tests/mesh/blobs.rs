@@ -7,15 +7,7 @@ use helve_blobs::{BlobId, BlobStore, Control, Progress, StoreError};
 use helve_mesh::Link;
 use helve_mesh::blobs::{PIECE, Remote};
 
-use crate::world::Plane;
-
-/// Bytes that do not repeat, the same every time.
-fn bytes(size: u64) -> Vec<u8> {
-    (0..size / 8 + 1)
-        .flat_map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes())
-        .take(size as usize)
-        .collect()
-}
+use crate::world::{Plane, bytes};
 
 /// The plane's store, as a worker sees it.
 fn store(link: &Link, cache: &std::path::Path) -> BlobStore {

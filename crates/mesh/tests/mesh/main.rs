@@ -2,4 +2,5 @@
 
 mod blobs;
 mod gate;
+mod peers;
 mod world;

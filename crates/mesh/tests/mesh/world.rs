@@ -49,12 +49,21 @@ impl Door for Known {
     }
 }
 
+/// Bytes that do not repeat, the same every time.
+pub(crate) fn bytes(size: u64) -> Vec<u8> {
+    (0..size / 8 + 1)
+        .flat_map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes())
+        .take(size as usize)
+        .collect()
+}
+
 /// A control plane whose engine says everything twice.
 pub(crate) struct Plane {
     pub(crate) known: Arc<Known>,
     pub(crate) gate: Gate,
     pub(crate) endpoint: Endpoint,
     pub(crate) store: BlobStore,
+    pub(crate) service: Service,
     dir: TempDir,
 }
 
@@ -74,8 +83,12 @@ impl Plane {
     fn of(endpoint: Endpoint, known: Arc<Known>, dir: TempDir) -> Self {
         let (gate, incoming) = Gate::open(&endpoint, Arc::clone(&known) as Arc<dyn Door>);
         let store = BlobStore::open(dir.path().join("blobs")).unwrap();
-        let service = Service::new(store.clone(), dir.path().join("coming")).unwrap();
-        tokio::spawn(service.serve(incoming.blobs));
+        let service = {
+            let (known, coming) = (Arc::clone(&known), dir.path().join("coming"));
+            let together = move |one, other| [one, other].into_iter().all(|endpoint| known.admits(endpoint).is_ok());
+            Service::sharing(store.clone(), coming, endpoint.secret(), Box::new(together)).unwrap()
+        };
+        tokio::spawn(service.clone().serve(incoming.blobs));
         let mut streams = incoming.grpc;
         tokio::spawn(async move {
             while let Some(mut stream) = streams.recv().await {
@@ -95,6 +108,7 @@ impl Plane {
             gate,
             endpoint,
             store,
+            service,
             dir,
         }
     }

@@ -152,6 +152,62 @@ fn a_worker_of_the_mesh_comes_back_when_its_server_does() {
 }
 
 /// The port that the server has the mesh on.
+#[test]
+fn workers_that_start_on_one_large_target_hand_it_on_unless_they_were_told_not_to() {
+    const WORKERS: usize = 8;
+    let (server, person) = (Home::new(), Home::new());
+    let (_up, api, _) = up(&server, &MESH);
+    let any = ticket(&api, json!({}));
+    let homes: Vec<Home> = (0..=WORKERS).map(|_| Home::new()).collect();
+    let mut workers: Vec<Running> = homes
+        .iter()
+        .enumerate()
+        .map(|(n, home)| {
+            let mut arguments = vec!["worker", "join", &any, "--concurrency", "1"];
+            arguments.extend((n == WORKERS).then_some("--no-peer-blobs"));
+            home.start(&arguments)
+        })
+        .collect();
+    for worker in &mut workers {
+        worker.wait_for_line("worker   ready for");
+    }
+    let root = person.path().join("large");
+    tree::grow(&root, 10, 300);
+    // What cannot be made smaller: pseudorandom bytes.
+    let mut state = 1_u64;
+    let mut large = Vec::new();
+    while large.len() < 48 << 20 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        large.extend((state >> 32).to_le_bytes()[..4].iter());
+    }
+    std::fs::write(root.join("large.bin"), large).expect("a large file");
+    let (own, root) = (
+        ticket(&api, json!({"role": "operator"})),
+        root.to_string_lossy().into_owned(),
+    );
+    let run = |person: &Home| {
+        let arguments = ["run", "assessment", &root, "--server", &own, "--json"];
+        person.run(&arguments).expect_code(0).json()
+    };
+    // Packed and sent once; the others find it there.
+    assert_eq!(run(&person)["status"], "completed");
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..WORKERS).map(|_| scope.spawn(|| run(&Home::new()))).collect();
+        for run in runs {
+            let run = run.join().expect("a run");
+            assert_eq!(run["status"], "completed");
+            assert_eq!(run["summary"]["inconclusive"], json!([]), "{run}");
+        }
+    });
+    let mut said = Vec::new();
+    for worker in workers {
+        worker.signal("INT");
+        said.push(worker.wait().expect_code(0).stderr.contains("handed on"));
+    }
+    assert!(said.contains(&true), "nobody handed anything on");
+    assert!(!said[WORKERS], "one was told not to");
+}
+
 fn mesh_port(server: &Home) -> u16 {
     let note = std::fs::read_to_string(server.data().join("served.json")).expect("a note");
     let note: Value = serde_json::from_str(&note).expect("JSON");
